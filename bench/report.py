@@ -1,0 +1,334 @@
+"""The records of `report.json`, schema `movierank-bench/1`.
+
+`runs` holds the raw samples. `step_time`, `ratios`, `rmse` and `parity` are derived from them (see
+`bench.summary`) and stored for readers without this package. A change that an old reader could
+misunderstand needs a new major schema and an upgrader; new optional keys do not.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+SCHEMA = "movierank-bench/1"
+
+Status = Literal["ok", "failed", "killed", "timeout", "interrupted", "skipped"]
+Verdict = Literal["within", "outside"]
+
+
+class Record(msgspec.Struct, frozen=True, kw_only=True):
+    """Base of all records: immutable, keyword-only, unknown keys ignored on reading."""
+
+
+class Workload(Record):
+    """What is trained; two reports with different workloads are not comparable.
+
+    Attributes:
+        dataset: as in `movierank.ratings.Dataset.name`.
+        source: where its ratings came from: `tfds`, `wheel`, `local`, `synthetic`.
+        sha256: of the ratings and their order.
+        split: `tutorial` or `FRACTION:SEED`.
+        num_users: highest user id.
+        num_movies: highest movie id.
+        num_train: ratings in the train part.
+        num_test: ratings in the test part.
+        batch_size: examples a step; the last step of an epoch may have fewer.
+        epochs: of the convergence run whose RMSE and predictions are reported.
+        embedding_dimension: width of both embedding tables.
+        learning_rate: Adagrad's.
+        init: `shared` (the same NumPy weights for every backend) or `backend` (each backend's own).
+    """
+
+    dataset: str
+    source: str
+    sha256: str
+    split: str
+    num_users: int
+    num_movies: int
+    num_train: int
+    num_test: int
+    batch_size: int
+    epochs: int
+    embedding_dimension: int
+    learning_rate: float
+    init: Literal["shared", "backend"]
+
+
+class Settings(Record):
+    """How it was measured.
+
+    Attributes:
+        processes: worker processes asked for per cell.
+        rounds: steady rounds asked for per process.
+        seeds: seeds of the initial weights; process p trains seed p % seeds.
+        round_s: shortest wall time of a round, in seconds.
+        threads: threads every worker was told to use.
+        order_seed: seed of the random order of rounds.
+        timeout_s: longest wait for one answer of a worker, in seconds.
+    """
+
+    processes: int
+    rounds: int
+    seeds: int
+    round_s: float
+    threads: int
+    order_seed: int
+    timeout_s: float
+
+
+class Run(Record):
+    """All that one worker measured, also when it failed half-way.
+
+    Attributes:
+        backend: `jax`, `torch` or `tensorflow`.
+        device: `cpu`, `gpu` or `gpu:N`.
+        loop: how training is driven: `fit`.
+        process: index of the worker process within its cell, from 0.
+        seed: of the initial weights.
+        status: `ok`, or why measuring ended early.
+        error: one or two lines on what went wrong; None when `ok`.
+        compile_mode: what `jit_compile="auto"` resolved to: `xla`, `graph` or `eager`.
+        device_name: the processor or GPU as the framework names it.
+        threads: threads that the framework reports to use, after it was told; None where it cannot say.
+        import_s: importing Keras and the backend, in seconds.
+        data_s: opening the prepared data, in seconds.
+        build_s: building and compiling the model and setting its weights, in seconds.
+        first_step_s: the first training step with tracing and compilation, in seconds.
+        train_s: the convergence run, all epochs, evaluation and prediction left out, in seconds.
+        evaluate_s: one pass over the test part, the first, in seconds.
+        predict_s: one prediction of the test part, after an earlier one, in seconds.
+        fit_setup_ms: what one `fit` call costs outside its epochs, one value a round, in ms.
+        warmup_ms: step time of each warm-up round, in ms.
+        steady: whether the warm-up ended because step times had settled.
+        steps_per_round: training steps in one steady round.
+        step_time_ms: step time of each steady round, in ms.
+        turns: position of each steady round in the interleaved order of the whole report.
+        train_rmse: of the labels' scale, one value an epoch, as `fit` reports it.
+        test_rmse: after the last epoch, as `evaluate` reports it.
+        peak_rss_mib: highest resident memory of the worker.
+        peak_device_mib: highest device memory in use on a GPU; None on the CPU.
+        log: the worker's stdout and stderr, as a path relative to the report's directory.
+    """
+
+    backend: str
+    device: str
+    loop: str
+    process: int
+    seed: int
+    status: Status
+    error: str | None = None
+    compile_mode: str | None = None
+    device_name: str | None = None
+    threads: int | None = None
+    import_s: float | None = None
+    data_s: float | None = None
+    build_s: float | None = None
+    first_step_s: float | None = None
+    train_s: float | None = None
+    evaluate_s: float | None = None
+    predict_s: float | None = None
+    fit_setup_ms: list[float] = []
+    warmup_ms: list[float] = []
+    steady: bool | None = None
+    steps_per_round: int | None = None
+    step_time_ms: list[float] = []
+    turns: list[int] = []
+    train_rmse: list[float] = []
+    test_rmse: float | None = None
+    peak_rss_mib: float | None = None
+    peak_device_mib: float | None = None
+    log: str | None = None
+
+    @property
+    def cell(self) -> Cell:
+        """The cell that this run belongs to."""
+        return Cell(backend=self.backend, device=self.device, loop=self.loop)
+
+
+class Cell(Record, order=True):
+    """What is compared: one backend on one device with one loop."""
+
+    backend: str
+    device: str
+    loop: str
+
+    def __str__(self) -> str:
+        """Returns for example `jax/cpu/fit`."""
+        return f"{self.backend}/{self.device}/{self.loop}"
+
+
+class StepTime(Record):
+    """Step time of one cell.
+
+    Attributes:
+        backend, device, loop: the cell.
+        median_ms: median over processes of each process's median round, in ms.
+        ci95_ms: 95 % interval of the cell's typical step time; None with fewer than two processes.
+        processes: processes that it rests on.
+        rounds: rounds that it rests on.
+    """
+
+    backend: str
+    device: str
+    loop: str
+    median_ms: float
+    ci95_ms: tuple[float, float] | None
+    processes: int
+    rounds: int
+
+
+class Ratio(Record):
+    """Step time of cell `a` over that of cell `b`, from processes measured side by side.
+
+    Attributes:
+        a: the slower cell, as `backend/device/loop`.
+        b: the faster cell.
+        ratio: how many times longer a step of `a` takes.
+        ci95: its 95 % interval; None with fewer than two pairs of processes.
+        pairs: pairs of processes that it rests on.
+    """
+
+    a: str
+    b: str
+    ratio: float
+    ci95: tuple[float, float] | None
+    pairs: int
+
+
+class Rmse(Record):
+    """Final test RMSE of one cell over seeds.
+
+    Attributes:
+        backend, device, loop: the cell.
+        mean: over seeds.
+        ci95: Student-t interval of the mean; None with one seed.
+        seeds: distinct seeds that it rests on.
+    """
+
+    backend: str
+    device: str
+    loop: str
+    mean: float
+    ci95: tuple[float, float] | None
+    seeds: int
+
+
+class ParityResult(Record):
+    """How far two trainings from the same initial weights lie apart at one stage.
+
+    Attributes:
+        a: a cell as `backend/device/loop`.
+        b: another cell, or `oracle` (NumPy float64).
+        stage: `forward`, `epoch 1` … or `rmse`.
+        rms: root mean square of the differences; None where they are not finite.
+        max_abs: largest difference; None where it is not finite.
+        envelope: what rounding alone explains at this stage, in the unit of `rms`.
+        verdict: `within` or `outside` the envelope.
+        known: name of the understood deviation that explains an `outside`; None otherwise.
+    """
+
+    a: str
+    b: str
+    stage: str
+    rms: float | None
+    max_abs: float | None
+    envelope: float
+    verdict: Verdict
+    known: str | None = None
+
+
+class Gpu(Record):
+    """One GPU as the driver names it."""
+
+    name: str
+    memory_mib: float | None
+    driver: str | None
+
+
+class Machine(Record):
+    """What a reader needs to judge a time.
+
+    Attributes:
+        system: operating system and kernel.
+        cpu_model: the processor's name.
+        cpu_flags: vector instruction sets that change arithmetic speed, such as `avx512f`.
+        physical_cores: None where unknown.
+        logical_cores: of the machine.
+        usable_cores: that this process may use, after affinity and control groups.
+        caches: size of each cache level as the system prints it, such as {"L2": "1024K"}.
+        governor: frequency governor; None where the system shows none, as virtual machines do.
+        max_mhz: highest clock that the system tells.
+        memory_mib: of the machine.
+        memory_limit_mib: of the control group; None without one.
+        load_1min: load average just before measuring.
+        steal_percent: share of time since boot that the hypervisor took, in percent; None where unknown.
+        virtual: hypervisor or container in use, None where none is seen.
+        gpus: as the driver lists them.
+    """
+
+    system: str
+    cpu_model: str
+    cpu_flags: list[str]
+    physical_cores: int | None
+    logical_cores: int
+    usable_cores: int
+    caches: dict[str, str]
+    governor: str | None
+    max_mhz: float | None
+    memory_mib: float
+    memory_limit_mib: float | None
+    load_1min: float | None
+    steal_percent: float | None
+    virtual: str | None
+    gpus: list[Gpu]
+
+
+class Software(Record):
+    """What a reader needs to repeat a measurement.
+
+    Attributes:
+        python: version and implementation.
+        packages: version of every installed package that can matter, by name.
+        environment: variables that can change speed or results, as the workers saw them.
+        git_commit: of the harness; None outside a checkout.
+        git_dirty: whether tracked files differed from that commit.
+    """
+
+    python: str
+    packages: dict[str, str]
+    environment: dict[str, str]
+    git_commit: str | None
+    git_dirty: bool | None
+
+
+class Report(Record):
+    """One measured report, as stored in `report.json`.
+
+    Attributes:
+        schema: `movierank-bench/1`.
+        created: start of the measurement, ISO 8601 in UTC.
+        finished: end of it; None while it runs or after it was cut off.
+        machine: where.
+        software: with what.
+        workload: what.
+        settings: how.
+        runs: raw samples, one record a worker.
+        step_time: derived, one a cell.
+        ratios: derived, one a pair of cells.
+        rmse: derived, one a cell.
+        parity: derived from `predictions.npz`, one a pair and stage.
+    """
+
+    schema: str
+    created: str
+    machine: Machine
+    software: Software
+    workload: Workload
+    settings: Settings
+    finished: str | None = None
+    runs: list[Run] = []
+    step_time: list[StepTime] = []
+    ratios: list[Ratio] = []
+    rmse: list[Rmse] = []
+    parity: list[ParityResult] = []
