@@ -1,0 +1,116 @@
+"""Compile, fit and evaluate as the tutorial does, on NumPy arrays under any backend."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from movierank.model import RankingModel
+from movierank.ratings import Float32Array, Ratings
+
+LEARNING_RATE = 0.1  # keras-rs, examples/basic_ranking.py
+BATCH_SIZE = 1000
+EPOCHS = 5
+
+
+@dataclass(frozen=True)
+class EpochRecord:
+    """What one epoch of training left behind.
+
+    Attributes:
+        epoch: from 1.
+        loss: mean squared error over the epoch, as `fit` reports it.
+        rmse: root mean squared error over the epoch, as `fit` reports it.
+    """
+
+    epoch: int
+    loss: float
+    rmse: float
+
+
+def compile_model(model: RankingModel, learning_rate: float = LEARNING_RATE) -> None:
+    """Compiles with the tutorial's loss, metric and optimizer and creates the optimizer's state."""
+    model.compile(
+        loss=keras.losses.MeanSquaredError(),
+        metrics=[keras.metrics.RootMeanSquaredError(name="rmse")],
+        optimizer=keras.optimizers.Adagrad(learning_rate=learning_rate),
+    )
+    if model.built:
+        model.optimizer.build(model.trainable_variables)
+
+
+def fit(
+    model: RankingModel,
+    ratings: Ratings,
+    *,
+    batch_size: int = BATCH_SIZE,
+    epochs: int = EPOCHS,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    on_epoch: Callable[[EpochRecord], None] | None = None,
+) -> list[EpochRecord]:
+    """Trains in the order of `ratings`, which the split has shuffled; the last partial batch is kept.
+
+    `on_epoch` runs between two calls of `model.fit`, so that it may predict or evaluate; without it all
+    epochs are one call. The mathematics is the same.
+    """
+    records: list[EpochRecord] = []
+    calls = [(epoch, epoch + 1) for epoch in range(epochs)] if on_epoch else [(0, epochs)]
+    for first, last in calls:
+        history = model.fit(
+            ratings.features,
+            ratings.label,
+            batch_size=batch_size,
+            initial_epoch=first,
+            epochs=last,
+            shuffle=False,
+            verbose=0,
+            callbacks=list(callbacks),
+        ).history
+        for offset, (loss, rmse) in enumerate(zip(history["loss"], history["rmse"], strict=True)):
+            records.append(EpochRecord(epoch=first + offset + 1, loss=float(loss), rmse=float(rmse)))
+        if on_epoch:
+            on_epoch(records[-1])
+    return records
+
+
+def evaluate(model: RankingModel, ratings: Ratings, *, batch_size: int = BATCH_SIZE) -> EpochRecord:
+    """Returns loss and RMSE over `ratings` without training; its `epoch` is 0."""
+    logs = model.evaluate(ratings.features, ratings.label, batch_size=batch_size, verbose=0, return_dict=True)
+    return EpochRecord(epoch=0, loss=float(logs["loss"]), rmse=float(logs["rmse"]))
+
+
+def predict(model: RankingModel, features: dict[str, Any], *, batch_size: int = BATCH_SIZE) -> Float32Array:
+    """Returns predictions, float32 [N], for int32 `user_id` and `movie_id` of shape [N] each."""
+    return np.asarray(model.predict(features, batch_size=batch_size, verbose=0), np.float32)[:, 0]
+
+
+@dataclass(frozen=True)
+class TrainingState:
+    """A model's weights and its optimizer's variables at one moment, to come back to."""
+
+    weights: list[npt.NDArray[Any]]
+    optimizer: list[npt.NDArray[Any]]
+
+    @classmethod
+    def of(cls, model: RankingModel) -> TrainingState:
+        """Copies the state of a built and compiled model."""
+        return cls(
+            weights=[_copy(variable) for variable in model.weights],
+            optimizer=[_copy(variable) for variable in model.optimizer.variables],
+        )
+
+    def restore(self, model: RankingModel) -> None:
+        """Puts the state back, so that training starts as if nothing had happened since."""
+        model.set_weights(self.weights)
+        for variable, value in zip(model.optimizer.variables, self.optimizer, strict=True):
+            variable.assign(value)
+
+
+def _copy(variable: keras.Variable) -> npt.NDArray[Any]:
+    # Through `.value`: NumPy 2 warns when it converts Keras 3.15's own Variable.
+    return np.array(keras.ops.convert_to_numpy(variable.value))
