@@ -1,5 +1,9 @@
-"""Errors that end a command with exit code 2 and one or two lines on stderr."""
+"""Errors that have a meaning to the user."""
 
 
 class BenchError(Exception):
-    """Bad input or bad usage; the message says what is wrong and what to do."""
+    """Bad input or bad usage; the message says what is wrong and what to do. Ends a command with exit code 2."""
+
+
+class UnavailableError(Exception):
+    """A backend, device or loop is not to be had on this machine; the run is recorded as skipped."""

@@ -1,0 +1,60 @@
+"""The environment of a worker process: one backend, one device, a fixed number of threads."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+
+# OpenMP and BLAS read these once, when their library is loaded, so they must be set before the process starts.
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "NPROC",  # XLA's CPU client sizes its thread pool by it (xla/pjrt/cpu)
+    "TF_NUM_INTRAOP_THREADS",
+    "TF_NUM_INTEROP_THREADS",
+)
+
+
+def gpu_index(device: str) -> int:
+    """Returns N of `gpu:N`, 0 for `gpu`."""
+    return int(device.partition(":")[2] or 0)
+
+
+def usable_cores() -> int:
+    """Returns how many cores the scheduler lets this process run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def worker_environment(
+    backend: str, device: str, threads: int, inherited: Mapping[str, str] = os.environ
+) -> dict[str, str]:
+    """Returns the variables of a worker for `backend` on `device` with `threads` CPU threads.
+
+    What the user set for a framework stays, except where it would change what a cell is: the backend, the
+    device and the number of threads.
+    """
+    environment = dict(inherited)
+    environment["KERAS_BACKEND"] = backend
+    environment.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
+    environment.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
+    environment["PYTHONUNBUFFERED"] = "1"
+    if device == "cpu":
+        environment["CUDA_VISIBLE_DEVICES"] = ""
+        environment["JAX_PLATFORMS"] = "cpu"
+    else:
+        environment["CUDA_VISIBLE_DEVICES"] = str(gpu_index(device))
+        environment["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
+        environment["JAX_PLATFORMS"] = "cuda,cpu"
+        # Otherwise JAX takes three quarters of the memory at once and its peak says nothing about the model.
+        environment["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
+        environment["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"
+    return environment
+
+
+def hidden_modules(backend: str) -> tuple[str, ...]:
+    """Returns the modules that a worker for `backend` must not be able to import."""
+    return tuple(name for name in ("jax", "torch", "tensorflow", "tensorflow_datasets") if name != backend)

@@ -1,0 +1,64 @@
+"""The `fit` loop: `keras.Model.fit` as the tutorial calls it, timed over whole epochs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import keras
+from movierank import training
+from movierank.model import RankingModel
+from movierank.ratings import Ratings
+
+
+@dataclass(frozen=True)
+class TimedFit:
+    """Wall times of one call of `fit`, in seconds.
+
+    Attributes:
+        epochs_s: from the start of its first epoch to the end of its last, the device synchronised at both.
+        setup_s: what the call cost outside that.
+    """
+
+    epochs_s: float
+    setup_s: float
+
+
+class EpochClock(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no types
+    """Reads the clock before the first epoch and after the last.
+
+    It has no batch hooks on purpose: with one, Keras turns the logs into floats at every step, which
+    synchronises the device and slows what is timed (keras/src/callbacks/callback_list.py).
+    """
+
+    def __init__(self, epochs: int, synchronise: Callable[[], None]) -> None:
+        super().__init__()
+        self.last_epoch = epochs - 1
+        self.synchronise = synchronise
+        self.started = self.stopped = float("nan")
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Starts the clock at the first epoch."""
+        if epoch == 0:
+            self.synchronise()
+            self.started = time.perf_counter()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Stops the clock at the last epoch."""
+        if epoch == self.last_epoch:
+            self.synchronise()
+            self.stopped = time.perf_counter()
+
+
+def timed_fit(
+    model: RankingModel, ratings: Ratings, *, batch_size: int, epochs: int, synchronise: Callable[[], None]
+) -> TimedFit:
+    """Trains for `epochs` in one call of `fit` and times it."""
+    clock = EpochClock(epochs, synchronise)
+    started = time.perf_counter()
+    training.fit(model, ratings, batch_size=batch_size, epochs=epochs, callbacks=[clock])
+    synchronise()
+    elapsed = time.perf_counter() - started
+    epochs_s = clock.stopped - clock.started
+    return TimedFit(epochs_s=epochs_s, setup_s=elapsed - epochs_s)

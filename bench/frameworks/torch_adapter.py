@@ -1,0 +1,32 @@
+"""PyTorch: device, synchronisation, memory."""
+
+from __future__ import annotations
+
+import torch
+
+from bench.errors import UnavailableError
+
+
+def configure(device: str, threads: int) -> tuple[str, int | None]:
+    """Sets PyTorch's threads and checks that it computes on `device`.
+
+    Raises:
+        UnavailableError: PyTorch sees no such device.
+    """
+    torch.set_num_threads(threads)
+    if device == "cpu":
+        return "cpu", torch.get_num_threads()
+    if not torch.cuda.is_available():
+        raise UnavailableError(f"PyTorch {torch.__version__} sees no {device}")
+    return torch.cuda.get_device_name(0), torch.get_num_threads()
+
+
+def synchronise() -> None:
+    """Waits for all submitted CUDA work; on the CPU an operation is done when its call returns."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def peak_device_mib() -> float | None:
+    """Returns the most device memory in use by tensors so far, in MiB; None on the CPU."""
+    return torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_available() else None

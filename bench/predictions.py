@@ -1,0 +1,52 @@
+"""`predictions.npz`: the test predictions of every run at every stage, and what they are predictions of."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from bench.errors import BenchError
+from bench.report import Run
+from bench.report_file import PREDICTIONS_NAME, atomic_write
+
+Arrays = dict[str, npt.NDArray[np.generic]]
+
+MOST_STORED = 20_000  # test ratings; MovieLens 25M's five million would make gigabytes
+
+
+def key_of(run: Run, stage: str) -> str:
+    """Returns the name of one array: `jax/cpu/fit/p0/s0/epoch 5`."""
+    return f"{run.cell}/p{run.process}/s{run.seed}/{stage}"
+
+
+def stages_of(run: Run, arrays: Mapping[str, npt.NDArray[np.generic]]) -> dict[str, npt.NDArray[np.generic]]:
+    """Returns the arrays of one run by stage, in the order in which they were made."""
+    prefix = key_of(run, "")
+    return {key.removeprefix(prefix): array for key, array in arrays.items() if key.startswith(prefix)}
+
+
+def load_arrays(path: Path) -> Arrays:
+    """Reads all arrays of an .npz file.
+
+    Raises:
+        BenchError: it cannot be read.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as stored:
+            return dict(stored)
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
+        raise BenchError(f"cannot read {path}: {error}") from error
+
+
+def save_predictions(arrays: Mapping[str, npt.NDArray[np.generic]], directory: Path) -> None:
+    """Writes `predictions.npz` atomically.
+
+    Raises:
+        BenchError: it cannot be written; the one before is untouched.
+    """
+    with atomic_write(directory / PREDICTIONS_NAME) as temporary:
+        np.savez(temporary, **arrays)  # type: ignore[arg-type]  # numpy types the keywords too narrowly

@@ -1,0 +1,141 @@
+"""What the supervisor and a worker say to each other: one JSON object a line over two pipes of their own.
+
+The supervisor asks, the worker answers once: `Job` → `Ready`, `Train` → `Trained`, `WarmUp` → `Steady`,
+`MeasureRound` → `Rounded`, `Stop` → `Stopped`. Instead of any of these a worker may answer `Unavailable`
+(this backend or device is not to be had here) or `Failed`, and ends.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+
+class Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag=True):
+    """Base of all messages; `type` in the JSON is the class's name."""
+
+
+class Job(Message):
+    """All that a worker needs to know, sent once.
+
+    Attributes:
+        backend, device, loop, process, seed: as in `bench.report.Run`.
+        threads: to use on the CPU.
+        dataset, data_source, data_path: as for `movierank.datasets.load_dataset`; prepared before.
+        split: as in `bench.report.Workload`.
+        batch_size, epochs, embedding_dimension, learning_rate, init: as in `bench.report.Workload`.
+        round_s: shortest wall time of a round, in seconds.
+        predictions: file (.npz) in which `Train` leaves the test predictions of each stage.
+        stored_predictions: how many test ratings are predicted for that file, from the first on.
+    """
+
+    backend: str
+    device: str
+    loop: str
+    process: int
+    seed: int
+    threads: int
+    dataset: str
+    data_source: str
+    data_path: str | None
+    split: str
+    batch_size: int
+    epochs: int
+    embedding_dimension: int
+    learning_rate: float
+    init: Literal["shared", "backend"]
+    round_s: float
+    predictions: str
+    stored_predictions: int
+
+
+class Train(Message):
+    """Train from the initial weights for the workload's epochs."""
+
+
+class WarmUp(Message):
+    """Run rounds until their step times have settled."""
+
+
+class MeasureRound(Message):
+    """Run and time one steady round."""
+
+
+class Stop(Message):
+    """Say the peaks and end."""
+
+
+class Ready(Message):
+    """The model stands and its first step is done; fields as in `bench.report.Run`."""
+
+    compile_mode: str
+    device_name: str
+    threads: int | None
+    import_s: float
+    data_s: float
+    build_s: float
+    first_step_s: float
+
+
+class Trained(Message):
+    """The convergence run is done; fields as in `bench.report.Run`."""
+
+    train_rmse: list[float]
+    test_rmse: float
+    train_s: float
+    evaluate_s: float
+    predict_s: float
+
+
+class Steady(Message):
+    """Warm-up is over; fields as in `bench.report.Run`."""
+
+    warmup_ms: list[float]
+    steady: bool
+    steps_per_round: int
+
+
+class Rounded(Message):
+    """One steady round was timed."""
+
+    step_time_ms: float
+    fit_setup_ms: float
+
+
+class Stopped(Message):
+    """The worker's last word."""
+
+    peak_rss_mib: float
+    peak_device_mib: float | None
+
+
+class Unavailable(Message):
+    """This backend, device or loop is not to be had here."""
+
+    reason: str
+
+
+class Failed(Message):
+    """The worker cannot go on; its log has the traceback."""
+
+    error: str
+
+
+Command = Job | Train | WarmUp | MeasureRound | Stop
+Reply = Ready | Trained | Steady | Rounded | Stopped | Unavailable | Failed
+
+_encoder = msgspec.json.Encoder()
+decode_command = msgspec.json.Decoder(Command).decode
+decode_reply = msgspec.json.Decoder(Reply).decode
+
+
+def encode(message: Message) -> bytes:
+    """Returns one line, newline included."""
+    return _encoder.encode(message) + b"\n"
+
+
+def log_name(backend: str, device: str, loop: str, process: int) -> Path:
+    """Returns where a worker's stdout and stderr go, relative to the report's directory."""
+    return Path("logs") / f"{backend}-{device.replace(':', '')}-{loop}-p{process}.log"

@@ -1,0 +1,133 @@
+"""Read and write a report's directory, so that a reader never sees half a file."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import filelock
+import msgspec
+
+from bench.errors import BenchError
+from bench.report import SCHEMA, Report
+
+REPORT_NAME = "report.json"
+PREDICTIONS_NAME = "predictions.npz"
+LOCK_NAME = ".lock"
+
+
+def report_path(path: Path) -> Path:
+    """Returns the JSON file of a report given by its directory or by the file itself."""
+    return path / REPORT_NAME if path.is_dir() else path
+
+
+def load_report(path: Path) -> Report:
+    """Reads a report from its directory or file.
+
+    Raises:
+        BenchError: there is none, it cannot be read, or its schema is not one that this version knows.
+    """
+    return _convert(_load_raw(path), report_path(path))
+
+
+def save_report(report: Report, directory: Path) -> None:
+    """Writes `report.json` atomically; keys that this version does not know are kept from the file before.
+
+    Raises:
+        BenchError: the file cannot be written; the one before is untouched.
+    """
+    target = directory / REPORT_NAME
+    fresh = msgspec.to_builtins(report)
+    if target.exists():
+        with contextlib.suppress(BenchError):
+            fresh = with_unknown_keys(fresh, _load_raw(target))
+    with atomic_write(target) as temporary:
+        temporary.write_bytes(msgspec.json.format(msgspec.json.encode(fresh), indent=1) + b"\n")
+
+
+def with_unknown_keys(fresh: Any, stored: Any) -> Any:
+    """Returns `fresh` with the keys that only `stored` has, at every depth; list items are matched by place."""
+    if isinstance(fresh, dict) and isinstance(stored, dict):
+        return {key: with_unknown_keys(value, stored.get(key)) for key, value in fresh.items()} | {
+            key: value for key, value in stored.items() if key not in fresh
+        }
+    if isinstance(fresh, list) and isinstance(stored, list):
+        return [
+            with_unknown_keys(value, stored[place]) if place < len(stored) else value
+            for place, value in enumerate(fresh)
+        ]
+    return fresh
+
+
+@contextlib.contextmanager
+def atomic_write(target: Path) -> Iterator[Path]:
+    """Gives a temporary file beside `target` to write to, and puts it in its place once all is on disk.
+
+    Raises:
+        BenchError: it cannot be written; `target` is untouched.
+    """
+    temporary: Path | None = None
+    try:
+        descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=target.suffix)
+        os.close(descriptor)
+        temporary = Path(name)
+        yield temporary
+        with temporary.open("rb") as written:
+            os.fsync(written.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(target)
+    except OSError as error:
+        raise BenchError(f"cannot write {target}: {error.strerror or error}") from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def claimed(directory: Path) -> Iterator[None]:
+    """Creates a report's directory and keeps other runs out of it.
+
+    Raises:
+        BenchError: it cannot be written to, or another run is measuring into it.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(directory / LOCK_NAME, blocking=False)
+        lock.acquire()
+    except filelock.Timeout as error:
+        raise BenchError(f"another run is writing to {directory}; choose another --output") from error
+    except OSError as error:
+        raise BenchError(f"cannot write to {directory}: {error.strerror or error}; choose another --output") from error
+    try:
+        yield
+    finally:
+        lock.release()
+        (directory / LOCK_NAME).unlink(missing_ok=True)
+
+
+def _load_raw(path: Path) -> Any:
+    file = report_path(path)
+    try:
+        return msgspec.json.decode(file.read_bytes())
+    except FileNotFoundError as error:
+        raise BenchError(f"no report at {path}: it should hold a {REPORT_NAME}") from error
+    except OSError as error:
+        raise BenchError(f"cannot read {file}: {error.strerror or error}") from error
+    except msgspec.DecodeError as error:
+        raise BenchError(f"{file} is not a report: {error}") from error
+
+
+def _convert(raw: Any, file: Path) -> Report:
+    schema = raw.get("schema") if isinstance(raw, dict) else None
+    if not isinstance(schema, str) or not schema.startswith("movierank-bench/"):
+        raise BenchError(f"{file} is not a movierank-bench report: it has no such schema")
+    if schema != SCHEMA:
+        raise BenchError(f"{file} has schema {schema}, and this version reads {SCHEMA}; upgrade movierank-bench")
+    try:
+        return msgspec.convert(raw, Report)
+    except msgspec.ValidationError as error:
+        raise BenchError(f"{file} is damaged: {error}") from error

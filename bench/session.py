@@ -1,0 +1,167 @@
+"""What a worker does with its framework: build, train, warm up, time rounds."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+from movierank import training
+from movierank.model import RankingModel
+from movierank.ratings import Dataset, Float32Array, Ratings
+from movierank.splits import Split
+from movierank.weights import initial_weights
+
+from bench.fit_loop import timed_fit
+from bench.frameworks import adapter_for
+from bench.protocol import Job, Rounded, Steady, Trained
+from bench.warmup import MOST_ROUNDS, is_steady
+
+
+class NotFiniteError(ArithmeticError):
+    """Training left numbers that are not finite."""
+
+
+@dataclass(frozen=True)
+class RoundPlan:
+    """What one round trains on.
+
+    Attributes:
+        ratings: full batches only, from the start of the train part.
+        epochs: passes over them in one call of `fit`.
+        steps: training steps that this makes.
+    """
+
+    ratings: Ratings
+    epochs: int
+    steps: int
+
+
+class Session:
+    """A model on its backend, ready to be trained and timed.
+
+    Args:
+        job: what the supervisor asked for.
+        dataset: gives the tables' sizes.
+        split: train and test part.
+    """
+
+    def __init__(self, job: Job, dataset: Dataset, split: Split) -> None:
+        self.job = job
+        self.split = split
+        self.adapter = adapter_for(job.backend)
+        started = time.perf_counter()
+        keras.utils.set_random_seed(job.seed)
+        self.model = RankingModel(dataset.num_users + 1, dataset.num_movies + 1, job.embedding_dimension)
+        if job.init == "shared":
+            self.model.load_initial_weights(
+                initial_weights(dataset.num_users, dataset.num_movies, job.embedding_dimension, seed=job.seed)
+            )
+        else:
+            self.model.build({"user_id": (None,), "movie_id": (None,)})
+        training.compile_model(self.model, job.learning_rate)
+        self.initial_state = training.TrainingState.of(self.model)
+        self.build_s = time.perf_counter() - started
+        self.first_step_s = self._first_step()
+        self.plan: RoundPlan | None = None
+
+    @property
+    def compile_mode(self) -> str:
+        """What `jit_compile="auto"` resolved to on this backend and device."""
+        if self.model.jit_compile:
+            return "xla" if self.job.backend != "torch" else "inductor"
+        return "graph" if self.job.backend == "tensorflow" else "eager"
+
+    def train(self) -> Trained:
+        """Trains from the initial weights, evaluates, and leaves the test predictions of every stage in a file.
+
+        Raises:
+            NotFiniteError: a loss or a prediction is not finite.
+        """
+        stages: dict[str, Float32Array] = {"forward": self._predict_stored()}
+        rmses: list[float] = []
+        seconds = 0.0
+        self.initial_state.restore(self.model)
+        started = time.perf_counter()
+
+        def at_epoch_end(record: training.EpochRecord) -> None:
+            nonlocal seconds, started
+            self.adapter.synchronise()
+            seconds += time.perf_counter() - started
+            if not math.isfinite(record.loss):
+                raise NotFiniteError(f"the loss is {record.loss} after epoch {record.epoch}; try a lower learning rate")
+            rmses.append(record.rmse)
+            stages[f"epoch {record.epoch}"] = self._predict_stored()
+            started = time.perf_counter()
+
+        training.fit(
+            self.model,
+            self.split.train,
+            batch_size=self.job.batch_size,
+            epochs=self.job.epochs,
+            on_epoch=at_epoch_end,
+        )
+        started = time.perf_counter()
+        test = training.evaluate(self.model, self.split.test, batch_size=self.job.batch_size)
+        evaluated = time.perf_counter()
+        predictions = training.predict(self.model, self.split.test.features, batch_size=self.job.batch_size)
+        predicted = time.perf_counter()
+        if not np.isfinite(predictions).all():
+            raise NotFiniteError("predictions are not finite after the last epoch; try a lower learning rate")
+        np.savez(Path(self.job.predictions), **stages)  # type: ignore[arg-type]  # numpy types the keywords too narrowly
+        return Trained(
+            train_rmse=rmses,
+            test_rmse=test.rmse,
+            train_s=seconds,
+            evaluate_s=evaluated - started,
+            predict_s=predicted - evaluated,
+        )
+
+    def warm_up(self) -> Steady:
+        """Fixes the size of a round and runs rounds until their step times have settled."""
+        self.plan = self._plan_round()
+        step_times: list[float] = []
+        while not is_steady(step_times) and len(step_times) < MOST_ROUNDS:
+            step_times.append(self.measure_round().step_time_ms)
+        return Steady(warmup_ms=step_times, steady=is_steady(step_times), steps_per_round=self.plan.steps)
+
+    def measure_round(self) -> Rounded:
+        """Times one round."""
+        if self.plan is None:
+            raise RuntimeError("a round was asked for before the warm-up")
+        timed = timed_fit(
+            self.model,
+            self.plan.ratings,
+            batch_size=self.job.batch_size,
+            epochs=self.plan.epochs,
+            synchronise=self.adapter.synchronise,
+        )
+        return Rounded(step_time_ms=1e3 * timed.epochs_s / self.plan.steps, fit_setup_ms=1e3 * timed.setup_s)
+
+    def _first_step(self) -> float:
+        batch = self.split.train.take(slice(0, self.job.batch_size))
+        started = time.perf_counter()
+        training.fit(self.model, batch, batch_size=self.job.batch_size, epochs=1)
+        self.adapter.synchronise()
+        return time.perf_counter() - started
+
+    def _predict_stored(self) -> Float32Array:
+        stored = self.split.test.take(slice(0, self.job.stored_predictions))
+        return training.predict(self.model, stored.features, batch_size=self.job.batch_size)
+
+    def _plan_round(self) -> RoundPlan:
+        batch_size = self.job.batch_size
+        steps = len(self.split.train) // batch_size
+        probe_steps = min(steps, 20)
+        probe = self.split.train.take(slice(0, probe_steps * batch_size))
+        timed = timed_fit(
+            self.model, probe, batch_size=batch_size, epochs=1, synchronise=self.adapter.synchronise
+        )
+        wanted = max(1, math.ceil(self.job.round_s / (timed.epochs_s / probe_steps)))
+        steps_per_epoch = min(steps, wanted)
+        epochs = math.ceil(wanted / steps_per_epoch)
+        ratings = self.split.train.take(slice(0, steps_per_epoch * batch_size))
+        return RoundPlan(ratings=ratings, epochs=epochs, steps=epochs * steps_per_epoch)

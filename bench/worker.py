@@ -1,0 +1,155 @@
+"""A worker process: one backend on one device and nothing else loaded.
+
+Started by the supervisor as `python -m bench.worker COMMAND_FD REPLY_FD`; the protocol is in
+`bench.protocol`. It answers on a pipe of its own, so a framework's chatter on stdout cannot corrupt it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import resource
+import signal
+import sys
+import time
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.environment import hidden_modules, usable_cores
+from bench.errors import UnavailableError
+from bench.protocol import (
+    Command,
+    Failed,
+    Job,
+    MeasureRound,
+    Ready,
+    Reply,
+    Stop,
+    Stopped,
+    Train,
+    Unavailable,
+    WarmUp,
+    decode_command,
+    encode,
+)
+
+if TYPE_CHECKING:
+    from bench.session import Session
+
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+def main(command_fd: int, reply_fd: int) -> int:
+    """Answers commands until `Stop`, a failure, or the end of the supervisor."""
+    _die_with_supervisor()
+    with os.fdopen(command_fd, "rb") as commands, os.fdopen(reply_fd, "wb", buffering=0) as replies:
+
+        def answer(reply: Reply) -> None:
+            replies.write(encode(reply))
+
+        job = decode_command(commands.readline())
+        if not isinstance(job, Job):
+            raise TypeError(f"expected a Job first; received {type(job).__name__}")
+        try:
+            session, ready = _start(job)
+            answer(ready)
+            for line in commands:
+                command = decode_command(line)
+                answer(_carry_out(command, session))
+                if isinstance(command, Stop):
+                    break
+        except UnavailableError as error:
+            answer(Unavailable(reason=str(error)))
+        except Exception as error:
+            traceback.print_exc()
+            answer(Failed(error=_one_line(error)))
+            return 1
+    return 0
+
+
+def _start(job: Job) -> tuple[Session, Ready]:
+    """Imports the backend and builds the model, each phase timed apart.
+
+    Raises:
+        UnavailableError: the backend is not installed, or does not see the device.
+    """
+    _keep_to_threads(job.threads)
+    for name in hidden_modules(job.backend):
+        sys.modules[name] = None  # type: ignore[assignment]  # how Python marks a module as not importable
+    started = time.perf_counter()
+    try:
+        import keras  # noqa: F401  # timed apart from the rest
+    except ImportError as error:
+        if error.name not in ("keras", job.backend):
+            raise
+        extra = {"tensorflow": "tf"}.get(job.backend, job.backend)
+        raise UnavailableError(f"{error.name} is not installed: pip install 'movierank-bench[{extra}]'") from error
+    from bench.frameworks import adapter_for
+
+    device_name, threads = adapter_for(job.backend).configure(job.device, job.threads)
+    import_s = time.perf_counter() - started
+
+    from movierank.datasets import load_dataset
+    from movierank.splits import split_ratings
+
+    from bench.session import Session
+
+    started = time.perf_counter()
+    data_path = None if job.data_path is None else Path(job.data_path)
+    dataset = load_dataset(job.dataset, source=job.data_source, path=data_path)
+    split = split_ratings(dataset, job.split)
+    data_s = time.perf_counter() - started
+    session = Session(job, dataset, split)
+    return session, Ready(
+        compile_mode=session.compile_mode,
+        device_name=device_name,
+        threads=threads,
+        import_s=import_s,
+        data_s=data_s,
+        build_s=session.build_s,
+        first_step_s=session.first_step_s,
+    )
+
+
+def _carry_out(command: Command, session: Session) -> Reply:
+    match command:
+        case Train():
+            return session.train()
+        case WarmUp():
+            return session.warm_up()
+        case MeasureRound():
+            return session.measure_round()
+        case Stop():
+            return Stopped(peak_rss_mib=_peak_rss_mib(), peak_device_mib=session.adapter.peak_device_mib())
+        case Job():
+            raise TypeError("a second Job was sent to one worker")
+
+
+def _peak_rss_mib() -> float:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10  # bytes on macOS, KiB elsewhere (getrusage(2))
+
+
+def _keep_to_threads(threads: int) -> None:
+    """Takes away the cores that it has no threads for: some thread pools count cores, not variables."""
+    if hasattr(os, "sched_setaffinity") and threads < usable_cores():
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
+
+
+def _die_with_supervisor() -> None:
+    """Asks Linux to end this process when the supervisor ends, even by SIGKILL in the middle of a round."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the supervisor's to handle
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def _one_line(error: BaseException) -> str:
+    first = (str(error).strip().splitlines() or [""])[0][:300]
+    return f"{type(error).__name__}: {first}" if first else type(error).__name__
+
+
+if __name__ == "__main__":
+    sys.exit(main(int(sys.argv[1]), int(sys.argv[2])))
