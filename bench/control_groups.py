@@ -1,0 +1,81 @@
+"""The memory limit and CPU quota that Linux control groups (v1, v2 or both) put on this process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What control groups leave to this process.
+
+    Attributes:
+        memory_bytes: the tightest limit from the process's group up to the root; None without one.
+        cores: the tightest CPU quota in cores, such as 1.5; None without one.
+    """
+
+    memory_bytes: int | None
+    cores: float | None
+
+
+def read_limits(root: Path = Path("/")) -> Limits:
+    """Returns the limits of the calling process, with the system's files under `root`.
+
+    Inside a container the path in /proc/self/cgroup may name a group of the host that is not mounted; its
+    parents up to the mount are read, which a container sees as its own group. Files that cannot be read or
+    understood count as no limit.
+    """
+    memory: list[int] = []
+    cores: list[float] = []
+    for controllers, path in parse_groups(_text(root / "proc/self/cgroup")):
+        for folder in _up_to_mount(root / "sys/fs/cgroup", controllers, path):
+            if not controllers:
+                memory.append(parse_bytes(_text(folder / "memory.max")))
+                cores.append(parse_cpu_max(_text(folder / "cpu.max")))
+            if "memory" in controllers:
+                memory.append(parse_bytes(_text(folder / "memory.limit_in_bytes")))
+            if "cpu" in controllers:
+                quota, period = _text(folder / "cpu.cfs_quota_us"), _text(folder / "cpu.cfs_period_us")
+                cores.append(parse_cpu_max(f"{quota} {period}"))
+    return Limits(min(filter(None, memory), default=None), min(filter(None, cores), default=None))
+
+
+def parse_groups(text: str) -> list[tuple[list[str], PurePosixPath]]:
+    """Parses /proc/self/cgroup into controllers (empty for version 2) and the path of each group."""
+    groups = []
+    for line in text.splitlines():
+        _, found, rest = line.partition(":")
+        controllers, also_found, path = rest.partition(":")
+        if found and also_found and path.startswith("/"):
+            groups.append((controllers.split(",") if controllers else [], PurePosixPath(path)))
+    return groups
+
+
+def parse_bytes(text: str) -> int:
+    """Parses a memory limit in bytes; 0 for none (`max`, or something that is no number)."""
+    return int(text) if text.strip().isdecimal() else 0
+
+
+def parse_cpu_max(text: str) -> float:
+    """Parses `QUOTA PERIOD` in microseconds into cores; 0.0 for none (`max`, or -1 in version 1)."""
+    parts = text.split()
+    if len(parts) != 2 or not all(part.isdecimal() for part in parts) or int(parts[1]) == 0:
+        return 0.0
+    return int(parts[0]) / int(parts[1])
+
+
+def _up_to_mount(mounts: Path, controllers: list[str], path: PurePosixPath) -> Iterator[Path]:
+    # Version 2 is mounted at /sys/fs/cgroup, or below it at `unified` beside version 1.
+    names = [",".join(controllers), *controllers] if controllers else ["", "unified"]
+    for name in names:
+        for group in (path, *path.parents):
+            yield mounts / name / group.relative_to("/")
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(errors="replace")
+    except OSError:
+        return ""
