@@ -1,0 +1,104 @@
+"""Where prepared datasets live, and how one appears there whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+from filelock import FileLock, Timeout
+
+from movierank.errors import MovierankError
+
+CACHE_VARIABLE = "MOVIERANK_CACHE"
+
+
+def cache_root() -> Path:
+    """Returns the cache directory: the variable MOVIERANK_CACHE, or the user's own cache as platformdirs finds it."""
+    chosen = os.environ.get(CACHE_VARIABLE)
+    return Path(chosen).expanduser().absolute() if chosen else Path(platformdirs.user_cache_dir("movierank-bench"))
+
+
+@dataclass(frozen=True)
+class CacheSlot:
+    """All prepared folders of one dataset: one for each source that it was prepared from.
+
+    Attributes:
+        root: the cache directory.
+        name: the dataset's name.
+    """
+
+    root: Path
+    name: str
+
+    @property
+    def folder(self) -> Path:
+        """The directory with one subdirectory a source; hidden ones are being built or removed."""
+        return self.root / self.name.replace(":", "-")
+
+    def prepared(self) -> list[str]:
+        """Returns the keys of the sources that are prepared, newest first."""
+        if not self.folder.is_dir():
+            return []
+        found = [path for path in self.folder.iterdir() if path.is_dir() and not path.name.startswith(".")]
+        return [path.name for path in sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)]
+
+    @contextmanager
+    def lock(self, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
+        """Holds this dataset's lock against other processes; calls `waiting` once if another holds it.
+
+        Raises:
+            MovierankError: if the cache cannot be written, also within the block.
+        """
+        with self.clear_write_errors():
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(self.folder / ".lock")
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                waiting()
+                lock.acquire()
+            try:
+                yield
+            finally:
+                lock.release()
+
+    @contextmanager
+    def building(self) -> Iterator[Path]:
+        """Gives a new directory beside the prepared ones and removes it at the end; hold the lock.
+
+        What a killed process left behind is removed first.
+        """
+        for stale in self.folder.glob(".building-*"):
+            shutil.rmtree(stale, ignore_errors=True)
+        with tempfile.TemporaryDirectory(prefix=".building-", dir=self.folder, ignore_cleanup_errors=True) as folder:
+            yield Path(folder)
+
+    def publish(self, built: Path, key: str, scratch: Path) -> None:
+        """Moves a complete directory into its place; an older one moves into `scratch`. Hold the lock."""
+        target = self.folder / key
+        if target.exists():
+            target.rename(scratch / "replaced")
+        built.rename(target)
+
+    def remove(self, key: str) -> None:
+        """Removes a prepared directory if it is there. Hold the lock."""
+        if (self.folder / key).exists():
+            with self.building() as scratch:
+                (self.folder / key).rename(scratch / "removed")
+
+    @contextmanager
+    def clear_write_errors(self) -> Iterator[None]:
+        """Turns an OSError within the block into a MovierankError that says what to do."""
+        try:
+            yield
+        except OSError as error:
+            raise MovierankError(
+                f"Cannot write the data cache {self.root}: {error.strerror or error}. "
+                f"Free space there, or set {CACHE_VARIABLE} to another folder."
+            ) from error
