@@ -103,6 +103,12 @@ class Oracle:
         *_, prediction = self._forward(user_id, movie_id)
         return prediction
 
+    def preactivations(self, user_id: Ids, movie_id: Ids) -> tuple[Array, Array]:
+        """Returns what enters the two hidden layers' relu, [N, 256] and [N, 64]."""
+        w = self.weights
+        z1 = self._embed(user_id, movie_id) @ w.kernel1 + w.bias1
+        return z1, np.maximum(z1, 0) @ w.kernel2 + w.bias2
+
     def loss_and_gradients(self, batch: Ratings) -> tuple[float, Weights]:
         """Returns the loss of a batch and its gradient, in the shapes of the weights."""
         loss, gradients = self._gradients(batch)
@@ -126,11 +132,16 @@ class Oracle:
         return loss
 
     def _move(self, gradient: Array, accumulator: Array) -> Array:
-        return self._learning_rate * gradient / np.sqrt(accumulator + self._epsilon)
+        move: Array = self._learning_rate * gradient / np.sqrt(accumulator + self._epsilon)
+        return move
+
+    def _embed(self, user_id: Ids, movie_id: Ids) -> Array:
+        w = self.weights
+        return np.concatenate([w.user_embedding[user_id], w.candidate_embedding[movie_id]], axis=1)
 
     def _forward(self, user_id: Ids, movie_id: Ids) -> tuple[Array, Array, Array, Array]:
         w = self.weights
-        x = np.concatenate([w.user_embedding[user_id], w.candidate_embedding[movie_id]], axis=1)
+        x = self._embed(user_id, movie_id)
         h1 = _relu_layer(x, w.kernel1, w.bias1)
         h2 = _relu_layer(h1, w.kernel2, w.bias2)
         return x, h1, h2, (h2 @ w.kernel3 + w.bias3)[:, 0]
