@@ -48,7 +48,7 @@ def render(comparison: Comparison) -> RenderableType:
 
 
 def _step_time(comparison: Comparison) -> Table:
-    title = f"Step time, ms: median [95 % interval]; up to {comparison.max_regression:.3g} longer is allowed"
+    title = f"Step time, ms: median [95 % interval]; up to {100 * comparison.max_regression:.3g} % longer is allowed"
     table = _table(title, "cell", "base", "new", "new / base", "verdict")
     for row in comparison.step_time:
         ratio = "-" if row.ratio is None else f"{row.ratio:.3f}{_ends(row.ci95, 3)}"
