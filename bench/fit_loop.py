@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import keras
+
 from movierank import training
 from movierank.model import RankingModel
 from movierank.ratings import Ratings

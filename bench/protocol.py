@@ -2,7 +2,8 @@
 
 The supervisor asks, the worker answers once: `Job` → `Ready`, `Train` → `Trained`, `WarmUp` → `Steady`,
 `MeasureRound` → `Rounded`, `Stop` → `Stopped`. Instead of any of these a worker may answer `Unavailable`
-(this backend or device is not to be had here) or `Failed`, and ends.
+(this backend or device is not to be had here) or `Failed`, and ends. A `Probe` in place of the `Job` is
+answered with `Available`, and no more follows.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag=T
     """Base of all messages; `type` in the JSON is the class's name."""
 
 
-class Job(Message):
+class Job(Message, frozen=True, kw_only=True):
     """All that a worker needs to know, sent once.
 
     Attributes:
@@ -51,23 +52,31 @@ class Job(Message):
     stored_predictions: int
 
 
-class Train(Message):
+class Probe(Message, frozen=True, kw_only=True):
+    """Only import the backend and say what it sees; sent instead of a `Job`, fields as there."""
+
+    backend: str
+    device: str
+    threads: int
+
+
+class Train(Message, frozen=True, kw_only=True):
     """Train from the initial weights for the workload's epochs."""
 
 
-class WarmUp(Message):
+class WarmUp(Message, frozen=True, kw_only=True):
     """Run rounds until their step times have settled."""
 
 
-class MeasureRound(Message):
+class MeasureRound(Message, frozen=True, kw_only=True):
     """Run and time one steady round."""
 
 
-class Stop(Message):
+class Stop(Message, frozen=True, kw_only=True):
     """Say the peaks and end."""
 
 
-class Ready(Message):
+class Ready(Message, frozen=True, kw_only=True):
     """The model stands and its first step is done; fields as in `bench.report.Run`."""
 
     compile_mode: str
@@ -79,7 +88,21 @@ class Ready(Message):
     first_step_s: float
 
 
-class Trained(Message):
+class Available(Message, frozen=True, kw_only=True):
+    """The answer to a `Probe`.
+
+    Attributes:
+        version: of the backend's package.
+        device_name: as the framework names it.
+        import_s: importing Keras and the backend, in seconds.
+    """
+
+    version: str
+    device_name: str
+    import_s: float
+
+
+class Trained(Message, frozen=True, kw_only=True):
     """The convergence run is done; fields as in `bench.report.Run`."""
 
     train_rmse: list[float]
@@ -89,7 +112,7 @@ class Trained(Message):
     predict_s: float
 
 
-class Steady(Message):
+class Steady(Message, frozen=True, kw_only=True):
     """Warm-up is over; fields as in `bench.report.Run`."""
 
     warmup_ms: list[float]
@@ -97,34 +120,34 @@ class Steady(Message):
     steps_per_round: int
 
 
-class Rounded(Message):
+class Rounded(Message, frozen=True, kw_only=True):
     """One steady round was timed."""
 
     step_time_ms: float
     fit_setup_ms: float
 
 
-class Stopped(Message):
+class Stopped(Message, frozen=True, kw_only=True):
     """The worker's last word."""
 
     peak_rss_mib: float
     peak_device_mib: float | None
 
 
-class Unavailable(Message):
+class Unavailable(Message, frozen=True, kw_only=True):
     """This backend, device or loop is not to be had here."""
 
     reason: str
 
 
-class Failed(Message):
+class Failed(Message, frozen=True, kw_only=True):
     """The worker cannot go on; its log has the traceback."""
 
     error: str
 
 
-Command = Job | Train | WarmUp | MeasureRound | Stop
-Reply = Ready | Trained | Steady | Rounded | Stopped | Unavailable | Failed
+Command = Job | Probe | Train | WarmUp | MeasureRound | Stop
+Reply = Ready | Available | Trained | Steady | Rounded | Stopped | Unavailable | Failed
 
 _encoder = msgspec.json.Encoder()
 decode_command = msgspec.json.Decoder(Command).decode

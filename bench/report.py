@@ -21,7 +21,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     """Base of all records: immutable, keyword-only, unknown keys ignored on reading."""
 
 
-class Workload(Record):
+class Workload(Record, frozen=True, kw_only=True):
     """What is trained; two reports with different workloads are not comparable.
 
     Attributes:
@@ -55,7 +55,7 @@ class Workload(Record):
     init: Literal["shared", "backend"]
 
 
-class Settings(Record):
+class Settings(Record, frozen=True, kw_only=True):
     """How it was measured.
 
     Attributes:
@@ -77,7 +77,7 @@ class Settings(Record):
     timeout_s: float
 
 
-class Run(Record):
+class Run(Record, frozen=True, kw_only=True):
     """All that one worker measured, also when it failed half-way.
 
     Attributes:
@@ -146,7 +146,7 @@ class Run(Record):
         return Cell(backend=self.backend, device=self.device, loop=self.loop)
 
 
-class Cell(Record, order=True):
+class Cell(Record, frozen=True, kw_only=True, order=True):
     """What is compared: one backend on one device with one loop."""
 
     backend: str
@@ -158,7 +158,7 @@ class Cell(Record, order=True):
         return f"{self.backend}/{self.device}/{self.loop}"
 
 
-class StepTime(Record):
+class StepTime(Record, frozen=True, kw_only=True):
     """Step time of one cell.
 
     Attributes:
@@ -178,7 +178,7 @@ class StepTime(Record):
     rounds: int
 
 
-class Ratio(Record):
+class Ratio(Record, frozen=True, kw_only=True):
     """Step time of cell `a` over that of cell `b`, from processes measured side by side.
 
     Attributes:
@@ -196,7 +196,7 @@ class Ratio(Record):
     pairs: int
 
 
-class Rmse(Record):
+class Rmse(Record, frozen=True, kw_only=True):
     """Final test RMSE of one cell over seeds.
 
     Attributes:
@@ -214,7 +214,7 @@ class Rmse(Record):
     seeds: int
 
 
-class ParityResult(Record):
+class ParityResult(Record, frozen=True, kw_only=True):
     """How far two trainings from the same initial weights lie apart at one stage.
 
     Attributes:
@@ -238,7 +238,7 @@ class ParityResult(Record):
     known: str | None = None
 
 
-class Gpu(Record):
+class Gpu(Record, frozen=True, kw_only=True):
     """One GPU as the driver names it."""
 
     name: str
@@ -246,7 +246,7 @@ class Gpu(Record):
     driver: str | None
 
 
-class Machine(Record):
+class Machine(Record, frozen=True, kw_only=True):
     """What a reader needs to judge a time.
 
     Attributes:
@@ -284,7 +284,7 @@ class Machine(Record):
     gpus: list[Gpu]
 
 
-class Software(Record):
+class Software(Record, frozen=True, kw_only=True):
     """What a reader needs to repeat a measurement.
 
     Attributes:
@@ -302,7 +302,7 @@ class Software(Record):
     git_dirty: bool | None
 
 
-class Report(Record):
+class Report(Record, frozen=True, kw_only=True):
     """One measured report, as stored in `report.json`.
 
     Attributes:

@@ -105,8 +105,7 @@ def claimed(directory: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        lock.release()
-        (directory / LOCK_NAME).unlink(missing_ok=True)
+        lock.release()  # the file stays: to remove it would let a third run lock another file of the same name
 
 
 def _load_raw(path: Path) -> Any:

@@ -9,16 +9,16 @@ from pathlib import Path
 
 import keras
 import numpy as np
-from movierank import training
-from movierank.model import RankingModel
-from movierank.ratings import Dataset, Float32Array, Ratings
-from movierank.splits import Split
-from movierank.weights import initial_weights
 
 from bench.fit_loop import timed_fit
 from bench.frameworks import adapter_for
 from bench.protocol import Job, Rounded, Steady, Trained
 from bench.warmup import MOST_ROUNDS, is_steady
+from movierank import training
+from movierank.model import RankingModel
+from movierank.ratings import Dataset, Float32Array, Ratings
+from movierank.splits import Split
+from movierank.weights import initial_weights
 
 
 class NotFiniteError(ArithmeticError):
@@ -157,9 +157,7 @@ class Session:
         steps = len(self.split.train) // batch_size
         probe_steps = min(steps, 20)
         probe = self.split.train.take(slice(0, probe_steps * batch_size))
-        timed = timed_fit(
-            self.model, probe, batch_size=batch_size, epochs=1, synchronise=self.adapter.synchronise
-        )
+        timed = timed_fit(self.model, probe, batch_size=batch_size, epochs=1, synchronise=self.adapter.synchronise)
         wanted = max(1, math.ceil(self.job.round_s / (timed.epochs_s / probe_steps)))
         steps_per_epoch = min(steps, wanted)
         epochs = math.ceil(wanted / steps_per_epoch)

@@ -14,16 +14,19 @@ import signal
 import sys
 import time
 import traceback
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.environment import hidden_modules, usable_cores
 from bench.errors import UnavailableError
 from bench.protocol import (
+    Available,
     Command,
     Failed,
     Job,
     MeasureRound,
+    Probe,
     Ready,
     Reply,
     Stop,
@@ -49,17 +52,14 @@ def main(command_fd: int, reply_fd: int) -> int:
         def answer(reply: Reply) -> None:
             replies.write(encode(reply))
 
-        job = decode_command(commands.readline())
-        if not isinstance(job, Job):
-            raise TypeError(f"expected a Job first; received {type(job).__name__}")
         try:
-            session, ready = _start(job)
-            answer(ready)
-            for line in commands:
-                command = decode_command(line)
-                answer(_carry_out(command, session))
-                if isinstance(command, Stop):
-                    break
+            first = decode_command(commands.readline())
+            if isinstance(first, Probe):
+                answer(_probe(first))
+            elif isinstance(first, Job):
+                _serve(first, commands, answer)
+            else:
+                raise TypeError(f"expected a Job or a Probe first; received {type(first).__name__}")
         except UnavailableError as error:
             answer(Unavailable(reason=str(error)))
         except Exception as error:
@@ -69,32 +69,57 @@ def main(command_fd: int, reply_fd: int) -> int:
     return 0
 
 
+def _serve(job: Job, commands: Iterable[bytes], answer: Callable[[Reply], None]) -> None:
+    session, ready = _start(job)
+    answer(ready)
+    for line in commands:
+        command = decode_command(line)
+        answer(_carry_out(command, session))
+        if isinstance(command, Stop):
+            return
+
+
+def _probe(probe: Probe) -> Available:
+    started = time.perf_counter()
+    device_name, _ = _import_backend(probe.backend, probe.device, probe.threads)
+    version = str(sys.modules[probe.backend].__version__)
+    return Available(version=version, device_name=device_name, import_s=time.perf_counter() - started)
+
+
+def _import_backend(backend: str, device: str, threads: int) -> tuple[str, int | None]:
+    """Imports Keras with one backend, hides the others, and returns the device's name and the threads in use.
+
+    Raises:
+        UnavailableError: the backend is not installed, or does not see the device.
+    """
+    _keep_to_threads(threads)
+    for name in hidden_modules(backend):
+        sys.modules[name] = None  # type: ignore[assignment]  # how Python marks a module as not importable
+    try:
+        import keras  # noqa: F401  # its first import fixes the backend
+    except ImportError as error:
+        if error.name not in ("keras", backend):
+            raise
+        extra = {"tensorflow": "tf"}.get(backend, backend)
+        raise UnavailableError(f"{error.name} is not installed: pip install 'movierank-bench[{extra}]'") from error
+    from bench.frameworks import adapter_for
+
+    used: tuple[str, int | None] = adapter_for(backend).configure(device, threads)
+    return used
+
+
 def _start(job: Job) -> tuple[Session, Ready]:
     """Imports the backend and builds the model, each phase timed apart.
 
     Raises:
         UnavailableError: the backend is not installed, or does not see the device.
     """
-    _keep_to_threads(job.threads)
-    for name in hidden_modules(job.backend):
-        sys.modules[name] = None  # type: ignore[assignment]  # how Python marks a module as not importable
     started = time.perf_counter()
-    try:
-        import keras  # noqa: F401  # timed apart from the rest
-    except ImportError as error:
-        if error.name not in ("keras", job.backend):
-            raise
-        extra = {"tensorflow": "tf"}.get(job.backend, job.backend)
-        raise UnavailableError(f"{error.name} is not installed: pip install 'movierank-bench[{extra}]'") from error
-    from bench.frameworks import adapter_for
-
-    device_name, threads = adapter_for(job.backend).configure(job.device, job.threads)
+    device_name, threads = _import_backend(job.backend, job.device, job.threads)
     import_s = time.perf_counter() - started
 
     from movierank.datasets import load_dataset
     from movierank.splits import split_ratings
-
-    from bench.session import Session
 
     started = time.perf_counter()
     data_path = None if job.data_path is None else Path(job.data_path)
@@ -123,8 +148,8 @@ def _carry_out(command: Command, session: Session) -> Reply:
             return session.measure_round()
         case Stop():
             return Stopped(peak_rss_mib=_peak_rss_mib(), peak_device_mib=session.adapter.peak_device_mib())
-        case Job():
-            raise TypeError("a second Job was sent to one worker")
+        case Job() | Probe():
+            raise TypeError(f"a {type(command).__name__} was sent to a worker that has its job")
 
 
 def _peak_rss_mib() -> float:

@@ -87,7 +87,9 @@ class WorkerProcess:
         self.kill()
 
     def kill(self) -> None:
-        """Ends the worker and all that it started, at once; harmless where it has ended."""
+        """Ends the worker and all that it started, at once; harmless when called again."""
+        if self._replies == -1:
+            return
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()

@@ -10,7 +10,7 @@ def adapter_for(backend: str) -> ModuleType:
     """Imports and returns the adapter of `backend`.
 
     An adapter has `configure(device, threads)`, which returns the device's name and the threads in use and
-    raises `bench.errors.UnavailableError` where the device is not to be had, `synchronise()`, which returns when all submitted
-    work is done, and `peak_device_mib()`.
+    raises `UnavailableError` where the device is not to be had, `synchronise()`, which returns when all
+    submitted work is done, and `peak_device_mib()`.
     """
     return importlib.import_module(f"bench.frameworks.{backend}_adapter")

@@ -1,0 +1,225 @@
+"""`python -m bench`: its options, and what each command calls.
+
+What a command needs is imported when it runs, so that `--help` and `compare` start at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from types import FrameType
+
+from bench.errors import BenchError
+from bench.matrix import BACKENDS, parse_cells
+from bench.outcome import BAD_INPUT, FINE, RUNS_FAILED, exit_code
+
+EXAMPLES = """examples:
+  python -m bench run                                       all backends on the CPU, MovieLens 100K
+  python -m bench run --quick --backends jax,torch          a first look, in a minute
+  python -m bench run --devices cpu,gpu --output results/my-gpu
+  python -m bench compare results/before results/after --max-regression 5%
+  python -m bench page results/after -o after.html
+
+exit codes: 0 fine; 1 measured, and something is slower, worse or out of parity;
+2 bad input or usage; 3 some runs failed or were cut off (the others are saved)
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command and returns its exit code."""
+    arguments = _parser().parse_args(argv)
+    signal.signal(signal.SIGTERM, _as_interrupt)
+    try:
+        code: int = arguments.command(arguments)
+    except BenchError as error:
+        if arguments.debug:
+            raise
+        print(f"bench: {error}", file=sys.stderr)
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        if arguments.debug:
+            raise
+        print("bench: interrupted", file=sys.stderr)
+        return RUNS_FAILED
+    except BrokenPipeError:  # the reader of our output, such as `head`, has gone
+        sys.stderr.close()
+        return FINE
+    return code
+
+
+def _as_interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m bench",
+        description="Which Keras backend trains this ranking model fastest here, how sure is that, and is it "
+        "still the same model?",
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--debug", action="store_true", help="show a traceback with an error")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_run(commands)
+
+    compare = commands.add_parser("compare", help="compare two reports")
+    compare.add_argument("base", type=Path, metavar="BASE", help="report directory or file")
+    compare.add_argument("new", type=Path, metavar="NEW", help="report directory or file")
+    compare.add_argument(
+        "--max-regression",
+        type=parse_percent,
+        default=0.05,
+        metavar="5%",
+        help="slowdown that is still fine (default: 5%%)",
+    )
+    compare.add_argument("--force", action="store_true", help="compare step times of different machines or workloads")
+    compare.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    compare.set_defaults(command=_compare)
+
+    page = commands.add_parser("page", help="write a report as one HTML page (or its figure as .svg or .png)")
+    page.add_argument("reports", type=Path, nargs="+", metavar="REPORT", help="report directory or file")
+    page.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help=".html, .svg or .png")
+    page.set_defaults(command=_page)
+
+    doctor = commands.add_parser("doctor", help="say which backends, devices and data would work here")
+    doctor.set_defaults(command=_doctor)
+
+    schema = commands.add_parser("schema", help="print the JSON Schema of report.json")
+    schema.set_defaults(command=_schema)
+    return parser
+
+
+def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    from movierank.cli import add_data_options
+
+    run = commands.add_parser(
+        "run",
+        help="measure and write a report",
+        description="Measures each backend on each device in several worker processes and writes a report.",
+    )
+    run.set_defaults(command=_run)
+    what = run.add_argument_group("what to compare")
+    what.add_argument("--backends", default=",".join(BACKENDS), metavar="LIST", help="(default: %(default)s)")
+    what.add_argument("--devices", default="cpu", metavar="LIST", help="cpu, gpu or gpu:N (default: %(default)s)")
+    what.add_argument("--loops", default="fit", metavar="LIST", help="how training is driven (default: %(default)s)")
+    add_data_options(run)
+    workload = run.add_argument_group("workload")
+    workload.add_argument("--split", help="tutorial, or FRACTION:SEED such as 0.8:42 (default: by dataset)")
+    workload.add_argument("--batch-size", type=int, default=1000, metavar="N", help="(default: %(default)s)")
+    workload.add_argument("--epochs", type=int, default=5, metavar="N", help="(default: %(default)s)")
+    workload.add_argument("--embedding-dimension", type=int, default=32, metavar="N", help="(default: %(default)s)")
+    workload.add_argument("--learning-rate", type=float, default=0.1, metavar="X", help="(default: %(default)s)")
+    workload.add_argument(
+        "--init",
+        choices=("shared", "backend"),
+        default="shared",
+        help="initial weights: the same for every backend, or each one's own (default: %(default)s)",
+    )
+    how = run.add_argument_group("how to measure")
+    how.add_argument("--processes", type=int, metavar="N", help="worker processes per cell (default: 3; quick: 2)")
+    how.add_argument("--seeds", type=int, metavar="N", help="seeds of the initial weights (default: 3; quick: 2)")
+    how.add_argument("--rounds", type=int, metavar="N", help="timed rounds per process (default: 10; quick: 4)")
+    how.add_argument("--round-seconds", type=float, metavar="S", help="length of a round (default: 0.4; quick: 0.2)")
+    how.add_argument("--quick", action="store_true", help="fewer and shorter rounds: a first look")
+    how.add_argument("--threads", type=int, metavar="N", help="CPU threads of a worker (default: all usable cores)")
+    how.add_argument("--order-seed", type=int, default=0, metavar="N", help="of the rounds' order (default: 0)")
+    how.add_argument("--timeout", type=float, default=600, metavar="SECONDS", help="for one answer (default: 600)")
+    how.add_argument("--parity", action=argparse.BooleanOptionalAction, help="judge parity (default: on small data)")
+    out = run.add_argument_group("output")
+    out.add_argument("--output", type=Path, metavar="DIR", help="(default: results/local/TIME)")
+    existing = out.add_mutually_exclusive_group()
+    existing.add_argument("--resume", action="store_true", help="go on with the report in --output")
+    existing.add_argument("--overwrite", action="store_true", help="replace the report in --output")
+
+
+def parse_percent(text: str) -> float:
+    """Returns 0.05 for `5%` and for `0.05`.
+
+    Raises:
+        argparse.ArgumentTypeError: it is neither, or is negative.
+    """
+    try:
+        value = float(text[:-1]) / 100 if text.endswith("%") else float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected a share such as 5% or 0.05; received {text!r}")
+    return value
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from bench.measure import Options, measure
+    from bench.table import print_report
+
+    output = arguments.output or Path("results/local") / datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
+    quick = arguments.quick
+    options = Options(
+        cells=parse_cells(arguments.backends, arguments.devices, arguments.loops),
+        output=output,
+        dataset=arguments.dataset,
+        data_source=arguments.data_source,
+        data_path=arguments.data_path,
+        split=arguments.split,
+        batch_size=arguments.batch_size,
+        epochs=arguments.epochs,
+        embedding_dimension=arguments.embedding_dimension,
+        learning_rate=arguments.learning_rate,
+        init=arguments.init,
+        processes=_first(arguments.processes, 2 if quick else 3),
+        seeds=_first(arguments.seeds, 2 if quick else 3),
+        rounds=_first(arguments.rounds, 4 if quick else 10),
+        round_s=_first(arguments.round_seconds, 0.2 if quick else 0.4),
+        order_seed=arguments.order_seed,
+        timeout_s=arguments.timeout,
+        parity=arguments.parity,
+        existing="resume" if arguments.resume else "overwrite" if arguments.overwrite else "refuse",
+        **({} if arguments.threads is None else {"threads": arguments.threads}),
+    )
+    try:
+        report = measure(options, Console(stderr=True))
+    except KeyboardInterrupt:
+        print(f"bench: interrupted; what was measured is in {output}, --resume goes on with it", file=sys.stderr)
+        return RUNS_FAILED
+    print_report(report, output, Console())
+    return exit_code(report)
+
+
+def _first(given: object, otherwise: float) -> object:
+    return otherwise if given is None else given
+
+
+def _compare(arguments: argparse.Namespace) -> int:
+    raise NotImplementedError
+
+
+def _page(arguments: argparse.Namespace) -> int:
+    from bench.page import write_page
+    from bench.report_file import load_report
+
+    write_page([(str(path), load_report(path)) for path in arguments.reports], arguments.output)
+    print(f"wrote {arguments.output}")
+    return FINE
+
+
+def _doctor(arguments: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from bench.doctor import examine
+
+    return FINE if examine(Console()) else RUNS_FAILED
+
+
+def _schema(arguments: argparse.Namespace) -> int:
+    import msgspec
+
+    from bench.report import Report
+
+    print(msgspec.json.format(msgspec.json.encode(msgspec.json.schema(Report)), indent=2).decode())
+    return FINE

@@ -1,0 +1,98 @@
+"""Say what would work here: backends and devices, data, and what could spoil a measurement."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+import tempfile
+from pathlib import Path
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from bench.environment import usable_cores, worker_environment
+from bench.machine import describe_machine
+from bench.matrix import BACKENDS
+from bench.protocol import Available, Failed, Probe, Unavailable
+from bench.report import Machine
+from bench.worker_process import WorkerLostError, WorkerProcess
+
+PROBE_TIMEOUT_S = 120.0
+BUSY_LOAD = 0.25  # of the usable cores: from here on, others' work shows in a two-core step time
+STEAL_PERCENT = 1.0
+
+
+def examine(console: Console) -> bool:
+    """Prints what works and what does not; returns whether at least one backend can be measured."""
+    machine = describe_machine()
+    backends = Table(title="Backends")
+    for column in ("Backend", "Device", "Works", "Detail"):
+        backends.add_column(column)
+    works = False
+    for backend in BACKENDS:
+        for device in ("cpu", "gpu"):
+            found, detail = probe(backend, device)
+            works |= found
+            backends.add_row(backend, device, "yes" if found else "no", escape(detail))
+    console.print(backends)
+    console.print(f"Data: {_data()}", markup=False, highlight=False)
+    for warning in noise_warnings(machine):
+        console.print(f"Noise: {warning}", markup=False, highlight=False)
+    return works
+
+
+def probe(backend: str, device: str) -> tuple[bool, str]:
+    """Starts a worker that only imports `backend`; returns whether it sees `device`, and a word on it."""
+    command = (sys.executable, "-m", "bench.worker")
+    threads = usable_cores()
+    with tempfile.TemporaryDirectory(prefix="movierank-bench-") as folder:
+        worker = WorkerProcess(command, worker_environment(backend, device, threads), Path(folder) / "probe.log")
+        try:
+            reply = worker.ask(Probe(backend=backend, device=device, threads=threads), PROBE_TIMEOUT_S)
+        except WorkerLostError as error:
+            return False, error.error
+        finally:
+            worker.kill()
+    match reply:
+        case Available():
+            return True, f"{reply.version}, {reply.device_name}, imported in {reply.import_s:.1f} s"
+        case Unavailable():
+            return False, reply.reason
+        case Failed():
+            return False, reply.error
+        case _:
+            return False, f"unexpected answer {type(reply).__name__}"
+
+
+def noise_warnings(machine: Machine) -> list[str]:
+    """Returns what about this machine, now, would make step times noisy or slow, with what to do."""
+    warnings = []
+    if machine.load_1min is not None and machine.load_1min > BUSY_LOAD * machine.usable_cores:
+        warnings.append(f"load is {machine.load_1min:.1f} on {machine.usable_cores} cores; stop what else is running")
+    if machine.steal_percent is not None and machine.steal_percent > STEAL_PERCENT:
+        warnings.append(
+            f"the hypervisor took {machine.steal_percent:.1f} % of the time since boot; expect wide intervals"
+        )
+    if machine.governor not in (None, "performance"):
+        warnings.append(
+            f"frequency governor is {machine.governor}; `cpupower frequency-set -g performance` steadies it"
+        )
+    if machine.virtual is not None:
+        warnings.append(f"this is a virtual machine or container ({machine.virtual}); neighbours may take time")
+    return warnings
+
+
+def _data() -> str:
+    from movierank.datasets import load_dataset
+    from movierank.errors import MovierankError
+
+    if importlib.util.find_spec("tensorflow_datasets") is None:
+        tfds = "TFDS is not installed (pip install 'movierank-bench[data]'), so only prepared data can be used"
+    else:
+        tfds = "TFDS is installed"
+    try:
+        dataset = load_dataset("100k", source="cache")
+    except MovierankError as error:
+        return f"100k is not prepared ({error}); {tfds}"
+    return f"100k is prepared (from {dataset.source}); {tfds}"

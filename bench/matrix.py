@@ -1,0 +1,46 @@
+"""Which cells a run measures."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Sequence
+
+from bench.errors import BenchError
+from bench.report import Cell
+
+BACKENDS = ("jax", "torch", "tensorflow")
+LOOPS = ("fit",)
+DEVICE = re.compile(r"cpu|gpu(:\d+)?")
+
+
+def parse_cells(backends: str, devices: str, loops: str) -> list[Cell]:
+    """Returns all combinations of three comma-separated lists, without repeats, in the order given.
+
+    Raises:
+        BenchError: a name is unknown or a list is empty.
+    """
+    chosen_backends = _parse_list("backend", backends)
+    chosen_devices = _parse_list("device", devices)
+    chosen_loops = _parse_list("loop", loops)
+    for backend in chosen_backends:
+        if backend not in BACKENDS:
+            hint = " (tox calls it tf; its name here is tensorflow)" if backend == "tf" else ""
+            raise BenchError(f"unknown backend {backend!r}{hint}; choose from {', '.join(BACKENDS)}")
+    for device in chosen_devices:
+        if not DEVICE.fullmatch(device):
+            raise BenchError(f"unknown device {device!r}; choose from cpu, gpu, gpu:N")
+    for loop in chosen_loops:
+        if loop not in LOOPS:
+            raise BenchError(f"unknown loop {loop!r}; choose from {', '.join(LOOPS)}")
+    return [
+        Cell(backend=backend, device=device, loop=loop)
+        for backend, device, loop in itertools.product(chosen_backends, chosen_devices, chosen_loops)
+    ]
+
+
+def _parse_list(what: str, text: str) -> Sequence[str]:
+    names = list(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+    if not names:
+        raise BenchError(f"no {what} given; name at least one, separated by commas")
+    return names

@@ -1,0 +1,5 @@
+"""placeholder until envelope lands."""
+
+
+def check_parity(runs, arrays, workload, split, console):
+    return []

@@ -1,0 +1,224 @@
+"""Start workers, take their rounds in random order, and record every answer.
+
+The processes of one generation, one a cell, live side by side, and their rounds are interleaved in an order
+shuffled anew each time, so that drift of the machine hits all cells alike. Then the next generation starts:
+what differs from process to process for a process's whole life shows between generations.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import signal
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from msgspec.structs import replace
+
+from bench.environment import worker_environment
+from bench.errors import BenchError
+from bench.progress import Progress
+from bench.protocol import (
+    Command,
+    Failed,
+    Job,
+    MeasureRound,
+    Ready,
+    Reply,
+    Rounded,
+    Steady,
+    Stop,
+    Stopped,
+    Train,
+    Trained,
+    Unavailable,
+    WarmUp,
+    log_name,
+)
+from bench.recorder import Recorder
+from bench.report import Cell, Run, Settings
+from bench.worker_process import WorkerLostError, WorkerProcess
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to measure.
+
+    Attributes:
+        cells: to measure, in the order of the report.
+        settings: how.
+        make_job: returns the job of a cell's process.
+        worker_command: program and arguments of a worker, without the file descriptors.
+    """
+
+    cells: Sequence[Cell]
+    settings: Settings
+    make_job: Callable[[Cell, int], Job]
+    worker_command: Sequence[str]
+
+
+@dataclass
+class LiveWorker:
+    """A worker that still answers, what it was asked for, and its run so far."""
+
+    process: WorkerProcess
+    job: Job
+    run: Run
+
+
+class Supervisor:
+    """Carries out a plan.
+
+    Args:
+        plan: what to measure.
+        recorder: takes every answer; runs that it already has as `ok` are not measured again.
+        progress: shows how far it has come.
+    """
+
+    def __init__(self, plan: Plan, recorder: Recorder, progress: Progress) -> None:
+        self.plan = plan
+        self.recorder = recorder
+        self.progress = progress
+        self.random = random.Random(plan.settings.order_seed)
+        self.turn = 1 + max((turn for run in recorder.runs for turn in run.turns), default=-1)
+        self.given_up: dict[Cell, str] = {}
+        self.live: list[LiveWorker] = []
+
+    def measure(self) -> None:
+        """Measures every run that is missing; whatever ends it, no worker is left and every answer is recorded.
+
+        Raises:
+            BenchError: the report cannot be written.
+            KeyboardInterrupt: passed on once the runs in progress are recorded as interrupted.
+        """
+        try:
+            for process in range(self.plan.settings.processes):
+                self._measure_generation(process)
+        finally:
+            self._abandon()
+            self.recorder.order_runs(self.plan.cells)
+
+    def _measure_generation(self, process: int) -> None:
+        missing = [cell for cell in self.plan.cells if not self._is_done(cell, process)]
+        for cell in self.random.sample(missing, len(missing)):
+            self._start(cell, process)
+        for _ in range(self.plan.settings.rounds):
+            for worker in self.random.sample(self.live, len(self.live)):
+                self._ask(worker, MeasureRound())
+        for worker in list(self.live):
+            self._ask(worker, Stop())
+
+    def _is_done(self, cell: Cell, process: int) -> bool:
+        run = self.recorder.run_of((cell, process))
+        return run is not None and run.status == "ok" and len(run.step_time_ms) >= self.plan.settings.rounds
+
+    def _start(self, cell: Cell, process: int) -> None:
+        job = self.plan.make_job(cell, process)
+        name = log_name(cell.backend, cell.device, cell.loop, process)
+        run = Run(
+            backend=cell.backend,
+            device=cell.device,
+            loop=cell.loop,
+            process=process,
+            seed=job.seed,
+            status="interrupted",  # true until it is done
+            error="the measurement was cut off",
+            log=str(name),
+        )
+        if cell in self.given_up:
+            self.recorder.put(replace(run, status="skipped", error=self.given_up[cell], log=None))
+            self.progress.skip(cell, process, self.given_up[cell], self._steps_of_a_run())
+            return
+        environment = worker_environment(cell.backend, cell.device, self.plan.settings.threads)
+        process_started = WorkerProcess(self.plan.worker_command, environment, self.recorder.directory / name)
+        worker = LiveWorker(process_started, job, run)
+        self.live.append(worker)
+        for command in (job, Train(), WarmUp()):
+            if worker in self.live:
+                self._ask(worker, command)
+
+    def _ask(self, worker: LiveWorker, command: Command) -> None:
+        self.progress.show(worker.run.cell, worker.run.process, command)
+        try:
+            reply = worker.process.ask(command, self.plan.settings.timeout_s)
+        except WorkerLostError as error:
+            self._lose(worker, replace(worker.run, status=error.status, error=error.error))
+            return
+        if isinstance(reply, Unavailable):
+            self._lose(worker, replace(worker.run, status="skipped", error=reply.reason))
+            return
+        if isinstance(reply, Failed):
+            self._lose(worker, replace(worker.run, status="failed", error=reply.error))
+            return
+        if isinstance(reply, Trained):
+            self.recorder.put_predictions(worker.run, Path(worker.job.predictions))
+        worker.run = with_reply(worker.run, reply, self.turn)
+        self.turn += isinstance(reply, Rounded)
+        self.recorder.put(worker.run)
+        self.progress.advance()
+        if isinstance(reply, Stopped):
+            self.live.remove(worker)
+            worker.process.close()
+
+    def _lose(self, worker: LiveWorker, run: Run) -> None:
+        """Records a run that has ended early; a cell that never got to a steady round is not started again."""
+        self.live.remove(worker)
+        worker.process.kill()
+        if not run.step_time_ms:
+            failed = f"not started, since process {run.process} never got to a steady round ({run.status})"
+            self.given_up[run.cell] = (run.error or "") if run.status == "skipped" else failed
+        self.recorder.put(run)
+        self.progress.lose(run, self._steps_of_a_run())
+
+    def _abandon(self) -> None:
+        with _no_interrupt():
+            for worker in self.live:
+                worker.process.kill()
+            with contextlib.suppress(BenchError):  # what stopped it may be that nothing can be written
+                for worker in self.live:
+                    self.recorder.put(worker.run)
+            self.live.clear()
+
+    def _steps_of_a_run(self) -> int:
+        return len((Job, Train, WarmUp, Stop)) + self.plan.settings.rounds
+
+
+@contextlib.contextmanager
+def _no_interrupt() -> Iterator[None]:
+    """Lets a second Ctrl-C wait until what the first one asked for is done."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def with_reply(run: Run, reply: Reply, turn: int) -> Run:
+    """Returns `run` with what a worker's answer adds to it.
+
+    Args:
+        run: so far.
+        reply: an answer of its worker, not `Failed` or `Unavailable`.
+        turn: position of the round in the interleaved order, for `Rounded`.
+    """
+    match reply:
+        case Ready():
+            return replace(run, **_fields(reply))
+        case Trained() | Steady():
+            return replace(run, **_fields(reply))
+        case Rounded():
+            return replace(
+                run,
+                step_time_ms=[*run.step_time_ms, reply.step_time_ms],
+                fit_setup_ms=[*run.fit_setup_ms, reply.fit_setup_ms],
+                turns=[*run.turns, turn],
+            )
+        case Stopped():
+            return replace(run, **_fields(reply), status="ok", error=None)
+        case _:
+            raise TypeError(f"{type(reply).__name__} adds nothing to a run")
+
+
+def _fields(reply: Reply) -> Mapping[str, object]:
+    return {name: getattr(reply, name) for name in reply.__struct_fields__}

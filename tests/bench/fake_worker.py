@@ -1,0 +1,105 @@
+"""A scripted worker: plays a real one's part of the protocol, or breaks it where the script says so.
+
+Usage: fake_worker.py SCRIPT COMMAND_FD REPLY_FD. SCRIPT is JSON: for each backend, optionally for one process
+as "jax:1", an object with `step_time_ms` and, to break, `at` (a command's name, or "MeasureRound:2" for the
+third round) and `how` (exit, kill, hang, garbage, unavailable or nan).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from bench.protocol import (
+    Failed,
+    Job,
+    MeasureRound,
+    Ready,
+    Rounded,
+    Steady,
+    Stopped,
+    Train,
+    Trained,
+    Unavailable,
+    WarmUp,
+    decode_command,
+    encode,
+)
+
+
+def main() -> None:
+    script_path = Path(sys.argv[1])
+    script = json.loads(script_path.read_text())
+    with os.fdopen(int(sys.argv[2]), "rb") as commands, os.fdopen(int(sys.argv[3]), "wb", buffering=0) as replies:
+        job = decode_command(commands.readline())
+        assert isinstance(job, Job)
+        part = script.get(f"{job.backend}:{job.process}", script.get(job.backend, {}))
+        with script_path.with_suffix(".started").open("a") as started:
+            started.write(f"{job.backend}:{job.process}:{os.getpid()}\n")
+        rounds = 0
+        command = job
+        while True:
+            name = type(command).__name__
+            place = f"MeasureRound:{rounds}" if isinstance(command, MeasureRound) else name
+            if part.get("at") in (place, name):
+                misbehave(part["how"], replies)
+            replies.write(encode(answer(command, job, part, rounds)))
+            rounds += isinstance(command, MeasureRound)
+            line = commands.readline()
+            if not line:
+                return
+            command = decode_command(line)
+
+
+def misbehave(how: str, replies) -> None:
+    if how == "exit":
+        print("ImportError: libsomething.so.1 is missing")
+        sys.exit(1)
+    if how == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if how == "hang":
+        time.sleep(600)
+    if how == "garbage":
+        replies.write(b"{not json\n")
+    if how == "unavailable":
+        replies.write(encode(Unavailable(reason="no such device here")))
+    if how == "nan":
+        replies.write(encode(Failed(error="NotFiniteError: the loss is nan after epoch 1")))
+    sys.exit(0)
+
+
+def answer(command, job: Job, part: dict, rounds: int):
+    match command:
+        case Job():
+            return Ready(
+                compile_mode="eager",
+                device_name="fake",
+                threads=job.threads,
+                import_s=0.5,
+                data_s=0.01,
+                build_s=0.1,
+                first_step_s=0.2,
+            )
+        case Train():
+            stages = ["forward", *(f"epoch {epoch + 1}" for epoch in range(job.epochs))]
+            np.savez(job.predictions, **{stage: np.full(3, job.seed, np.float32) for stage in stages})
+            return Trained(
+                train_rmse=[0.3] * job.epochs, test_rmse=0.25 + job.seed / 1000, train_s=1.0, evaluate_s=0.1, predict_s=0.1
+            )
+        case WarmUp():
+            return Steady(warmup_ms=[1.3, 1.0, 1.0], steady=True, steps_per_round=8)
+        case MeasureRound():
+            time.sleep(part.get("round_s", 0))
+            step_times = part.get("step_time_ms", [1.0])
+            return Rounded(step_time_ms=step_times[rounds % len(step_times)], fit_setup_ms=30.0)
+        case _:
+            return Stopped(peak_rss_mib=100.0, peak_device_mib=None)
+
+
+main()

@@ -1,0 +1,283 @@
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+from rich.console import Console
+
+from bench.errors import BenchError
+from bench.matrix import parse_cells
+from bench.measure import Options, measure
+from bench.outcome import exit_code
+from bench.report import Report
+from bench.report_file import load_report
+
+FAKE_WORKER = Path(__file__).with_name("fake_worker.py")
+DATASET = "synthetic:40x30x2000"
+
+
+@pytest.fixture
+def fake(tmp_path, monkeypatch):
+    """Measures with scripted workers into tmp_path/report."""
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+
+    def run(script: dict, **changes) -> Report:
+        path = tmp_path / "script.json"
+        path.write_text(json.dumps(script))
+        settings = {
+            "cells": parse_cells("jax,torch,tensorflow", "cpu", "fit"),
+            "output": tmp_path / "report",
+            "dataset": DATASET,
+            "batch_size": 100,
+            "processes": 3,
+            "seeds": 2,
+            "rounds": 4,
+            "parity": False,
+            "worker_command": (sys.executable, str(FAKE_WORKER), str(path)),
+        }
+        return measure(Options(**{**settings, **changes}), Console(file=io.StringIO()))
+
+    return run
+
+
+def started(tmp_path: Path) -> list[str]:
+    path = tmp_path / "script.started"
+    return [line.rpartition(":")[0] for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def by_backend(report: Report, backend: str) -> list:
+    return [run for run in report.runs if run.backend == backend]
+
+
+def test_every_answer_of_every_worker_is_in_the_stored_report(fake, tmp_path):
+    report = fake({"jax": {"step_time_ms": [1, 2, 3, 4]}, "torch": {"step_time_ms": [8]}})
+    assert load_report(tmp_path / "report") == report
+    assert [(run.backend, run.process, run.seed, run.status) for run in report.runs] == [
+        (backend, process, process % 2, "ok") for backend in ("jax", "torch", "tensorflow") for process in range(3)
+    ]
+    assert all(run.step_time_ms == [1, 2, 3, 4] for run in by_backend(report, "jax"))
+    assert all(run.fit_setup_ms == [30] * 4 and run.peak_rss_mib == 100 for run in report.runs)
+    assert {(row.backend, row.median_ms) for row in report.step_time} == {("jax", 2.5), ("torch", 8), ("tensorflow", 1)}
+    assert {row.seeds for row in report.rmse} == {2}
+    assert report.finished is not None
+    assert exit_code(report) == 0
+
+
+def test_rounds_of_a_generation_are_interleaved_in_an_order_that_changes(fake):
+    report = fake({}, rounds=6)
+    turns = {turn: run.backend for run in report.runs for turn in run.turns}
+    assert sorted(turns) == list(range(3 * 3 * 6))
+    sweeps = [tuple(turns[turn] for turn in range(start, start + 3)) for start in range(0, len(turns), 3)]
+    assert all(sorted(sweep) == ["jax", "tensorflow", "torch"] for sweep in sweeps)
+    assert len(set(sweeps)) > 1
+
+
+def test_the_order_follows_its_seed(fake, tmp_path):
+    orders = [
+        [run.turns for run in fake({}, order_seed=seed, output=tmp_path / name).runs]
+        for seed, name in ((1, "a"), (1, "b"), (2, "c"))
+    ]
+    assert orders[0] == orders[1] != orders[2]
+
+
+def test_predictions_of_every_run_and_stage_are_stored(fake, tmp_path):
+    fake({}, epochs=2)
+    with np.load(tmp_path / "report" / "predictions.npz") as stored:
+        assert sorted(key for key in stored if key.startswith("torch")) == [
+            f"torch/cpu/fit/p{process}/s{process % 2}/{stage}"
+            for process in range(3)
+            for stage in ("epoch 1", "epoch 2", "forward")
+        ]
+        assert stored["torch/cpu/fit/p1/s1/epoch 2"].tolist() == [1, 1, 1]
+    assert [path.name for path in (tmp_path / "report").iterdir() if path.name.startswith(".parts")] == []
+
+
+def test_a_worker_that_dies_on_import_is_named_and_the_others_are_measured(fake):
+    report = fake({"torch": {"at": "Job", "how": "exit"}})
+    first, *later = by_backend(report, "torch")
+    assert (first.status, first.step_time_ms) == ("failed", [])
+    assert "exit code 1" in first.error
+    assert "libsomething.so.1" in first.error
+    assert [run.status for run in later] == ["skipped", "skipped"]
+    assert "process 0 never got to a steady round" in later[0].error
+    assert Counter(run.status for run in report.runs) == {"ok": 6, "failed": 1, "skipped": 2}
+    assert exit_code(report) == 3
+
+
+def test_a_worker_killed_in_a_round_keeps_its_earlier_rounds_and_the_next_process_is_tried(fake):
+    report = fake({"jax:0": {"at": "MeasureRound:2", "how": "kill", "step_time_ms": [5, 6, 7, 8]}})
+    first, second, third = by_backend(report, "jax")
+    assert (first.status, first.step_time_ms, first.test_rmse) == ("killed", [5, 6], 0.25)
+    assert "SIGKILL" in first.error
+    assert (second.status, third.status) == ("ok", "ok")
+    assert exit_code(report) == 3
+
+
+def test_a_worker_that_hangs_is_ended_after_the_timeout(fake, tmp_path):
+    report = fake({"tensorflow:1": {"at": "WarmUp", "how": "hang"}}, timeout_s=1.0)
+    hung = by_backend(report, "tensorflow")[1]
+    assert hung.status == "timeout"
+    assert "--timeout" in hung.error
+    assert hung.train_rmse == [0.3] * 5
+    assert no_worker_is_left(tmp_path)
+
+
+def test_an_answer_that_cannot_be_read_is_a_failure(fake):
+    report = fake({"jax": {"at": "Train", "how": "garbage"}})
+    assert by_backend(report, "jax")[0].status == "failed"
+    assert "cannot be read" in by_backend(report, "jax")[0].error
+
+
+def test_a_training_that_yields_nan_is_a_failure_with_a_reason(fake):
+    report = fake({"jax": {"at": "Train", "how": "nan"}})
+    assert by_backend(report, "jax")[0].error == "NotFiniteError: the loss is nan after epoch 1"
+    assert exit_code(report) == 3
+
+
+def test_a_missing_backend_is_skipped_with_its_reason_and_fails_nothing(fake, tmp_path):
+    report = fake({"torch": {"at": "Job", "how": "unavailable"}})
+    assert {(run.status, run.error) for run in by_backend(report, "torch")} == {("skipped", "no such device here")}
+    assert exit_code(report) == 0
+    assert started(tmp_path).count("torch:1") == 0
+
+
+def test_nothing_measured_at_all_is_a_failure(fake):
+    report = fake(dict.fromkeys(("jax", "torch", "tensorflow"), {"at": "Job", "how": "unavailable"}))
+    assert exit_code(report) == 3
+
+
+def test_resume_measures_only_what_is_missing(fake, tmp_path):
+    before = fake({"jax:1": {"at": "MeasureRound:1", "how": "kill"}})
+    (tmp_path / "script.started").unlink()
+    after = fake({"jax": {"step_time_ms": [9]}}, existing="resume")
+    assert started(tmp_path) == ["jax:1"]
+    assert [run for run in after.runs if (run.backend, run.process) != ("jax", 1)] == [
+        run for run in before.runs if (run.backend, run.process) != ("jax", 1)
+    ]
+    assert by_backend(after, "jax")[1].step_time_ms == [9] * 4
+    assert exit_code(after) == 0
+    turns = [turn for run in after.runs for turn in run.turns]
+    assert len(turns) == len(set(turns))
+
+
+@pytest.mark.parametrize(("change", "word"), [({"batch_size": 50}, "workload"), ({"threads": 77}, "threads")])
+def test_resume_refuses_a_report_of_something_else(fake, change, word):
+    fake({})
+    with pytest.raises(BenchError, match=f"cannot resume: the {word} differs"):
+        fake({}, existing="resume", **change)
+
+
+def test_a_folder_that_holds_a_report_is_left_alone_unless_told(fake, tmp_path):
+    fake({"jax": {"step_time_ms": [1]}})
+    stored = (tmp_path / "report" / "report.json").read_bytes()
+    with pytest.raises(BenchError, match="already holds a report"):
+        fake({})
+    assert (tmp_path / "report" / "report.json").read_bytes() == stored
+    (tmp_path / "report" / "notes.txt").write_text("mine")
+    assert by_backend(fake({"jax": {"step_time_ms": [2]}}, existing="overwrite"), "jax")[0].step_time_ms == [2] * 4
+    assert (tmp_path / "report" / "notes.txt").read_text() == "mine"
+
+
+def test_a_batch_larger_than_the_train_part_is_refused(fake):
+    with pytest.raises(BenchError, match=r"--batch-size 1601 is larger than the train part \(1,600 ratings\)"):
+        fake({}, batch_size=1601)
+
+
+@pytest.mark.parametrize("name", ["batch_size", "epochs", "processes", "rounds", "seeds", "threads"])
+@pytest.mark.parametrize("value", [0, -1])
+def test_counts_below_one_are_refused_by_the_name_of_their_option(fake, name, value):
+    with pytest.raises(BenchError, match=f"--{name.replace('_', '-')} must be at least 1; received {value}"):
+        fake({}, **{name: value})
+
+
+DRIVER = textwrap.dedent("""
+    import sys
+    from pathlib import Path
+    from rich.console import Console
+    from bench.matrix import parse_cells
+    from bench.measure import Options, measure
+    script, worker, output = sys.argv[1:]
+    try:
+        measure(
+            Options(cells=parse_cells("jax,torch", "cpu", "fit"), output=Path(output), dataset="synthetic:40x30x2000",
+                    batch_size=100, processes=2, seeds=1, rounds=50, parity=False,
+                    worker_command=(sys.executable, worker, script)),
+            Console(stderr=True))
+    except KeyboardInterrupt:
+        sys.exit(3)
+""")
+
+
+@pytest.fixture
+def in_the_middle(tmp_path, fake):
+    """Starts a measurement in a process of its own and waits until its rounds are under way."""
+    fake({}, cells=parse_cells("jax", "cpu", "fit"), processes=1, output=tmp_path / "prepared")  # prepares the data
+    (tmp_path / "script.started").unlink()
+    (tmp_path / "script.json").write_text(json.dumps(dict.fromkeys(("jax", "torch"), {"round_s": 0.05})))
+    arguments = [tmp_path / "script.json", FAKE_WORKER, tmp_path / "cut"]
+    supervisor = subprocess.Popen([sys.executable, "-c", DRIVER, *map(str, arguments)])
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        if (tmp_path / "cut" / "report.json").exists():
+            runs = load_report(tmp_path / "cut").runs
+            if runs and min(len(run.step_time_ms) for run in runs) >= 3:
+                break
+        time.sleep(0.05)
+    yield supervisor
+    supervisor.kill()
+    supervisor.wait()
+
+
+def no_worker_is_left(tmp_path: Path) -> bool:
+    pids = [int(line.rpartition(":")[2]) for line in (tmp_path / "script.started").read_text().splitlines()]
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        if not any(psutil.pid_exists(pid) and psutil.Process(pid).status() != "zombie" for pid in pids):
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def test_ctrl_c_leaves_what_was_measured_and_resume_goes_on(fake, tmp_path, in_the_middle):
+    in_the_middle.send_signal(signal.SIGINT)
+    assert in_the_middle.wait(30) == 3
+    cut = load_report(tmp_path / "cut")
+    assert {run.status for run in cut.runs} == {"interrupted"}
+    assert all(len(run.step_time_ms) >= 3 for run in cut.runs)
+    assert no_worker_is_left(tmp_path)
+    resumed = fake(
+        {}, cells=parse_cells("jax,torch", "cpu", "fit"), output=tmp_path / "cut", processes=2, seeds=1, existing="resume"
+    )
+    assert {run.status for run in resumed.runs} == {"ok"}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel ends orphans on Linux only; elsewhere they end by themselves")
+def test_sigkill_of_the_supervisor_leaves_a_valid_report_and_no_worker(tmp_path, in_the_middle):
+    in_the_middle.send_signal(signal.SIGKILL)
+    in_the_middle.wait(30)
+    assert all(len(run.step_time_ms) >= 3 for run in load_report(tmp_path / "cut").runs)
+    assert no_worker_is_left(tmp_path)
+
+
+def test_two_runs_into_one_folder_the_second_is_refused(fake, tmp_path, in_the_middle):
+    with pytest.raises(BenchError, match="another run is writing"):
+        fake({}, output=tmp_path / "cut", existing="resume")
+    assert in_the_middle.poll() is None
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_read_only_folder_is_refused_in_a_word(fake, tmp_path):
+    (tmp_path / "report").mkdir(mode=0o500)
+    with pytest.raises(BenchError, match="cannot write"):
+        fake({})
