@@ -9,8 +9,8 @@ Rounding drift is not smooth. As long as every relu opens for the same examples 
 stay within 1e-7; the first example whose preactivation lies so near zero that rounding moves it to the other
 side changes a gradient by a finite amount, and from there the distance grows to 1e-5 within an epoch. When that
 happens first is luck: on MovieLens 100K some seeds have it in the first batches, some not in the first epoch, and
-six copies could miss it by chance. So every copy is given one such event in its first batch, after its untrained
-predictions are taken: one hidden bias is moved by some 1e-6, just enough to mirror the preactivation nearest to
+six copies could miss it by chance. So every copy is given one such event in each hidden layer in its first batch,
+after its untrained predictions are taken: a bias is moved by some 1e-6, just enough to mirror a preactivation next to
 zero. A training that meets its first flip later has drifted less, so the envelope errs to the wide side.
 
 This runs in a process of its own (`measure_in_process`), which keeps the arrays out of the supervisor.
@@ -21,7 +21,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import combinations
@@ -148,10 +148,9 @@ def measure(
 
     test = test_part.user_id, test_part.movie_id
 
-    def predictions(oracle: Oracle, ratings: Ratings, flip: Flip | None = None) -> Predictions:
+    def predictions(oracle: Oracle, ratings: Ratings, flips: Iterable[Flip] = ()) -> Predictions:
         stages = {"forward": oracle.predict(*test)}
-        if flip is not None:
-            name, unit, change = flip
+        for name, unit, change in flips:
             getattr(oracle.weights, name)[unit] += change
 
         def keep(epoch: int) -> None:
@@ -163,13 +162,12 @@ def measure(
     def judge() -> Predictions:
         return predictions(Oracle(weights, learning_rate=learning_rate), train_part)
 
-    def copy(stream: np.random.SeedSequence, flip: Flip) -> Predictions:
+    def copy(stream: np.random.SeedSequence, flips: Iterable[Flip]) -> Predictions:
         rng = np.random.Generator(np.random.Philox(stream))
-        permuted, inverse = permute_units(weights, rng)
-        name, unit, change = flip
+        permuted, places = permute_units(weights, rng)
         oracle = Oracle(permuted, learning_rate=learning_rate, dtype=np.float32)
         ratings = permute_in_batches(train_part, batch_size, rng)
-        return predictions(oracle, ratings, (name, int(inverse[name][unit]), change))
+        return predictions(oracle, ratings, [(bias, int(places[bias][unit]), change) for bias, unit, change in flips])
 
     with ThreadPoolExecutor(threads) as pool, np.errstate(all="ignore"):
         future = pool.submit(judge)

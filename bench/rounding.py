@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -42,19 +44,19 @@ def permute_in_batches(ratings: Ratings, batch_size: int, rng: np.random.Generat
     return ratings.take(np.concatenate([s + rng.permutation(min(batch_size, len(ratings) - s)) for s in starts]))
 
 
-def nearest_flips(weights: Weights, batch: Ratings, count: int) -> list[Flip]:
-    """Returns the smallest changes of one hidden bias that each open or close a relu for one example of the batch.
+def nearest_flips(weights: Weights, batch: Ratings, count: int) -> list[tuple[Flip, Flip]]:
+    """Returns the smallest changes of a bias that open or close a relu for some example of the batch.
 
-    The two layers take turns. Preactivations below float32's spacing are passed over: rounding could undo the change.
+    Each of the `count` pairs has one change in either hidden layer and shares none with another pair, as long as the
+    batch has that many. Preactivations below float32's spacing are passed over: rounding could undo the change.
     """
-    layers = Oracle(weights).preactivations(batch.user_id, batch.movie_id)
-    nearest = []
-    for z in layers:
-        size = np.where(np.abs(z) > FLOAT32_EPS, np.abs(z), np.inf)
-        nearest.append(np.argsort(size, axis=None)[: (count + 1) // 2])
-    flips = []
-    for k in range(count):
-        layer, z = k % 2, layers[k % 2]
-        example, unit = np.unravel_index(nearest[layer][k // 2 % len(nearest[layer])], z.shape)
-        flips.append((f"bias{layer + 1}", int(unit), float(-2 * z[example, unit])))
-    return flips
+    first, second = Oracle(weights).preactivations(batch.user_id, batch.movie_id)
+    return list(zip(_nearest(first, "bias1", count), _nearest(second, "bias2", count), strict=True))
+
+
+def _nearest(z: npt.NDArray[np.floating[Any]], bias: str, count: int) -> list[Flip]:
+    # An example that the batch holds twice has the same preactivations twice.
+    size, place = np.unique(np.abs(z), return_index=True)
+    place = place[size > FLOAT32_EPS]
+    chosen = np.resize(place[:count], count)
+    return [(bias, int(at % z.shape[1]), float(-2 * z.flat[at])) for at in chosen]
