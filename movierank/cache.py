@@ -43,19 +43,20 @@ class CacheSlot:
 
     def prepared(self) -> list[str]:
         """Returns the keys of the sources that are prepared, newest first."""
-        if not self.folder.is_dir():
-            return []
-        found = [path for path in self.folder.iterdir() if path.is_dir() and not path.name.startswith(".")]
-        return [path.name for path in sorted(found, key=lambda path: path.stat().st_mtime, reverse=True)]
+        with self.clear_errors():
+            if not self.folder.is_dir():
+                return []
+            found = [path for path in self.folder.iterdir() if path.is_dir() and not path.name.startswith(".")]
+        return [path.name for path in sorted(found, key=_modified, reverse=True)]
 
     @contextmanager
     def lock(self, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
         """Holds this dataset's lock against other processes; calls `waiting` once if another holds it.
 
         Raises:
-            MovierankError: if the cache cannot be written, also within the block.
+            MovierankError: if the cache cannot be used, also within the block.
         """
-        with self.clear_write_errors():
+        with self.clear_errors():
             self.folder.mkdir(parents=True, exist_ok=True)
             lock = FileLock(self.folder / ".lock")
             try:
@@ -93,12 +94,19 @@ class CacheSlot:
                 (self.folder / key).rename(scratch / "removed")
 
     @contextmanager
-    def clear_write_errors(self) -> Iterator[None]:
+    def clear_errors(self) -> Iterator[None]:
         """Turns an OSError within the block into a MovierankError that says what to do."""
         try:
             yield
         except OSError as error:
             raise MovierankError(
-                f"Cannot write the data cache {self.root}: {error.strerror or error}. "
+                f"Cannot use the data cache {self.root}: {error.strerror or error}. "
                 f"Free space there, or set {CACHE_VARIABLE} to another folder."
             ) from error
+
+
+def _modified(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:  # another process is just replacing it
+        return 0.0

@@ -41,7 +41,7 @@ def check_titles(titles: Mapping[int, str], ratings: Ratings) -> None:
     """Raises MovierankError unless title ids are from 1 up and every rated movie has a title."""
     if titles and min(titles) < 1:
         raise MovierankError(f"a title belongs to movie id {min(titles)}, which is below 1")
-    rated = np.flatnonzero(np.bincount(ratings.movie_id))
+    rated = np.unique(ratings.movie_id)
     untitled = rated[~np.isin(rated, np.fromiter(titles, np.int64, len(titles)))]
     if len(untitled):
         raise MovierankError(f"{len(untitled)} rated movies have no title, the first is movie id {untitled[0]}")

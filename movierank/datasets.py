@@ -71,15 +71,15 @@ def _open(slot: CacheSlot, key: str) -> Dataset:
     folder = slot.folder / key
     try:
         return open_sealed(folder)
-    except MovierankError:
+    except MovierankError as damage:
         # Another process may have been replacing the folder just now; under the lock it cannot.
         try:
             with slot.lock():
                 return open_sealed(folder)
-        except MovierankError as error:
+        except MovierankError:
             local = " --data-source local --data-path FOLDER_OR_ZIP" if key.startswith(LOCAL_KEY) else ""
             command = f"python -m movierank prepare --dataset {slot.name}{local} --refresh"
-            raise MovierankError(f"{error}\nPrepare it again: {command}") from error
+            raise MovierankError(f"{damage}\nPrepare it again: {command}") from damage
 
 
 def _prepare_first(slot: CacheSlot, sources: list[Source], say: Progress) -> str:
@@ -117,8 +117,5 @@ def _drop_superseded(slot: CacheSlot, sources: list[Source], key: str) -> None:
 def _explain(name: str, sources: list[Source], failures: list[str]) -> str:
     if sources[0].name in ("local", "synthetic"):
         return failures[0].partition(": ")[2]
-    tried = "; ".join(failures)
-    return (
-        f"Could not prepare {name}. {tried}.\n"
-        "Check the network, or give MovieLens's own files: --data-source local --data-path FOLDER_OR_ZIP"
-    )
+    advice = "Check the network, or give MovieLens's own files: --data-source local --data-path FOLDER_OR_ZIP"
+    return "\n  ".join([f"Could not prepare {name}:", *failures]) + f"\n{advice}"

@@ -133,7 +133,11 @@ def arrays_sha256(ratings: Ratings, order: Int32Array | None) -> str:
 
 def _open_arrays(folder: Path, has_order: bool) -> tuple[Ratings, Int32Array | None]:
     def mapped(name: str) -> npt.NDArray[Any]:
-        return np.asarray(np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False))
+        path = folder / f"{name}.npy"
+        try:
+            return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
+        except (OSError, ValueError) as error:  # also where the folder is being replaced after its check
+            raise MovierankError(f"{path} is not readable: {error}") from error
 
     user_id, movie_id, label = (mapped(name) for name in RATING_ARRAYS)
     return Ratings(user_id, movie_id, label), mapped(ORDER_ARRAY) if has_order else None

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from movierank.datasets import load_dataset
+from movierank.ratings import Dataset
+
+
+@pytest.fixture(scope="session")
+def movielens() -> Dataset:
+    """MovieLens 100K from the user's own cache; prepared there first where it is missing."""
+    return load_dataset("100k")
+
+
+@pytest.fixture
+def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache directory of the test's own; processes that the test starts use it too."""
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("MOVIERANK_CACHE", str(folder))
+    return folder
+
+
+@pytest.fixture
+def folder_100k(tmp_path: Path) -> Path:
+    """Three movies, two users and four ratings in the layout of ml-100k."""
+    flags = "|".join("0" * 18)
+    files = {
+        "u.data": "1\t1\t5\t881250949\n2\t1\t3\t881250950\n2\t3\t1\t881250951\n1\t2\t4\t881250952\n",
+        "u.item": "".join(
+            f"{movie}|{title}|01-Jan-1995|||1|{flags}\n"
+            for movie, title in [(1, "Toy Story (1995)"), (2, "Misérables, Les (1995)"), (3, "unknown")]
+        ),
+        "u.user": "1|24|M|technician|85711\n2|53|F|other|94043\n",
+    }
+    return _write(tmp_path / "ml-100k", files, "iso-8859-1")
+
+
+@pytest.fixture
+def folder_latest_small(tmp_path: Path) -> Path:
+    """Three movies with gaps in their ids, two users and three ratings in the layout of ml-latest-small."""
+    files = {
+        "ratings.csv": "userId,movieId,rating,timestamp\n1,1,4.0,964982703\n1,70,0.5,964981247\n2,70,3.5,964982224\n",
+        "movies.csv": 'movieId,title,genres\n1,Toy Story (1995),Adventure|Children\n70,"Amélie, l\'été (2001)",Comedy\n'
+        "193609,Andrew Dice Clay: Dice Rules (1991),(no genres listed)\n",
+    }
+    return _write(tmp_path / "ml-latest-small", files, "utf-8")
+
+
+@pytest.fixture
+def zip_1m(tmp_path: Path) -> Path:
+    """Two movies, one user and two ratings in the layout of ml-1m.zip, with a member that wants to leave the folder."""
+    path = tmp_path / "ml-1m.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("../escaped.dat", "x")
+        archive.writestr("ml-1m/README", "x")
+        archive.writestr("ml-1m/ratings.dat", "1::2::5::978300760\n1::1::2::978302109\n")
+        archive.writestr(
+            "ml-1m/movies.dat", "1::Toy Story (1995)::Animation|Children's\n2::Jumanji (1995)::Adventure\n"
+        )
+        archive.writestr("ml-1m/users.dat", "1::F::1::10::48067\n")
+    return path
+
+
+def _write(folder: Path, files: dict[str, str], encoding: str) -> Path:
+    folder.mkdir()
+    for name, content in files.items():
+        (folder / name).write_text(content, encoding=encoding)
+    return folder
