@@ -1,0 +1,107 @@
+"""What the suite measures: the tutorial's training under the backend that KERAS_BACKEND names."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from bench.environment import hidden_modules, usable_cores
+from bench.errors import UnavailableError
+from bench.matrix import BACKENDS
+
+if TYPE_CHECKING:
+    from bench.session import Session
+    from movierank.training import TrainingState
+
+BACKEND = os.environ.get("KERAS_BACKEND", "")
+if BACKEND not in BACKENDS:
+    raise pytest.UsageError(f"set KERAS_BACKEND to one of {', '.join(BACKENDS)}; received {BACKEND!r}")
+
+# As in a worker, before Keras is imported; a framework that other tests of this process have imported stays.
+for _name in hidden_modules(BACKEND):
+    sys.modules.setdefault(_name, None)  # type: ignore[arg-type]  # how Python marks a module as not importable
+
+
+@dataclass(frozen=True)
+class Tutorial:
+    """A model that was trained as the tutorial does, from the weights that all backends share.
+
+    Attributes:
+        session: what a worker has of its framework, with the model.
+        trained: the model's and the optimizer's state after the last epoch.
+        test_rmse: then, as `evaluate` reports it.
+        described: what the numbers were measured with.
+    """
+
+    session: Session
+    trained: TrainingState
+    test_rmse: float
+    described: dict[str, Any]
+
+
+# The backend is a parameter so that `pytest-benchmark compare` prints it.
+@pytest.fixture(scope="session", params=[BACKEND])
+def tutorial(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Tutorial:
+    """The tutorial's training on MovieLens 100K, done once."""
+    device, device_name = _configure(request.param)
+
+    import keras
+
+    from bench.protocol import Job
+    from bench.session import Session
+    from movierank import training
+    from movierank.datasets import load_dataset
+    from movierank.splits import split_ratings
+
+    dataset = load_dataset("100k", progress=lambda line: print(line, file=sys.stderr))
+    split = split_ratings(dataset, "tutorial")
+    job = Job(
+        backend=request.param,
+        device=device,
+        loop="fit",
+        process=0,
+        seed=0,
+        threads=usable_cores(),
+        dataset=dataset.name,
+        data_source=dataset.source,
+        data_path=None,
+        split=split.name,
+        batch_size=training.BATCH_SIZE,
+        epochs=training.EPOCHS,
+        embedding_dimension=32,
+        learning_rate=training.LEARNING_RATE,
+        init="shared",
+        round_s=0.4,
+        predictions=str(tmp_path_factory.mktemp("suite") / "predictions.npz"),
+        stored_predictions=len(split.test),
+    )
+    session = Session(job, dataset, split)
+    test_rmse = session.train().test_rmse
+    return Tutorial(
+        session=session,
+        trained=training.TrainingState.of(session.model),
+        test_rmse=test_rmse,
+        described={
+            "backend": request.param,
+            "keras": keras.version(),
+            "device": device,
+            "device_name": device_name,
+            "compile_mode": session.compile_mode,
+            "test_rmse": test_rmse,
+        },
+    )
+
+
+def _configure(backend: str) -> tuple[str, str]:
+    """Returns the device that the backend computes on, `gpu` where it sees one, and the device's name."""
+    from bench.frameworks import adapter_for
+
+    adapter, threads = adapter_for(backend), usable_cores()
+    try:
+        return "gpu", adapter.configure("gpu", threads)[0]
+    except UnavailableError:
+        return "cpu", adapter.configure("cpu", threads)[0]

@@ -1,0 +1,77 @@
+"""Train, evaluate and predict as the tutorial does, for pytest-benchmark.
+
+A quick look under one backend, in one process; `python -m bench run` measures several processes, which is
+what an interval needs. Compare two backends' files with `pytest-benchmark compare A.json B.json`.
+"""
+
+from __future__ import annotations
+
+from statistics import median
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+if TYPE_CHECKING:
+    from pytest_benchmark.fixture import BenchmarkFixture
+
+    from bench.fit_loop import TimedFit
+    from bench.suite.conftest import Tutorial
+
+ORACLE_RMSE = 0.26012  # of the NumPy float64 oracle after the same five epochs from the same weights
+ROUNDING = 5e-4  # float32 predictions lie up to 4.4e-4 rms from the oracle's by then, hence their RMSE no further
+
+
+@pytest.mark.benchmark(group="train epoch")
+def test_train_epoch(benchmark: BenchmarkFixture, tutorial: Tutorial) -> None:
+    from bench.fit_loop import timed_fit
+
+    session = tutorial.session
+    steps = len(session.split.train) // session.job.batch_size
+    timed: list[TimedFit] = []
+
+    def train_epoch() -> None:
+        timed.append(
+            timed_fit(
+                session.model,
+                session.split.train,
+                batch_size=session.job.batch_size,
+                epochs=1,
+                synchronise=session.adapter.synchronise,
+            )
+        )
+
+    tutorial.trained.restore(session.model)
+    rounds = 15
+    benchmark.pedantic(train_epoch, rounds=rounds, warmup_rounds=3)
+    benchmark.extra_info.update(
+        tutorial.described,
+        steps_per_round=steps,
+        # A round's time has the set-up of its `fit` call in it; the step time does not.
+        step_time_ms=median(1e3 * call.epochs_s / steps for call in timed[-rounds:]),
+        fit_setup_ms=median(1e3 * call.setup_s for call in timed[-rounds:]),
+    )
+    assert tutorial.test_rmse == pytest.approx(ORACLE_RMSE, abs=ROUNDING)
+
+
+@pytest.mark.benchmark(group="evaluate")
+def test_evaluate(benchmark: BenchmarkFixture, tutorial: Tutorial) -> None:
+    from movierank import training
+
+    session = tutorial.session
+    tutorial.trained.restore(session.model)
+    logs = benchmark.pedantic(training.evaluate, (session.model, session.split.test), rounds=20, warmup_rounds=3)
+    benchmark.extra_info.update(tutorial.described, steps_per_round=len(session.split.test) // training.BATCH_SIZE)
+    assert logs.rmse == pytest.approx(tutorial.test_rmse, abs=1e-6)
+
+
+@pytest.mark.benchmark(group="predict")
+def test_predict(benchmark: BenchmarkFixture, tutorial: Tutorial) -> None:
+    from movierank import training
+
+    session = tutorial.session
+    test = session.split.test
+    tutorial.trained.restore(session.model)
+    predictions = benchmark.pedantic(training.predict, (session.model, test.features), rounds=20, warmup_rounds=3)
+    benchmark.extra_info.update(tutorial.described, steps_per_round=len(test) // training.BATCH_SIZE)
+    assert np.sqrt(np.mean((predictions - test.label) ** 2)) == pytest.approx(tutorial.test_rmse, abs=1e-5)
