@@ -6,12 +6,14 @@ What a command needs is imported when it runs, so that `--help` and `compare` st
 from __future__ import annotations
 
 import argparse
+import json
 import signal
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from bench.errors import BenchError
 from bench.matrix import BACKENDS, parse_cells
@@ -27,6 +29,10 @@ EXAMPLES = """examples:
 exit codes: 0 fine; 1 measured, and something is slower, worse or out of parity;
 2 bad input or usage; 3 some runs failed or were cut off (the others are saved)
 """
+
+
+QUICK: dict[str, Any] = {"processes": 2, "seeds": 2, "rounds": 4, "round_s": 0.2}
+HOW_TO_MEASURE = ("processes", "seeds", "rounds", "round_s", "threads", "order_seed", "timeout_s", "parity")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -124,11 +130,13 @@ def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     how.add_argument("--processes", type=int, metavar="N", help="worker processes per cell (default: 3; quick: 2)")
     how.add_argument("--seeds", type=int, metavar="N", help="seeds of the initial weights (default: 3; quick: 2)")
     how.add_argument("--rounds", type=int, metavar="N", help="timed rounds per process (default: 10; quick: 4)")
-    how.add_argument("--round-seconds", type=float, metavar="S", help="length of a round (default: 0.4; quick: 0.2)")
+    how.add_argument(
+        "--round-seconds", type=float, dest="round_s", metavar="S", help="of a round (default: 0.4; quick: 0.2)"
+    )
     how.add_argument("--quick", action="store_true", help="fewer and shorter rounds: a first look")
     how.add_argument("--threads", type=int, metavar="N", help="CPU threads of a worker (default: all usable cores)")
-    how.add_argument("--order-seed", type=int, default=0, metavar="N", help="of the rounds' order (default: 0)")
-    how.add_argument("--timeout", type=float, default=600, metavar="SECONDS", help="for one answer (default: 600)")
+    how.add_argument("--order-seed", type=int, metavar="N", help="of the rounds' order (default: 0)")
+    how.add_argument("--timeout", type=float, dest="timeout_s", metavar="SECONDS", help="for one answer (default: 600)")
     how.add_argument("--parity", action=argparse.BooleanOptionalAction, help="judge parity (default: on small data)")
     out = run.add_argument_group("output")
     out.add_argument("--output", type=Path, metavar="DIR", help="(default: results/local/TIME)")
@@ -159,7 +167,7 @@ def _run(arguments: argparse.Namespace) -> int:
     from bench.table import print_report
 
     output = arguments.output or Path("results/local") / datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-    quick = arguments.quick
+    given = {name: value for name in HOW_TO_MEASURE if (value := getattr(arguments, name)) is not None}
     options = Options(
         cells=parse_cells(arguments.backends, arguments.devices, arguments.loops),
         output=output,
@@ -172,15 +180,8 @@ def _run(arguments: argparse.Namespace) -> int:
         embedding_dimension=arguments.embedding_dimension,
         learning_rate=arguments.learning_rate,
         init=arguments.init,
-        processes=_first(arguments.processes, 2 if quick else 3),
-        seeds=_first(arguments.seeds, 2 if quick else 3),
-        rounds=_first(arguments.rounds, 4 if quick else 10),
-        round_s=_first(arguments.round_seconds, 0.2 if quick else 0.4),
-        order_seed=arguments.order_seed,
-        timeout_s=arguments.timeout,
-        parity=arguments.parity,
         existing="resume" if arguments.resume else "overwrite" if arguments.overwrite else "refuse",
-        **({} if arguments.threads is None else {"threads": arguments.threads}),
+        **{**(QUICK if arguments.quick else {}), **given},
     )
     try:
         report = measure(options, Console(stderr=True))
@@ -191,12 +192,29 @@ def _run(arguments: argparse.Namespace) -> int:
     return exit_code(report)
 
 
-def _first(given: object, otherwise: float) -> object:
-    return otherwise if given is None else given
-
-
 def _compare(arguments: argparse.Namespace) -> int:
-    raise NotImplementedError
+    from bench.compare import compare_reports
+    from bench.comparison import as_json
+    from bench.report_file import load_report
+
+    comparison = compare_reports(
+        load_report(arguments.base),
+        load_report(arguments.new),
+        max_regression=arguments.max_regression,
+        force=arguments.force,
+    )
+    if arguments.json:
+        print(json.dumps(as_json(comparison), indent=2))
+    else:
+        from rich.console import Console
+
+        from bench.compare_table import render
+
+        Console().print(render(comparison))
+    if comparison.nothing_compared:
+        print("bench: the two reports have nothing that can be compared", file=sys.stderr)
+        return BAD_INPUT
+    return comparison.exit_code
 
 
 def _page(arguments: argparse.Namespace) -> int:

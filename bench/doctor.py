@@ -84,15 +84,10 @@ def noise_warnings(machine: Machine) -> list[str]:
 
 
 def _data() -> str:
-    from movierank.datasets import load_dataset
-    from movierank.errors import MovierankError
+    from movierank.cache import CacheSlot, cache_root
 
+    prepared = CacheSlot(cache_root(), "100k").prepared()
+    state = f"prepared ({', '.join(prepared)})" if prepared else "not prepared; the first run does it"
     if importlib.util.find_spec("tensorflow_datasets") is None:
-        tfds = "TFDS is not installed (pip install 'movierank-bench[data]'), so only prepared data can be used"
-    else:
-        tfds = "TFDS is installed"
-    try:
-        dataset = load_dataset("100k", source="cache")
-    except MovierankError as error:
-        return f"100k is not prepared ({error}); {tfds}"
-    return f"100k is prepared (from {dataset.source}); {tfds}"
+        return f"100k is {state}; TFDS is not installed, preparing needs pip install 'movierank-bench[data]'"
+    return f"100k is {state}; TFDS is installed"

@@ -114,8 +114,18 @@ def measure(options: Options, console: Console) -> Report:
         with Progress(console, len(options.cells) * settings.processes * (settings.rounds + 4)) as progress:
             Supervisor(plan, recorder, progress).measure()
         judge = options.parity if options.parity is not None else len(split.train) * options.epochs <= PARITY_EXAMPLES
-        results = check_parity(recorder.runs, recorder.arrays, workload, split, console) if judge else []
-        return recorder.finish(results)
+        parity = []
+        if judge:
+            parity = check_parity(
+                recorder.runs,
+                recorder.arrays,
+                workload,
+                split,
+                threads=settings.threads,
+                folder=Path(parts),
+                say=lambda line: console.print(line, highlight=False, markup=False),
+            )
+        return recorder.finish(parity)
 
 
 def _load(options: Options, console: Console) -> tuple[Dataset, Split]:

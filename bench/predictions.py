@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,7 @@ from bench.errors import BenchError
 from bench.report import Run
 from bench.report_file import PREDICTIONS_NAME, atomic_write
 
-Arrays = dict[str, npt.NDArray[np.generic]]
+Arrays = dict[str, npt.NDArray[np.float32]]
 
 MOST_STORED = 20_000  # test ratings; MovieLens 25M's five million would make gigabytes
 
@@ -23,7 +22,7 @@ def key_of(run: Run, stage: str) -> str:
     return f"{run.cell}/p{run.process}/s{run.seed}/{stage}"
 
 
-def stages_of(run: Run, arrays: Mapping[str, npt.NDArray[np.generic]]) -> dict[str, npt.NDArray[np.generic]]:
+def stages_of(run: Run, arrays: Arrays) -> Arrays:
     """Returns the arrays of one run by stage, in the order in which they were made."""
     prefix = key_of(run, "")
     return {key.removeprefix(prefix): array for key, array in arrays.items() if key.startswith(prefix)}
@@ -42,7 +41,7 @@ def load_arrays(path: Path) -> Arrays:
         raise BenchError(f"cannot read {path}: {error}") from error
 
 
-def save_predictions(arrays: Mapping[str, npt.NDArray[np.generic]], directory: Path) -> None:
+def save_predictions(arrays: Arrays, directory: Path) -> None:
     """Writes `predictions.npz` atomically.
 
     Raises:

@@ -81,10 +81,10 @@ class Session:
         Raises:
             NotFiniteError: a loss or a prediction is not finite.
         """
+        self.initial_state.restore(self.model)  # the first step has moved the weights
         stages: dict[str, Float32Array] = {"forward": self._predict_stored()}
         rmses: list[float] = []
         seconds = 0.0
-        self.initial_state.restore(self.model)
         started = time.perf_counter()
 
         def at_epoch_end(record: training.EpochRecord) -> None:

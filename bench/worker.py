@@ -118,6 +118,7 @@ def _start(job: Job) -> tuple[Session, Ready]:
     device_name, threads = _import_backend(job.backend, job.device, job.threads)
     import_s = time.perf_counter() - started
 
+    from bench.session import Session
     from movierank.datasets import load_dataset
     from movierank.splits import split_ratings
 

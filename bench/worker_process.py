@@ -75,13 +75,15 @@ class WorkerProcess:
             os.write(self._commands, encode(message))
         line = self._read_line(timeout_s)
         try:
-            return decode_reply(line)
+            reply: Reply = decode_reply(line)
         except msgspec.MsgspecError as error:
             self.kill()
             raise WorkerLostError("failed", f"the worker's answer cannot be read: {error}") from error
+        return reply
 
     def close(self) -> None:
-        """Waits a moment for the worker to end by itself, then ends it and releases the pipes."""
+        """Tells the worker that no more will come, waits a moment for its end, then ends it."""
+        self._close_commands()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(GRACE_S)
         self.kill()
@@ -93,10 +95,14 @@ class WorkerProcess:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
-        for descriptor in (self._commands, self._replies):
-            with contextlib.suppress(OSError):
-                os.close(descriptor)
-        self._commands = self._replies = -1
+        self._close_commands()
+        os.close(self._replies)
+        self._replies = -1
+
+    def _close_commands(self) -> None:
+        if self._commands != -1:
+            os.close(self._commands)
+            self._commands = -1
 
     def _read_line(self, timeout_s: float) -> bytes:
         deadline = time.monotonic() + timeout_s

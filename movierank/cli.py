@@ -59,7 +59,9 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
         metavar="SOURCE",
         help="auto, tfds, wheel, local or synthetic (default: %(default)s)",
     )
-    group.add_argument("--data-path", type=Path, metavar="PATH", help="MovieLens folder or zip, for --data-source local")
+    group.add_argument(
+        "--data-path", type=Path, metavar="PATH", help="MovieLens folder or zip, for --data-source local"
+    )
 
 
 def dataset_from(arguments: argparse.Namespace, *, refresh: bool = False) -> Dataset:
@@ -183,7 +185,9 @@ def _parse_ids(text: str | None) -> list[int] | None:
     try:
         return [int(part) for part in text.split(",")]
     except ValueError:
-        raise MovierankError(f"--movies takes comma-separated movie ids such as 204,141,131; received {text!r}") from None
+        raise MovierankError(
+            f"--movies takes comma-separated movie ids such as 204,141,131; received {text!r}"
+        ) from None
 
 
 def _load_model(path: Path) -> RankingModel:
