@@ -53,34 +53,34 @@ class Weights:
 def initial_weights(num_users: int, num_movies: int, embedding_dimension: int = 32, *, seed: int = 0) -> Weights:
     """Draws float32 weights from Keras's initialiser distributions with NumPy's Philox generator.
 
-    Each array has a stream of its own (spawned from the seed), so that a change of one table's size leaves
-    the other arrays as they were. Embeddings are uniform in ±0.05, kernels Glorot uniform (Glorot & Bengio,
-    2010: limit sqrt(6 / (fan_in + fan_out))), biases zero, as in Keras 3.
+    Embeddings are uniform in ±0.05, kernels Glorot uniform (Glorot & Bengio, 2010: limit
+    sqrt(6 / (fan_in + fan_out))), biases zero, as in Keras 3. The arrays are drawn one after the other in the
+    order of `Weights`, each in float64 and then rounded.
+
+    Raises:
+        ValueError: a size is below 1.
     """
     if num_users < 1 or num_movies < 1 or embedding_dimension < 1:
         raise ValueError(
             "num_users, num_movies and embedding_dimension must be at least 1; "
             f"received {num_users}, {num_movies}, {embedding_dimension}"
         )
-    streams = [np.random.Generator(np.random.Philox(child)) for child in np.random.SeedSequence(seed).spawn(5)]
+    generator = np.random.Generator(np.random.Philox(seed))
     hidden1, hidden2 = HIDDEN_UNITS
 
-    def embedding(stream: np.random.Generator, rows: int) -> npt.NDArray[np.float32]:
-        return uniform(stream, (rows, embedding_dimension), EMBEDDING_LIMIT)
+    def uniform(rows: int, columns: int, limit: float) -> npt.NDArray[np.float32]:
+        return generator.uniform(-limit, limit, (rows, columns)).astype(np.float32)
 
-    def kernel(stream: np.random.Generator, fan_in: int, fan_out: int) -> npt.NDArray[np.float32]:
-        return uniform(stream, (fan_in, fan_out), float(np.sqrt(6.0 / (fan_in + fan_out))))
-
-    def uniform(stream: np.random.Generator, shape: tuple[int, int], limit: float) -> npt.NDArray[np.float32]:
-        return stream.uniform(-limit, limit, shape).astype(np.float32)
+    def kernel(fan_in: int, fan_out: int) -> npt.NDArray[np.float32]:
+        return uniform(fan_in, fan_out, float(np.sqrt(6.0 / (fan_in + fan_out))))
 
     return Weights(
-        user_embedding=embedding(streams[0], num_users + 1),
-        candidate_embedding=embedding(streams[1], num_movies + 1),
-        kernel1=kernel(streams[2], 2 * embedding_dimension, hidden1),
+        user_embedding=uniform(num_users + 1, embedding_dimension, EMBEDDING_LIMIT),
+        candidate_embedding=uniform(num_movies + 1, embedding_dimension, EMBEDDING_LIMIT),
+        kernel1=kernel(2 * embedding_dimension, hidden1),
         bias1=np.zeros(hidden1, np.float32),
-        kernel2=kernel(streams[3], hidden1, hidden2),
+        kernel2=kernel(hidden1, hidden2),
         bias2=np.zeros(hidden2, np.float32),
-        kernel3=kernel(streams[4], hidden2, 1),
+        kernel3=kernel(hidden2, 1),
         bias3=np.zeros(1, np.float32),
     )
