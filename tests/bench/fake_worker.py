@@ -2,19 +2,19 @@
 
 Usage: fake_worker.py SCRIPT COMMAND_FD REPLY_FD. SCRIPT is JSON: for each backend, optionally for one process
 as "jax:1", an object with `step_time_ms` and, to break, `at` (a command's name, or "MeasureRound:2" for the
-third round) and `how` (exit, kill, hang, garbage, unavailable or nan).
+third round) and `how` (exit, kill, hang, garbage, unavailable or nan). Beside it lie the predictions that it
+hands out, seed0.npz and so on: without NumPy it starts in a moment.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import sys
 import time
 from pathlib import Path
-
-import numpy as np
 
 from bench.protocol import (
     Failed,
@@ -87,10 +87,13 @@ def answer(command, job: Job, part: dict, rounds: int):
                 first_step_s=0.2,
             )
         case Train():
-            stages = ["forward", *(f"epoch {epoch + 1}" for epoch in range(job.epochs))]
-            np.savez(job.predictions, **{stage: np.full(3, job.seed, np.float32) for stage in stages})
+            shutil.copyfile(Path(sys.argv[1]).with_name(f"seed{job.seed}.npz"), job.predictions)
             return Trained(
-                train_rmse=[0.3] * job.epochs, test_rmse=0.25 + job.seed / 1000, train_s=1.0, evaluate_s=0.1, predict_s=0.1
+                train_rmse=[0.3] * job.epochs,
+                test_rmse=0.25 + job.seed / 1000,
+                train_s=1.0,
+                evaluate_s=0.1,
+                predict_s=0.1,
             )
         case WarmUp():
             return Steady(warmup_ms=[1.3, 1.0, 1.0], steady=True, steps_per_round=8)

@@ -31,6 +31,9 @@ DATASET = "synthetic:40x30x2000"
 def fake(tmp_path, monkeypatch):
     """Measures with scripted workers into tmp_path/report."""
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    for seed in range(2):
+        stages = ("forward", *(f"epoch {epoch}" for epoch in range(1, 6)))
+        np.savez(tmp_path / f"seed{seed}.npz", **{stage: np.full(3, seed, np.float32) for stage in stages})
 
     def run(script: dict, **changes) -> Report:
         path = tmp_path / "script.json"
@@ -92,12 +95,12 @@ def test_the_order_follows_its_seed(fake, tmp_path):
 
 
 def test_predictions_of_every_run_and_stage_are_stored(fake, tmp_path):
-    fake({}, epochs=2)
+    fake({})
     with np.load(tmp_path / "report" / "predictions.npz") as stored:
         assert sorted(key for key in stored if key.startswith("torch")) == [
             f"torch/cpu/fit/p{process}/s{process % 2}/{stage}"
             for process in range(3)
-            for stage in ("epoch 1", "epoch 2", "forward")
+            for stage in ("epoch 1", "epoch 2", "epoch 3", "epoch 4", "epoch 5", "forward")
         ]
         assert stored["torch/cpu/fit/p1/s1/epoch 2"].tolist() == [1, 1, 1]
     assert [path.name for path in (tmp_path / "report").iterdir() if path.name.startswith(".parts")] == []
@@ -257,12 +260,19 @@ def test_ctrl_c_leaves_what_was_measured_and_resume_goes_on(fake, tmp_path, in_t
     assert all(len(run.step_time_ms) >= 3 for run in cut.runs)
     assert no_worker_is_left(tmp_path)
     resumed = fake(
-        {}, cells=parse_cells("jax,torch", "cpu", "fit"), output=tmp_path / "cut", processes=2, seeds=1, existing="resume"
+        {},
+        cells=parse_cells("jax,torch", "cpu", "fit"),
+        output=tmp_path / "cut",
+        processes=2,
+        seeds=1,
+        existing="resume",
     )
     assert {run.status for run in resumed.runs} == {"ok"}
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the kernel ends orphans on Linux only; elsewhere they end by themselves")
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="the kernel ends orphans on Linux only; elsewhere they end by themselves"
+)
 def test_sigkill_of_the_supervisor_leaves_a_valid_report_and_no_worker(tmp_path, in_the_middle):
     in_the_middle.send_signal(signal.SIGKILL)
     in_the_middle.wait(30)
