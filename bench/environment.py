@@ -46,13 +46,22 @@ def worker_environment(
         environment["CUDA_VISIBLE_DEVICES"] = ""
         environment["JAX_PLATFORMS"] = "cpu"
     else:
-        environment["CUDA_VISIBLE_DEVICES"] = str(gpu_index(device))
-        environment["CUDA_DEVICE_ORDER"] = "PCI_BUS_ID"
+        environment.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
+        environment["CUDA_VISIBLE_DEVICES"] = _visible_gpu(device, inherited.get("CUDA_VISIBLE_DEVICES"))
         environment["JAX_PLATFORMS"] = "cuda,cpu"
         # Otherwise JAX takes three quarters of the memory at once and its peak says nothing about the model.
         environment["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
         environment["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"
     return environment
+
+
+def _visible_gpu(device: str, allowed: str | None) -> str:
+    """Returns the one GPU for `device`: the Nth of those that the user or a job scheduler allows, if they say."""
+    index = gpu_index(device)
+    if allowed is None:
+        return str(index)
+    gpus = [gpu.strip() for gpu in allowed.split(",") if gpu.strip()]
+    return gpus[index] if index < len(gpus) else ""
 
 
 def hidden_modules(backend: str) -> tuple[str, ...]:

@@ -22,6 +22,8 @@ def parse_cells(backends: str, devices: str, loops: str) -> list[Cell]:
     """
     chosen_backends = _parse_list("backend", backends)
     chosen_devices = _parse_list("device", devices)
+    if "gpu" in chosen_devices:  # gpu:0 is the same device
+        chosen_devices = [device for device in chosen_devices if device != "gpu:0"]
     chosen_loops = _parse_list("loop", loops)
     for backend in chosen_backends:
         if backend not in BACKENDS:

@@ -50,17 +50,32 @@ def save_report(report: Report, directory: Path) -> None:
 
 
 def with_unknown_keys(fresh: Any, stored: Any) -> Any:
-    """Returns `fresh` with the keys that only `stored` has, at every depth; list items are matched by place."""
+    """Returns `fresh` with the keys that only `stored` has, at every depth.
+
+    A record of a list keeps them only where it is otherwise as stored: measured or derived anew, they might no
+    longer be true of it.
+    """
     if isinstance(fresh, dict) and isinstance(stored, dict):
         return {key: with_unknown_keys(value, stored.get(key)) for key, value in fresh.items()} | {
             key: value for key, value in stored.items() if key not in fresh
         }
     if isinstance(fresh, list) and isinstance(stored, list):
         return [
-            with_unknown_keys(value, stored[place]) if place < len(stored) else value
-            for place, value in enumerate(fresh)
+            with_unknown_keys(item, next((old for old in stored if _agree(item, old)), None))
+            if isinstance(item, dict)
+            else item
+            for item in fresh
         ]
     return fresh
+
+
+def _agree(fresh: Any, stored: Any) -> bool:
+    """Says whether `stored` is `fresh`, perhaps with further keys."""
+    if isinstance(fresh, dict) and isinstance(stored, dict):
+        return all(key in stored and _agree(value, stored[key]) for key, value in fresh.items())
+    if isinstance(fresh, list | tuple) and isinstance(stored, list):
+        return len(fresh) == len(stored) and all(map(_agree, fresh, stored))
+    return bool(fresh == stored)
 
 
 @contextlib.contextmanager

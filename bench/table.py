@@ -1,15 +1,18 @@
-"""A report on the terminal."""
+"""A report on the terminal, in 80 columns."""
 
 from __future__ import annotations
 
+import math
 import statistics
+from collections.abc import Sequence
 from pathlib import Path
 
+from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from bench.report import Cell, Report, Run, StepTime
-from bench.summary import headline
+from bench.summary import cell_of, headline
 
 
 def print_report(report: Report, directory: Path, console: Console) -> None:
@@ -19,60 +22,73 @@ def print_report(report: Report, directory: Path, console: Console) -> None:
     console.print(headline(report), highlight=False, markup=False)
     for line in _not_measured(report):
         console.print(line, highlight=False, markup=False)
-    console.print(f"Report: {directory}", highlight=False, markup=False)
+    console.print(f"Report: {directory}", highlight=False, markup=False, soft_wrap=True)
 
 
-def format_interval(ci95: tuple[float, float] | None, digits: int) -> str:
-    """Returns `[low, high]`, or nothing where there is no interval."""
-    return "" if ci95 is None else f"[{ci95[0]:.{digits}f}, {ci95[1]:.{digits}f}]"
+def format_estimate(value: float, ci95: tuple[float, float] | None) -> str:
+    """Returns `1.23 [1.10, 1.40]` with three significant digits, or `1.23` where there is no interval."""
+    return _three(value) + ("" if ci95 is None else f" [{_three(ci95[0])}, {_three(ci95[1])}]")
+
+
+def short_names(cells: Sequence[Cell]) -> dict[Cell, str]:
+    """Returns each cell's name without the device and the loop where all cells share them."""
+    devices, loops = {cell.device for cell in cells}, {cell.loop for cell in cells}
+    return {
+        cell: "/".join(
+            [cell.backend, *([cell.device] if len(devices) > 1 else []), *([cell.loop] if len(loops) > 1 else [])]
+        )
+        for cell in cells
+    }
 
 
 def _table(report: Report) -> Table:
-    workload = report.workload
-    table = Table(title=f"{workload.dataset} ({workload.source}), batch {workload.batch_size}, 95 % intervals")
-    table.add_column("Backend")
-    for name in ("Step, ms", "× fastest", "First step, s", "Import, s", "Test RMSE", "Memory, MiB", "Processes"):
-        table.add_column(name, justify="right")
-    fastest = report.step_time[0]
-    for row in report.step_time:
-        table.add_row(*_row(report, row, fastest))
+    cells = [cell_of(row) for row in report.step_time]
+    names = short_names(cells)
+    rows = report.step_time
+    shared = "" if "/" in names[cells[0]] else f", {cells[0].loop} on the {cells[0].device}"
+    table = Table(
+        title=f"{report.workload.dataset}, batch {report.workload.batch_size}{shared}; "
+        f"{rows[0].processes} processes × {rows[0].rounds // rows[0].processes} rounds, 95 % intervals",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+    )
+    table.add_column("", no_wrap=True)
+    for name in ("ms/step", "× fastest", "1st step", "RMSE", "MiB"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for cell, row in zip(cells, rows, strict=True):
+        table.add_row(names[cell], *_figures(report, cell, row))
     return table
 
 
-def _row(report: Report, row: StepTime, fastest: StepTime) -> list[str]:
-    cell = Cell(backend=row.backend, device=row.device, loop=row.loop)
+def _figures(report: Report, cell: Cell, row: StepTime) -> list[str]:
     runs = [run for run in report.runs if run.cell == cell]
     return [
-        str(cell),
-        f"{row.median_ms:.3f} {format_interval(row.ci95_ms, 3)}",
-        _times_fastest(report, str(cell), row, fastest),
-        _typical(runs, "first_step_s", 2),
-        _typical(runs, "import_s", 1),
-        next(
-            (f"{rmse.mean:.4f}" for rmse in report.rmse if (rmse.backend, rmse.device, rmse.loop) == _names(cell)), "–"
-        ),
+        format_estimate(row.median_ms, row.ci95_ms),
+        _times_fastest(report, cell),
+        _typical(runs, "first_step_s", 2, " s"),
+        next((f"{rmse.mean:.4f}" for rmse in report.rmse if cell_of(rmse) == cell), "–"),
         _typical(runs, "peak_rss_mib", 0),
-        f"{row.processes} × {row.rounds // row.processes}",
     ]
 
 
-def _times_fastest(report: Report, cell: str, row: StepTime, fastest: StepTime) -> str:
-    if row is fastest:
+def _times_fastest(report: Report, cell: Cell) -> str:
+    fastest = cell_of(report.step_time[0])
+    if cell == fastest:
         return "1"
-    names = {cell, f"{fastest.backend}/{fastest.device}/{fastest.loop}"}
     for ratio in report.ratios:
-        if {ratio.a, ratio.b} == names:
-            return f"{ratio.ratio:.2f} {format_interval(ratio.ci95, 2)}"
+        if {ratio.a, ratio.b} == {str(cell), str(fastest)}:
+            return format_estimate(ratio.ratio, ratio.ci95)
     return "–"
 
 
-def _typical(runs: list[Run], name: str, digits: int) -> str:
+def _three(value: float) -> str:
+    digits = 3 if value <= 0 else max(0, 2 - math.floor(math.log10(value)))
+    return f"{value:.{digits}f}"
+
+
+def _typical(runs: list[Run], name: str, digits: int, unit: str = "") -> str:
     values = [value for run in runs if (value := getattr(run, name)) is not None]
-    return f"{statistics.median(values):.{digits}f}" if values else "–"
-
-
-def _names(cell: Cell) -> tuple[str, str, str]:
-    return cell.backend, cell.device, cell.loop
+    return f"{statistics.median(values):.{digits}f}{unit}" if values else "–"
 
 
 def _not_measured(report: Report) -> list[str]:

@@ -1,0 +1,168 @@
+"""Real worker processes under the current backend, on a workload of a few seconds."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pytest
+
+from bench.report import Report
+from bench.report_file import load_report
+from movierank.datasets import load_dataset
+from movierank.splits import split_ratings
+
+BACKEND = os.environ.get("KERAS_BACKEND", "tensorflow")
+OTHERS = {"jax", "torch", "tensorflow"} - {BACKEND}
+SMALL = ("--dataset", "synthetic:60x50x6000", "--batch-size", "500", "--epochs", "2")
+SHORT = ("--processes", "1", "--seeds", "1", "--rounds", "2", "--round-seconds", "0.02")
+
+
+def bench_run(output: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "bench", "run", "--backends", BACKEND, "--output", str(output), *SMALL, *SHORT]
+    return subprocess.run([*command, *options], capture_output=True, text=True, timeout=300, check=False)
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory) -> tuple[Path, Report, str]:
+    output = tmp_path_factory.mktemp("measured")
+    done = bench_run(output, "--parity")
+    assert done.returncode == 0, done.stderr
+    return output, load_report(output), done.stdout
+
+
+def test_a_report_holds_every_phase_of_a_run(measured):
+    _, report, printed = measured
+    (run,) = report.runs
+    assert (run.backend, run.device, run.loop, run.status, run.error) == (BACKEND, "cpu", "fit", "ok", None)
+    assert run.compile_mode == {"jax": "xla", "torch": "eager", "tensorflow": "graph"}[BACKEND]
+    phases = ("import_s", "data_s", "build_s", "first_step_s", "train_s", "evaluate_s", "predict_s")
+    assert all(getattr(run, phase) > 0 for phase in phases)
+    assert len(run.step_time_ms) == len(run.fit_setup_ms) == 2
+    assert run.steps_per_round >= 1
+    assert len(run.train_rmse) == 2
+    assert run.peak_rss_mib > 50
+    assert report.software.packages["keras"]
+    assert BACKEND in printed
+    assert str(measured[0]) in printed
+
+
+def test_the_stored_predictions_give_the_reported_rmse(measured):
+    output, report, _ = measured
+    (run,) = report.runs
+    with np.load(output / "predictions.npz") as stored:
+        last = stored[f"{BACKEND}/cpu/fit/p0/s0/epoch 2"]
+    test = split_ratings(load_dataset("synthetic:60x50x6000"), report.workload.split).test
+    assert np.sqrt(np.mean((last - test.label) ** 2, dtype=np.float64)) == pytest.approx(run.test_rmse, rel=1e-5)
+
+
+def test_the_backend_agrees_with_the_oracle_at_every_stage(measured):
+    _, report, _ = measured
+    assert [(result.b, result.stage) for result in report.parity] == [
+        ("oracle", stage) for stage in ("forward", "epoch 1", "epoch 2", "rmse")
+    ]
+    assert {result.verdict for result in report.parity} == {"within"}
+    assert 0 < report.parity[0].rms < 1e-6
+
+
+def test_a_worker_has_its_backend_and_no_other(tmp_path):
+    code = (
+        "import sys, bench.worker as w; w._import_backend(sys.argv[1], 'cpu', 1); import bench.session;"
+        "print([n for n in ('jax', 'torch', 'tensorflow', 'tensorflow_datasets') if sys.modules.get(n)])"
+    )
+    from bench.environment import worker_environment
+
+    done = subprocess.run(
+        [sys.executable, "-c", code, BACKEND],
+        env=worker_environment(BACKEND, "cpu", 1),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert done.stdout.strip().splitlines()[-1] == str([BACKEND])
+
+
+def test_a_worker_is_held_to_the_threads_it_was_given(tmp_path):
+    done = bench_run(tmp_path / "one", "--threads", "1")
+    assert done.returncode == 0, done.stderr
+    assert load_report(tmp_path / "one").runs[0].threads in (1, None)
+    assert load_report(tmp_path / "one").settings.threads == 1
+
+
+def test_training_that_diverges_is_a_failed_run_with_advice(tmp_path):
+    done = bench_run(tmp_path / "nan", "--learning-rate", "1e30")
+    assert done.returncode == 3
+    (run,) = load_report(tmp_path / "nan").runs
+    assert run.status == "failed"
+    assert "lower learning rate" in run.error
+    assert "lower learning rate" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
+
+
+def test_a_missing_gpu_is_skipped_with_a_reason(tmp_path):
+    if any(Path("/dev").glob("nvidia[0-9]*")):
+        pytest.skip("this machine has a GPU")
+    done = bench_run(tmp_path / "gpu", "--devices", "gpu")
+    assert done.returncode == 3
+    (run,) = load_report(tmp_path / "gpu").runs
+    assert run.status == "skipped"
+    assert "no gpu" in run.error
+
+
+def test_a_backend_that_is_not_installed_is_skipped_with_how_to_install_it(tmp_path):
+    (tmp_path / "sitecustomize.py").write_text(
+        f"import sys\nif 'bench.worker' in ' '.join(sys.orig_argv): sys.modules['{BACKEND}'] = None\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{Path(__file__).parents[2]}"}
+    command = [
+        sys.executable,
+        "-m",
+        "bench",
+        "run",
+        "--backends",
+        BACKEND,
+        "--output",
+        str(tmp_path / "r"),
+        *SMALL,
+        *SHORT,
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment, check=False)
+    assert done.returncode == 3
+    assert f"{BACKEND} is not installed: pip install 'movierank-bench[" in " ".join(done.stdout.split())
+    assert load_report(tmp_path / "r").runs[0].status == "skipped"
+
+
+def test_a_worker_killed_while_training_is_recorded_as_killed(tmp_path):
+    command = [sys.executable, "-m", "bench", "run", "--backends", BACKEND, "--output", str(tmp_path / "r")]
+    long = ["--dataset", "synthetic:60x50x6000", "--batch-size", "500", "--epochs", "100000", "--processes", "1"]
+    with subprocess.Popen(
+        [*command, *long, "--seeds", "1"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as supervisor:
+        worker = _worker_of(supervisor.pid, tmp_path / "r")
+        worker.send_signal(signal.SIGKILL)
+        assert supervisor.wait(60) == 3
+    (run,) = load_report(tmp_path / "r").runs
+    assert run.status == "killed"
+    assert run.import_s > 0
+
+
+def _worker_of(supervisor: int, output: Path) -> psutil.Process:
+    """Waits until the worker has answered once, so that it is in the middle of its training."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        try:
+            runs = json.loads((output / "report.json").read_text())["runs"]
+            if runs and runs[0]["first_step_s"]:
+                return next(p for p in psutil.Process(supervisor).children() if "bench.worker" in " ".join(p.cmdline()))
+        except (FileNotFoundError, psutil.NoSuchProcess):
+            pass
+        time.sleep(0.1)
+    raise AssertionError("the worker never got ready")
