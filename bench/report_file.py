@@ -131,7 +131,7 @@ def _load_raw(path: Path) -> Any:
         raise BenchError(f"no report at {path}: it should hold a {REPORT_NAME}") from error
     except OSError as error:
         raise BenchError(f"cannot read {file}: {error.strerror or error}") from error
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise BenchError(f"{file} is not a report: {error}") from error
 
 
