@@ -6,8 +6,10 @@ What a command needs is imported when it runs, so that `--help` and `compare` st
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import json
 import signal
+import subprocess
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -188,8 +190,20 @@ def _run(arguments: argparse.Namespace) -> int:
     except KeyboardInterrupt:
         print(f"bench: interrupted; what was measured is in {output}, --resume goes on with it", file=sys.stderr)
         return RUNS_FAILED
+    _write_page_beside(output)
     print_report(report, output, Console())
     return exit_code(report)
+
+
+def _write_page_beside(output: Path) -> None:
+    """Writes `report.html` into the report's directory where Matplotlib is there to draw it.
+
+    In a process of its own: Matplotlib would double the supervisor's memory. A page that cannot be written
+    takes nothing from the report, so its error is only shown.
+    """
+    if importlib.util.find_spec("matplotlib") is not None:
+        command = [sys.executable, "-m", "bench", "page", str(output), "-o", str(output / "report.html")]
+        subprocess.run(command, stdout=subprocess.DEVNULL, check=False)
 
 
 def _compare(arguments: argparse.Namespace) -> int:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from rich import box
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from bench.comparison import Comparison
+from bench.formatting import three_digits, with_interval
 from bench.report import StepTime
-from bench.statistics import Interval
 
 STYLES = {
     "faster": "green",
@@ -48,10 +49,10 @@ def render(comparison: Comparison) -> RenderableType:
 
 
 def _step_time(comparison: Comparison) -> Table:
-    title = f"Step time, ms: median [95 % interval]; up to {100 * comparison.max_regression:.3g} % longer is allowed"
+    title = f"Step time, ms, and ratio with 95 % interval; up to {100 * comparison.max_regression:.3g} % longer is fine"
     table = _table(title, "cell", "base", "new", "new / base", "verdict")
     for row in comparison.step_time:
-        ratio = "-" if row.ratio is None else f"{row.ratio:.3f}{_ends(row.ci95, 3)}"
+        ratio = "-" if row.ratio is None else with_interval(row.ratio, row.ci95)
         verdict = Text(f"{row.verdict}{', regression' if row.regression else ''}", style=STYLES.get(row.verdict, ""))
         table.add_row(Text(row.cell), _time(row.base), _time(row.new), Text(ratio), verdict)
     return table
@@ -61,9 +62,10 @@ def _rmse(comparison: Comparison) -> Table:
     title = f"Test RMSE: mean over seeds; up to {comparison.rmse_margin:.3g} higher is allowed"
     table = _table(title, "cell", "base", "new", "new - base", "verdict")
     for row in comparison.rmse:
-        difference = Text(f"{row.difference:+.5f}{_ends(row.ci95, 5)}")
+        ends = "" if row.ci95 is None else f" [{row.ci95[0]:+.4f}, {row.ci95[1]:+.4f}]"
+        difference = Text(f"{row.difference:+.4f}{ends}")
         verdict = Text(row.verdict, style=STYLES.get(row.verdict, ""))
-        table.add_row(Text(row.cell), f"{row.base:.5f}", f"{row.new:.5f}", difference, verdict)
+        table.add_row(Text(row.cell), f"{row.base:.4f}", f"{row.new:.4f}", difference, verdict)
     return table
 
 
@@ -76,15 +78,11 @@ def _conclusion(comparison: Comparison) -> Text:
 
 
 def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold")
+    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
     for column in columns:
-        table.add_column(column, justify="left" if column in ("cell", "verdict") else "right")
+        table.add_column(column, justify="left" if column in ("cell", "verdict") else "right", no_wrap=True)
     return table
 
 
 def _time(row: StepTime) -> Text:
-    return Text(f"{row.median_ms:.3f}{_ends(row.ci95_ms, 3)}")
-
-
-def _ends(ends: Interval | None, digits: int) -> str:
-    return "" if ends is None else f" [{ends[0]:.{digits}f}, {ends[1]:.{digits}f}]"
+    return Text(three_digits(row.median_ms))

@@ -10,6 +10,7 @@ import msgspec
 
 from bench import plots
 from bench.errors import BenchError
+from bench.formatting import with_interval
 from bench.report import Report, Run
 from bench.report_file import atomic_write
 from bench.statistics import Interval
@@ -127,7 +128,7 @@ def _section(index: int, name: str, report: Report, summary: Summary) -> str:
 
 
 def _step_time_label(summary: Summary) -> str:
-    rows = [f"{cell_of(row)} {row.median_ms:.3g} {_ends(row.ci95_ms, '.3g')}".strip() for row in summary.step_time]
+    rows = [f"{cell_of(row)} {with_interval(row.median_ms, row.ci95_ms)}" for row in summary.step_time]
     return f"Step time in ms by cell, with 95 % intervals: {'; '.join(rows) or 'none measured'}"
 
 

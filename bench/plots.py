@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from bench.errors import BenchError
+from bench.formatting import with_interval
 from bench.report import Cell, ParityResult, Report, StepTime
 from bench.summary import cell_of, process_medians, summarise
 
@@ -187,8 +188,9 @@ def _draw_step_time(axes: Any, y: int, row: StepTime, medians: list[float], styl
     axes.plot([row.median_ms] * 2, [y - 0.22, y + 0.22], color=colour, lw=2)
     spread = np.linspace(-0.12, 0.12, len(medians)) if len(medians) > 1 else [0.0]
     axes.plot(medians, [y + shift for shift in spread], marker, color=colour, ms=4.5, ls="none")
-    ends = "one process, no interval" if row.ci95_ms is None else f"[{row.ci95_ms[0]:.3g}, {row.ci95_ms[1]:.3g}]"
-    axes.annotate(f"{row.median_ms:.3g} ms {ends}", (0, y - 0.33), (4, 0), xycoords=("axes fraction", "data"),
+    note = "; one process, no interval" if row.ci95_ms is None else ""
+    axes.annotate(f"{with_interval(row.median_ms, row.ci95_ms)} ms{note}", (0, y - 0.33), (4, 0),
+                  xycoords=("axes fraction", "data"),
                   textcoords="offset points", fontsize=8)  # fmt: skip
 
 

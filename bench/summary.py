@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from itertools import combinations
 
 from bench import statistics
+from bench.formatting import three_digits, with_interval
 from bench.report import Cell, ParityResult, Ratio, Record, Report, Rmse, Run, StepTime
 
 
@@ -124,7 +125,7 @@ def headline(report: Report) -> str:
     call" or that one process gives no interval where that is the truth.
     """
     summary = summarise(report.runs)
-    names = _names(run.cell for run in report.runs)
+    names = short_names(run.cell for run in report.runs)
     devices = _unique(row.device for row in summary.step_time)
     parts = [_speed(report, summary, device, names) for device in devices]
     parts += [
@@ -139,7 +140,7 @@ def headline(report: Report) -> str:
 def _speed(report: Report, summary: Summary, device: str, names: dict[str, str]) -> str:
     rows = [row for row in summary.step_time if row.device == device]
     where = f"On {_place(report, device)}"
-    times = {str(cell_of(row)): f"{row.median_ms:.3g} ms/step" for row in rows}
+    times = {str(cell_of(row)): f"{three_digits(row.median_ms)} ms/step" for row in rows}
     best, *others = times
     if not others:
         return f"{where} {names[best]} takes {times[best]}."
@@ -168,8 +169,8 @@ def _is_slower(row: Ratio | None) -> bool:
 
 
 def _times(row: Ratio) -> str:
-    low, high = row.ci95 or (math.nan, math.nan)
-    return f"{row.ratio:.2f} x [{low:.2f}, {high:.2f}]"
+    estimate, _, ends = with_interval(row.ratio, row.ci95).partition(" ")
+    return f"{estimate} × {ends}"
 
 
 def _place(report: Report, device: str) -> str:
@@ -221,7 +222,7 @@ def _failures(runs: Sequence[Run], names: dict[str, str]) -> str:
     return " ".join(parts)
 
 
-def _names(cells: Iterable[Cell]) -> dict[str, str]:
+def short_names(cells: Iterable[Cell]) -> dict[str, str]:
     """Returns each cell's shortest clear name: `jax` where that says it all, `jax/gpu/fit` otherwise."""
     unique = set(cells)
     short = len({cell.backend for cell in unique}) == len(unique)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import math
 import statistics
-from collections.abc import Sequence
 from pathlib import Path
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from bench.formatting import with_interval
 from bench.report import Cell, Report, Run, StepTime
-from bench.summary import cell_of, headline
+from bench.summary import cell_of, headline, short_names
 
 
 def print_report(report: Report, directory: Path, console: Console) -> None:
@@ -25,27 +24,11 @@ def print_report(report: Report, directory: Path, console: Console) -> None:
     console.print(f"Report: {directory}", highlight=False, markup=False, soft_wrap=True)
 
 
-def format_estimate(value: float, ci95: tuple[float, float] | None) -> str:
-    """Returns `1.23 [1.10, 1.40]` with three significant digits, or `1.23` where there is no interval."""
-    return _three(value) + ("" if ci95 is None else f" [{_three(ci95[0])}, {_three(ci95[1])}]")
-
-
-def short_names(cells: Sequence[Cell]) -> dict[Cell, str]:
-    """Returns each cell's name without the device and the loop where all cells share them."""
-    devices, loops = {cell.device for cell in cells}, {cell.loop for cell in cells}
-    return {
-        cell: "/".join(
-            [cell.backend, *([cell.device] if len(devices) > 1 else []), *([cell.loop] if len(loops) > 1 else [])]
-        )
-        for cell in cells
-    }
-
-
 def _table(report: Report) -> Table:
     cells = [cell_of(row) for row in report.step_time]
     names = short_names(cells)
     rows = report.step_time
-    shared = "" if "/" in names[cells[0]] else f", {cells[0].loop} on the {cells[0].device}"
+    shared = "" if "/" in names[str(cells[0])] else f", {cells[0].loop} on the {cells[0].device}"
     table = Table(
         title=f"{report.workload.dataset}, batch {report.workload.batch_size}{shared}; "
         f"{rows[0].processes} processes × {rows[0].rounds // rows[0].processes} rounds, 95 % intervals",
@@ -56,14 +39,14 @@ def _table(report: Report) -> Table:
     for name in ("ms/step", "× fastest", "1st step", "RMSE", "MiB"):
         table.add_column(name, justify="right", no_wrap=True)
     for cell, row in zip(cells, rows, strict=True):
-        table.add_row(names[cell], *_figures(report, cell, row))
+        table.add_row(names[str(cell)], *_figures(report, cell, row))
     return table
 
 
 def _figures(report: Report, cell: Cell, row: StepTime) -> list[str]:
     runs = [run for run in report.runs if run.cell == cell]
     return [
-        format_estimate(row.median_ms, row.ci95_ms),
+        with_interval(row.median_ms, row.ci95_ms),
         _times_fastest(report, cell),
         _typical(runs, "first_step_s", 2, " s"),
         next((f"{rmse.mean:.4f}" for rmse in report.rmse if cell_of(rmse) == cell), "–"),
@@ -77,13 +60,8 @@ def _times_fastest(report: Report, cell: Cell) -> str:
         return "1"
     for ratio in report.ratios:
         if {ratio.a, ratio.b} == {str(cell), str(fastest)}:
-            return format_estimate(ratio.ratio, ratio.ci95)
+            return with_interval(ratio.ratio, ratio.ci95)
     return "–"
-
-
-def _three(value: float) -> str:
-    digits = 3 if value <= 0 else max(0, 2 - math.floor(math.log10(value)))
-    return f"{value:.{digits}f}"
 
 
 def _typical(runs: list[Run], name: str, digits: int, unit: str = "") -> str:

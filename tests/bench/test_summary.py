@@ -102,15 +102,15 @@ def test_an_impossible_step_time_is_refused() -> None:
 
 def test_headline_names_the_fastest_with_ratios_and_agreement(make_report: MakeReport) -> None:
     text = headline(make_report())
-    assert "On this CPU (AMD EPYC 9554) jax trains fastest: 0.82 ms/step" in text
-    assert "tensorflow takes 2.08 x [2.03, 2.13] as long" in text
+    assert "On this CPU (AMD EPYC 9554) jax trains fastest: 0.820 ms/step" in text
+    assert "tensorflow takes 2.08 × [2.03, 2.13] as long" in text
     assert "Test RMSE 0.2578 (jax), 0.2578 (tensorflow), 0.2577 (torch)." in text
     assert "All agree with the oracle within rounding." in text
 
 
 def test_headline_calls_no_winner_where_an_interval_reaches_one(make_report: MakeReport) -> None:
     text = headline(make_report({"jax": (0.8, 0.9, 0.85), "torch": (0.82, 0.88, 0.84), "tensorflow": (3.0, 3.1, 3.2)}))
-    assert "too close to call between torch (0.84 ms/step) and jax (0.85 ms/step)" in text
+    assert "too close to call between torch (0.840 ms/step) and jax (0.850 ms/step)" in text
     assert "tensorflow takes 3.66 x" in text
     assert "fastest" not in text
 
@@ -125,8 +125,8 @@ def test_headline_speaks_of_each_device_and_names_cells_in_full(make_report: Mak
     medians = {"jax": (0.8, 0.81, 0.8), ("jax", "gpu"): (0.1, 0.101, 0.1), ("torch", "gpu"): (0.4, 0.42, 0.41)}
     text = headline(make_report(medians))
     assert "On this GPU (NVIDIA H100) jax/gpu/fit trains fastest" in text
-    assert "On this CPU (AMD EPYC 9554) jax/cpu/fit takes 0.8 ms/step" in text
-    assert "jax/cpu/fit takes 8.01 x [7.98, 8.04] as long as jax/gpu/fit." in text
+    assert "On this CPU (AMD EPYC 9554) jax/cpu/fit takes 0.800 ms/step" in text
+    assert "jax/cpu/fit takes 8.01 × [7.98, 8.04] as long as jax/gpu/fit." in text
 
 
 def test_headline_tells_a_known_deviation_from_a_fault(make_report: MakeReport) -> None:
