@@ -28,6 +28,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench.environment import hidden_modules, usable_cores, worker_environment
+from bench.errors import BenchError
 from bench.matrix import BACKENDS, parse_cells
 from bench.statistics import paired_ratio
 
@@ -76,20 +77,25 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
 
     console = Console()
-    backends = [cell.backend for cell in parse_cells(arguments.backends, "cpu", "fit")]
-    console.print(_step_table({backend: _in_process(backend, arguments.blocks) for backend in backends}))
+    try:
+        backends = [cell.backend for cell in parse_cells(arguments.backends, "cpu", "fit")]
+    except BenchError as error:
+        parser.error(str(error))
+    measured_by = {backend: _in_process(backend, arguments.blocks) for backend in backends}
+    console.print(_step_table({backend: times for backend, times in measured_by.items() if times is not None}))
     console.print(_start_table(arguments.starts, arguments.report))
     return 0
 
 
-def _in_process(backend: str, blocks: int) -> StepTimes:
+def _in_process(backend: str, blocks: int) -> StepTimes | None:
+    """Returns None where the backend's process failed, which has then said why on stderr."""
     worker = subprocess.run(
         [*THIS_PROGRAM, f"--worker={backend}", f"--blocks={blocks}"],
         env=worker_environment(backend, "cpu", usable_cores()),
         stdout=subprocess.PIPE,
-        check=True,
+        check=False,
     )
-    return msgspec.json.decode(worker.stdout, type=StepTimes)
+    return msgspec.json.decode(worker.stdout, type=StepTimes) if worker.returncode == 0 else None
 
 
 def _step_times(backend: str, blocks: int) -> StepTimes:
