@@ -234,7 +234,7 @@ def test_the_table_shows_numbers_with_intervals_and_reads_no_markup(make_report:
     text = shown(compare_reports(base, make_report({"jax": [1.2 * v for v in BASE]}, parity=[parity("outside")])))
     assert "1.20 [1.1" in text
     assert "slower, regression" in text
-    assert "up to 5 % longer is allowed" in text
+    assert "up to 5 % longer is fine" in text
     assert "Newly out of parity: jax/cpu/fit and oracle at stage epoch 1, rms 0.001 beside 1e-05" in text
     assert "Only in base: [red]x[/red]/cpu/fit" in text
     assert "Something is slower, worse or out of parity." in text

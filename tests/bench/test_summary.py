@@ -111,7 +111,7 @@ def test_headline_names_the_fastest_with_ratios_and_agreement(make_report: MakeR
 def test_headline_calls_no_winner_where_an_interval_reaches_one(make_report: MakeReport) -> None:
     text = headline(make_report({"jax": (0.8, 0.9, 0.85), "torch": (0.82, 0.88, 0.84), "tensorflow": (3.0, 3.1, 3.2)}))
     assert "too close to call between torch (0.840 ms/step) and jax (0.850 ms/step)" in text
-    assert "tensorflow takes 3.66 x" in text
+    assert "tensorflow takes 3.66 ×" in text
     assert "fastest" not in text
 
 
