@@ -66,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog="python -m bench.overhead", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--backends", default=",".join(BACKENDS), help="(default: %(default)s)")
-    parser.add_argument("--blocks", type=int, default=60, help="blocks of three calls a backend (default: %(default)s)")
+    parser.add_argument("--blocks", type=int, default=30, help="blocks of three calls a backend (default: %(default)s)")
     parser.add_argument("--starts", type=int, default=10, help="process starts a command (default: %(default)s)")
     parser.add_argument("--report", type=Path, default=Path("results/local/bench"), help="to `compare` with itself")
     parser.add_argument("--worker", choices=(*BACKENDS, "data"), help=argparse.SUPPRESS)
@@ -89,6 +89,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _in_process(backend: str, blocks: int) -> StepTimes | None:
     """Returns None where the backend's process failed, which has then said why on stderr."""
+    print(f"{backend}: {blocks} blocks", file=sys.stderr)
     worker = subprocess.run(
         [*THIS_PROGRAM, f"--worker={backend}", f"--blocks={blocks}"],
         env=worker_environment(backend, "cpu", usable_cores()),
