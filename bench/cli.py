@@ -25,6 +25,7 @@ EXAMPLES = """examples:
   python -m bench run                                       all backends on the CPU, MovieLens 100K
   python -m bench run --quick --backends jax,torch          a first look, in a minute
   python -m bench run --devices cpu,gpu --output results/my-gpu
+  python -m bench run --precision 2% --budget 10m           until the intervals are within 2 %
   python -m bench compare results/before results/after --max-regression 5%
   python -m bench page results/after -o after.html
 
@@ -34,7 +35,18 @@ exit codes: 0 fine; 1 measured, and something is slower, worse or out of parity;
 
 
 QUICK: dict[str, Any] = {"processes": 2, "seeds": 2, "rounds": 4, "round_s": 0.2}
-HOW_TO_MEASURE = ("processes", "seeds", "rounds", "round_s", "threads", "order_seed", "timeout_s", "parity")
+HOW_TO_MEASURE = (
+    "processes",
+    "seeds",
+    "rounds",
+    "round_s",
+    "precision",
+    "budget_s",
+    "threads",
+    "order_seed",
+    "timeout_s",
+    "parity",
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -135,6 +147,19 @@ def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     how.add_argument(
         "--round-seconds", type=float, dest="round_s", metavar="S", help="of a round (default: 0.4; quick: 0.2)"
     )
+    how.add_argument(
+        "--precision",
+        type=parse_percent,
+        metavar="2%",
+        help="start processes until every interval is this narrow either way (with --budget 5m if none is given)",
+    )
+    how.add_argument(
+        "--budget",
+        type=parse_duration,
+        dest="budget_s",
+        metavar="5m",
+        help="start processes as long as this allows (parity not counted)",
+    )
     how.add_argument("--quick", action="store_true", help="fewer and shorter rounds: a first look")
     how.add_argument("--threads", type=int, metavar="N", help="CPU threads of a worker (default: all usable cores)")
     how.add_argument("--order-seed", type=int, metavar="N", help="of the rounds' order (default: 0)")
@@ -160,6 +185,23 @@ def parse_percent(text: str) -> float:
     if not 0 <= value < float("inf"):
         raise argparse.ArgumentTypeError(f"expected a share such as 5% or 0.05; received {text!r}")
     return value
+
+
+def parse_duration(text: str) -> float:
+    """Returns seconds for `90`, `90s`, `5m` or `1h`.
+
+    Raises:
+        argparse.ArgumentTypeError: it is none of these, or not above 0.
+    """
+    units = {"s": 1.0, "m": 60.0, "h": 3600.0}
+    number, unit = (text[:-1], units[text[-1]]) if text[-1:] in units else (text, 1.0)
+    try:
+        seconds = float(number) * unit
+    except ValueError:
+        seconds = -1.0
+    if not 0 < seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected a time such as 90s, 5m or 1h; received {text!r}")
+    return seconds
 
 
 def _run(arguments: argparse.Namespace) -> int:

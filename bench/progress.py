@@ -21,10 +21,10 @@ class Progress:
 
     Args:
         console: where to draw; on anything but a terminal it prints a line where a worker starts or is lost.
-        steps: answers that all workers together will give.
+        steps: answers that all workers together will give; None where nobody knows.
     """
 
-    def __init__(self, console: Console, steps: int) -> None:
+    def __init__(self, console: Console, steps: int | None) -> None:
         self.console = console
         self._bar = Bar(
             TextColumn("{task.description:<34}"),

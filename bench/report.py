@@ -66,6 +66,9 @@ class Settings(Record, frozen=True, kw_only=True):
         threads: threads every worker was told to use.
         order_seed: seed of the random order of rounds.
         timeout_s: longest wait for one answer of a worker, in seconds.
+        precision: half-width of the intervals at which measuring stops, as a share; None for a fixed number.
+        budget_s: time in which it stops, in seconds; None for none. With either, `processes` is the least and
+            `rounds` the first number; what was run in the end is told by the runs.
     """
 
     processes: int
@@ -75,6 +78,13 @@ class Settings(Record, frozen=True, kw_only=True):
     threads: int
     order_seed: int
     timeout_s: float
+    precision: float | None = None
+    budget_s: float | None = None
+
+    @property
+    def adaptive(self) -> bool:
+        """Whether the number of processes follows from what is measured."""
+        return self.precision is not None or self.budget_s is not None
 
 
 class Run(Record, frozen=True, kw_only=True):
@@ -167,6 +177,9 @@ class StepTime(Record, frozen=True, kw_only=True):
         ci95_ms: 95 % interval of the cell's typical step time; None with fewer than two processes.
         processes: processes that it rests on.
         rounds: rounds that it rests on.
+        process_sd: how far processes scatter, as a share, what their rounds scatter taken out; None where unknown.
+        round_sd: how far the rounds of one process scatter, as a share; None where unknown.
+        modes_ms: typical step time of either group where the processes fall into two; None otherwise.
     """
 
     backend: str
@@ -176,6 +189,9 @@ class StepTime(Record, frozen=True, kw_only=True):
     ci95_ms: tuple[float, float] | None
     processes: int
     rounds: int
+    process_sd: float | None = None
+    round_sd: float | None = None
+    modes_ms: tuple[float, float] | None = None
 
 
 class Ratio(Record, frozen=True, kw_only=True):

@@ -8,7 +8,9 @@ from itertools import combinations
 
 from bench import statistics
 from bench.formatting import three_digits, with_interval
+from bench.modes import two_modes
 from bench.report import Cell, ParityResult, Ratio, Record, Report, Rmse, Run, StepTime
+from bench.variance import components
 
 
 class Summary(Record, frozen=True, kw_only=True):
@@ -26,17 +28,25 @@ class Summary(Record, frozen=True, kw_only=True):
     rmse: list[Rmse]
 
 
-def process_medians(runs: Iterable[Run]) -> dict[Cell, dict[int, float]]:
-    """Returns each cell's median round in ms by process index, for runs with at least one steady round.
+def rounds_by_process(runs: Iterable[Run]) -> dict[Cell, dict[int, list[float]]]:
+    """Returns each cell's steady rounds in ms by process index, for runs with at least one steady round.
 
     A run that failed later counts: its rounds were measured like any other. Of two runs with the same
     index the later counts, as when a run is repeated.
     """
-    medians: dict[Cell, dict[int, float]] = {}
+    rounds: dict[Cell, dict[int, list[float]]] = {}
     for run in runs:
         if run.step_time_ms:
-            medians.setdefault(run.cell, {})[run.process] = statistics.process_median(run.step_time_ms)
-    return medians
+            rounds.setdefault(run.cell, {})[run.process] = run.step_time_ms
+    return rounds
+
+
+def process_medians(runs: Iterable[Run]) -> dict[Cell, dict[int, float]]:
+    """Returns each cell's median round in ms by process index, of the runs that `rounds_by_process` takes."""
+    return {
+        cell: {process: statistics.process_median(rounds) for process, rounds in by_process.items()}
+        for cell, by_process in rounds_by_process(runs).items()
+    }
 
 
 def seed_rmse(runs: Iterable[Run]) -> dict[Cell, dict[int, float]]:
@@ -61,10 +71,9 @@ def summarise(runs: Sequence[Run]) -> Summary:
         ValueError: if a step time is not finite and positive.
     """
     medians = process_medians(runs)
-    rounds = {(run.cell, run.process): len(run.step_time_ms) for run in runs if run.step_time_ms}
     step_time = [
-        _step_time(cell, by_process, sum(rounds[cell, process] for process in by_process))
-        for cell, by_process in medians.items()
+        _step_time(cell, list(rounds.values()), list(medians[cell].values()))
+        for cell, rounds in rounds_by_process(runs).items()
     ]
     step_time.sort(key=lambda row: (row.median_ms, cell_of(row)))
     cells = [cell_of(row) for row in step_time]
@@ -80,10 +89,10 @@ def cell_of(row: StepTime | Rmse) -> Cell:
     return Cell(backend=row.backend, device=row.device, loop=row.loop)
 
 
-def _step_time(cell: Cell, by_process: dict[int, float], rounds: int) -> StepTime:
-    medians = list(by_process.values())
+def _step_time(cell: Cell, rounds: list[list[float]], medians: list[float]) -> StepTime:
     median = statistics.process_median(medians)
     ends = statistics.typical(medians).ci95
+    scatter = components(rounds)
     return StepTime(
         backend=cell.backend,
         device=cell.device,
@@ -92,7 +101,10 @@ def _step_time(cell: Cell, by_process: dict[int, float], rounds: int) -> StepTim
         # The interval lies around the geometric mean; in lopsided cells it is widened to hold the median too.
         ci95_ms=None if ends is None else (min(ends[0], median), max(ends[1], median)),
         processes=len(medians),
-        rounds=rounds,
+        rounds=sum(map(len, rounds)),
+        process_sd=None if scatter is None else scatter.process_sd,
+        round_sd=None if scatter is None else scatter.round_sd,
+        modes_ms=two_modes(medians),
     )
 
 

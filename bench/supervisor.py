@@ -10,12 +10,14 @@ from __future__ import annotations
 import contextlib
 import random
 import signal
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from msgspec.structs import replace
 
+from bench.design import Spent, next_rounds
 from bench.environment import worker_environment
 from bench.errors import BenchError
 from bench.progress import Progress
@@ -93,25 +95,34 @@ class Supervisor:
             KeyboardInterrupt: passed on once the runs in progress are recorded as interrupted.
         """
         try:
-            for process in range(self.plan.settings.processes):
-                self._measure_generation(process)
+            spent: list[Spent] = []
+            while (rounds := next_rounds(self.plan.settings, self.recorder.runs, spent)) is not None:
+                spent.append(self._measure_generation(len(spent), rounds))
         finally:
             self._abandon()
             self.recorder.order_runs(self.plan.cells)
 
-    def _measure_generation(self, process: int) -> None:
+    def _measure_generation(self, process: int, rounds: int) -> Spent:
         missing = [cell for cell in self.plan.cells if not self._is_done(cell, process)]
+        started = time.monotonic()
         for cell in self.random.sample(missing, len(missing)):
             self._start(cell, process)
-        for _ in range(self.plan.settings.rounds):
+        steady = time.monotonic()
+        for _ in range(rounds):
             for worker in self.random.sample(self.live, len(self.live)):
                 self._ask(worker, MeasureRound())
+        ended = time.monotonic()
         for worker in list(self.live):
             self._ask(worker, Stop())
+        measured = [
+            cell for cell in self.plan.cells if (run := self.recorder.run_of((cell, process))) and run.step_time_ms
+        ]
+        return Spent(start_s=steady - started, rounds_s=ended - steady, rounds=rounds, workers=len(measured))
 
     def _is_done(self, cell: Cell, process: int) -> bool:
         run = self.recorder.run_of((cell, process))
-        return run is not None and run.status == "ok" and len(run.step_time_ms) >= self.plan.settings.rounds
+        least = 1 if self.plan.settings.adaptive else self.plan.settings.rounds
+        return run is not None and run.status == "ok" and len(run.step_time_ms) >= least
 
     def _start(self, cell: Cell, process: int) -> None:
         job = self.plan.make_job(cell, process)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from pathlib import Path
 
@@ -9,7 +10,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from bench.formatting import with_interval
+from bench.design import widest
+from bench.formatting import three_digits, with_interval
 from bench.report import Cell, Report, Run, StepTime
 from bench.summary import cell_of, headline, short_names
 
@@ -19,7 +21,7 @@ def print_report(report: Report, directory: Path, console: Console) -> None:
     if report.step_time:
         console.print(_table(report))
     console.print(headline(report), highlight=False, markup=False)
-    for line in _not_measured(report):
+    for line in [*_noteworthy(report), *_not_measured(report)]:
         console.print(line, highlight=False, markup=False)
     console.print(f"Report: {directory}", highlight=False, markup=False, soft_wrap=True)
 
@@ -31,7 +33,7 @@ def _table(report: Report) -> Table:
     shared = "" if "/" in names[str(cells[0])] else f", {cells[0].loop} on the {cells[0].device}"
     table = Table(
         title=f"{report.workload.dataset}, batch {report.workload.batch_size}{shared}; "
-        f"{rows[0].processes} processes × {rows[0].rounds // rows[0].processes} rounds, 95 % intervals",
+        f"{rows[0].processes} processes, 95 % intervals",
         box=box.SIMPLE_HEAD,
         pad_edge=False,
     )
@@ -67,6 +69,25 @@ def _times_fastest(report: Report, cell: Cell) -> str:
 def _typical(runs: list[Run], name: str, digits: int, unit: str = "") -> str:
     values = [value for run in runs if (value := getattr(run, name)) is not None]
     return f"{statistics.median(values):.{digits}f}{unit}" if values else "–"
+
+
+def _noteworthy(report: Report) -> list[str]:
+    """Returns what a reader must know to trust a step time."""
+    lines = []
+    for row in report.step_time:
+        cell = cell_of(row)
+        if row.modes_ms is not None:
+            fast, slow = map(three_digits, row.modes_ms)
+            lines.append(f"{cell}: its processes fall into two groups, near {fast} and {slow} ms/step.")
+        unsteady = sum(run.steady is False for run in report.runs if run.cell == cell)
+        if unsteady:
+            lines.append(f"{cell}: {unsteady} of {row.processes} processes were still getting faster when timed.")
+    precision = report.settings.precision
+    if precision is not None and (wide := widest(report.runs)) > math.log1p(precision):
+        lines.append(
+            f"The widest interval is ±{100 * math.expm1(wide):.1f} %, not ±{100 * precision:g} %: --budget ended it."
+        )
+    return lines
 
 
 def _not_measured(report: Report) -> list[str]:

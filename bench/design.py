@@ -1,0 +1,89 @@
+"""How many processes and rounds a measurement takes: a fixed number, or until the intervals are narrow enough."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bench import statistics
+from bench.report import Run, Settings
+from bench.summary import process_medians
+from bench.variance import best_rounds, components
+
+FEWEST_ADAPTIVE = 5  # stopping as soon as an interval looks narrow would otherwise favour the ones narrow by chance
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What one generation cost.
+
+    Attributes:
+        start_s: starting its processes up to their first steady rounds, in seconds.
+        rounds_s: its rounds, in seconds.
+        rounds: rounds a process.
+        workers: processes that ran rounds, in this measurement or in the one that it goes on with.
+    """
+
+    start_s: float
+    rounds_s: float
+    rounds: int
+    workers: int
+
+    @property
+    def total_s(self) -> float:
+        """All of it, in seconds."""
+        return self.start_s + self.rounds_s
+
+
+def next_rounds(settings: Settings, runs: Sequence[Run], spent: Sequence[Spent]) -> int | None:
+    """Returns how many rounds each process of the next generation runs; None when enough has been measured.
+
+    Without a precision or a budget, `settings.processes` generations of `settings.rounds` rounds. With a budget,
+    generations start as long as one more of average cost fits; with a precision, until the interval of every
+    cell is that narrow. In both cases `settings.processes` (at least five) come first, budget or not, and the
+    rounds a process follow from the variance components of what was measured.
+
+    Args:
+        settings: what was asked for.
+        runs: measured so far, all cells.
+        spent: one record a generation, all so far.
+    """
+    adaptive = settings.adaptive
+    least = max(settings.processes, FEWEST_ADAPTIVE) if adaptive else settings.processes
+    if len(spent) < min(least, 2):
+        return settings.rounds
+    rounds = _best_rounds(settings, runs, spent) if adaptive else settings.rounds
+    if len(spent) < least:
+        return rounds
+    if not adaptive or spent[-1].workers == 0:
+        return None
+    if settings.precision is not None and widest(runs) <= math.log1p(settings.precision):
+        return None
+    used = sum(one.total_s for one in spent)
+    if settings.budget_s is not None and used + used / len(spent) > settings.budget_s:
+        return None
+    return rounds
+
+
+def widest(runs: Sequence[Run]) -> float:
+    """Returns the largest half-width of the cells' 95 % intervals, on the logarithmic scale."""
+    widths = [0.0]
+    for medians in process_medians(runs).values():
+        ends = statistics.typical(list(medians.values())).ci95
+        widths.append(math.inf if ends is None else math.log(ends[1] / ends[0]) / 2)
+    return max(widths)
+
+
+def _best_rounds(settings: Settings, runs: Sequence[Run], spent: Sequence[Spent]) -> int:
+    """Returns the rounds that the cell needs whose rounds scatter most beside its processes."""
+    process_cost = sum(one.start_s for one in spent) / max(1, sum(one.workers for one in spent))
+    round_cost = sum(one.rounds_s for one in spent) / max(1, sum(one.rounds * one.workers for one in spent))
+    if round_cost <= 0:
+        return settings.rounds
+    wanted = []
+    for cell in {run.cell for run in runs}:
+        found = components([run.step_time_ms for run in runs if run.cell == cell])
+        if found is not None:
+            wanted.append(best_rounds(found, process_cost, round_cost))
+    return max(wanted, default=settings.rounds)

@@ -1,0 +1,89 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bench.design import FEWEST_ADAPTIVE, Spent, next_rounds
+from bench.report import Run, Settings
+from bench.statistics import typical
+
+START_S = 6.0
+
+
+def settings(**changes) -> Settings:
+    values = {"processes": 3, "rounds": 10, "seeds": 1, "round_s": 0.4, "threads": 2, "order_seed": 0, "timeout_s": 9}
+    return Settings(**{**values, **changes})
+
+
+def run(process: int, step_time_ms: list[float], backend: str = "jax") -> Run:
+    return Run(
+        backend=backend, device="cpu", loop="fit", process=process, seed=0, status="ok", step_time_ms=step_time_ms
+    )
+
+
+def simulate(wanted: Settings, process_sd: float, round_sd: float, rng) -> list[Run]:
+    """Plays a measurement of one cell whose true step time is 1 ms."""
+    runs: list[Run] = []
+    generations: list[Spent] = []
+    while (rounds := next_rounds(wanted, runs, generations)) is not None:
+        typical_ms = np.exp(process_sd * rng.standard_normal())
+        runs.append(run(len(runs), list(typical_ms * np.exp(round_sd * rng.standard_normal(rounds)))))
+        generations.append(Spent(START_S, 0.4 * rounds, rounds, 1))
+        assert len(runs) < 1000
+    return runs
+
+
+def test_without_precision_or_budget_the_numbers_asked_for_are_run():
+    runs = simulate(settings(), 0.2, 0.1, np.random.default_rng(0))
+    assert [len(one.step_time_ms) for one in runs] == [10, 10, 10]
+
+
+def test_processes_go_on_until_the_interval_is_as_narrow_as_asked():
+    runs = simulate(settings(precision=0.02), 0.03, 0.01, np.random.default_rng(0))
+    low, high = typical([float(np.median(one.step_time_ms)) for one in runs]).ci95
+    assert high / low <= 1.02**2 * (1 + 1e-12)
+    assert len(runs) > FEWEST_ADAPTIVE
+
+
+def test_a_quiet_machine_is_done_after_the_fewest_processes():
+    assert len(simulate(settings(precision=0.02), 0.001, 0.001, np.random.default_rng(0))) == FEWEST_ADAPTIVE
+
+
+def test_the_widest_cell_decides():
+    narrow = [run(process, [1.0, 1.001]) for process in range(6)]
+    wide = [run(process, [1.0 + process, 1.1 + process], "torch") for process in range(6)]
+    spent = [Spent(1, 1, 2, 2)] * 6
+    assert next_rounds(settings(precision=0.02), narrow, spent) is None
+    assert next_rounds(settings(precision=0.02), narrow + wide, spent) is not None
+
+
+def test_no_generation_starts_that_the_budget_has_no_time_for():
+    runs = simulate(settings(precision=0.0001, budget_s=100), 0.05, 0.01, np.random.default_rng(0))
+    cost = 4 * 0.4 + 6
+    assert len(runs) * cost <= 100 + 10 < (len(runs) + 2) * cost + 10
+
+
+def test_a_budget_alone_is_spent():
+    few, many = (len(simulate(settings(budget_s=s), 0.01, 0.01, np.random.default_rng(0))) for s in (60, 300))
+    assert FEWEST_ADAPTIVE <= few < many
+
+
+def test_rounds_follow_from_where_the_scatter_is():
+    noisy_rounds = simulate(settings(budget_s=300), 0.005, 0.1, np.random.default_rng(0))
+    noisy_processes = simulate(settings(budget_s=300), 0.1, 0.005, np.random.default_rng(0))
+    assert len(noisy_rounds[-1].step_time_ms) > 10 > len(noisy_processes[-1].step_time_ms)
+
+
+def test_nothing_left_to_measure_ends_it():
+    assert next_rounds(settings(precision=0.01), [], [Spent(1, 0, 10, 0)] * 6) is None
+
+
+@pytest.mark.parametrize("process_sd", [0.03, 0.06])
+def test_stopping_when_narrow_keeps_the_intervals_honest(process_sd):
+    rng = np.random.default_rng(5)
+    held = 0
+    for _ in range(400):
+        runs = simulate(settings(precision=0.05), process_sd, 0.02, rng)
+        low, high = typical([float(np.median(one.step_time_ms)) for one in runs]).ci95
+        held += low <= 1.0 <= high
+    assert held / 400 >= 0.90
