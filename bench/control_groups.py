@@ -1,4 +1,4 @@
-"""The memory limit and CPU quota that Linux control groups (v1, v2 or both) put on this process."""
+"""The memory limit and CPU quota that Linux control groups (v1, v2 or both) put on this process, and their use."""
 
 from __future__ import annotations
 
@@ -18,6 +18,21 @@ class Limits:
 
     memory_bytes: int | None
     cores: float | None
+
+
+@dataclass(frozen=True)
+class Use:
+    """What control groups have done to this process, and what they leave.
+
+    Attributes:
+        throttled_ms: how long the CPU quota of the most throttled group, up to the root, kept it waiting; None where
+            none counts it.
+        memory_left_bytes: up to the tightest limit, page cache that can be given back counted as free; None
+            without a limit.
+    """
+
+    throttled_ms: float | None
+    memory_left_bytes: int | None
 
 
 def read_limits(root: Path = Path("/")) -> Limits:
@@ -40,6 +55,34 @@ def read_limits(root: Path = Path("/")) -> Limits:
                 quota, period = _text(folder / "cpu.cfs_quota_us"), _text(folder / "cpu.cfs_period_us")
                 cores.append(parse_cpu_max(f"{quota} {period}"))
     return Limits(min(filter(None, memory), default=None), min(filter(None, cores), default=None))
+
+
+def read_use(root: Path = Path("/")) -> Use:
+    """Returns what the groups of the calling process count, with the system's files under `root`."""
+    throttled: list[float] = []
+    left: list[int] = []
+    for controllers, path in parse_groups(_text(root / "proc/self/cgroup")):
+        for folder in _up_to_mount(root / "sys/fs/cgroup", controllers, path):
+            counts = parse_counts(_text(folder / "cpu.stat"))
+            if "throttled_usec" in counts:
+                throttled.append(counts["throttled_usec"] / 1e3)
+            if "throttled_time" in counts:  # version 1 counts nanoseconds
+                throttled.append(counts["throttled_time"] / 1e6)
+            for limit_name, use_name, cache_name in (
+                ("memory.max", "memory.current", "inactive_file"),
+                ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
+            ):
+                limit, use = parse_bytes(_text(folder / limit_name)), parse_bytes(_text(folder / use_name))
+                if limit and use:
+                    cache = parse_counts(_text(folder / "memory.stat")).get(cache_name, 0)
+                    left.append(max(0, limit - use + min(cache, use)))
+    return Use(max(throttled, default=None), min(left, default=None))
+
+
+def parse_counts(text: str) -> dict[str, int]:
+    """Parses the `name number` lines of cpu.stat and memory.stat."""
+    words = (line.split() for line in text.splitlines())
+    return {pair[0]: int(pair[1]) for pair in words if len(pair) == 2 and pair[1].isdecimal()}
 
 
 def parse_groups(text: str) -> list[tuple[list[str], PurePosixPath]]:

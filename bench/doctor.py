@@ -11,16 +11,15 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from bench.conditions import SAMPLE_S, conditions_between
 from bench.environment import usable_cores, worker_environment
 from bench.machine import describe_machine
 from bench.matrix import BACKENDS
 from bench.protocol import Available, Failed, Probe, Unavailable
-from bench.report import Machine
+from bench.snapshot import take_snapshot
 from bench.worker_process import WorkerLostError, WorkerProcess
 
 PROBE_TIMEOUT_S = 120.0
-BUSY_LOAD = 0.25  # of the usable cores: from here on, others' work shows in a two-core step time
-STEAL_PERCENT = 1.0
 
 
 def examine(console: Console) -> bool:
@@ -37,7 +36,8 @@ def examine(console: Console) -> bool:
             backends.add_row(backend, device, "yes" if found else "no", escape(detail))
     console.print(backends)
     console.print(f"Data: {_data()}", markup=False, highlight=False)
-    for warning in noise_warnings(machine):
+    before = take_snapshot(sample_s=SAMPLE_S)
+    for warning in conditions_between(before, None, machine, usable_cores()).warnings:
         console.print(f"Noise: {warning}", markup=False, highlight=False)
     return works
 
@@ -63,24 +63,6 @@ def probe(backend: str, device: str) -> tuple[bool, str]:
             return False, reply.error
         case _:
             return False, f"unexpected answer {type(reply).__name__}"
-
-
-def noise_warnings(machine: Machine) -> list[str]:
-    """Returns what about this machine, now, would make step times noisy or slow, with what to do."""
-    warnings = []
-    if machine.load_1min is not None and machine.load_1min > BUSY_LOAD * machine.usable_cores:
-        warnings.append(f"load is {machine.load_1min:.1f} on {machine.usable_cores} cores; stop what else is running")
-    if machine.steal_percent is not None and machine.steal_percent > STEAL_PERCENT:
-        warnings.append(
-            f"the hypervisor took {machine.steal_percent:.1f} % of the time since boot; expect wide intervals"
-        )
-    if machine.governor not in (None, "performance"):
-        warnings.append(
-            f"frequency governor is {machine.governor}; `cpupower frequency-set -g performance` steadies it"
-        )
-    if machine.virtual is not None:
-        warnings.append(f"this is a virtual machine or container ({machine.virtual}); neighbours may take time")
-    return warnings
 
 
 def _data() -> str:

@@ -300,6 +300,38 @@ class Machine(Record, frozen=True, kw_only=True):
     gpus: list[Gpu]
 
 
+class Conditions(Record, frozen=True, kw_only=True):
+    """What could distort the measurement while it ran; what the system does not show is None.
+
+    Attributes:
+        steal_percent: share of CPU time that the hypervisor took during the run; since boot where it was cut off.
+        load_1min_start: load average before the first worker.
+        load_1min_end: load average after the last one, its own load included.
+        others_cpu_percent: CPU use of all other processes just before the run, 100 being one core.
+        others_cpu_run_percent: the same during the run.
+        throttle_events: how often the processor was slowed down for heat or power during the run.
+        swap_in_pages: pages read back from swap during the run, by any process.
+        cgroup_throttled_ms: how long a CPU quota stopped the control group during the run.
+        memory_left_mib: before the run, up to the limit of the control group or the machine.
+        transparent_hugepages: the kernel's mode: `always`, `madvise` or `never`.
+        numa_nodes: that the usable cores belong to.
+        warnings: what of this was bad enough to tell, each with what to do.
+    """
+
+    steal_percent: float | None = None
+    load_1min_start: float | None = None
+    load_1min_end: float | None = None
+    others_cpu_percent: float | None = None
+    others_cpu_run_percent: float | None = None
+    throttle_events: int | None = None
+    swap_in_pages: int | None = None
+    cgroup_throttled_ms: float | None = None
+    memory_left_mib: float | None = None
+    transparent_hugepages: str | None = None
+    numa_nodes: int | None = None
+    warnings: list[str] = []
+
+
 class Software(Record, frozen=True, kw_only=True):
     """What a reader needs to repeat a measurement.
 
@@ -329,6 +361,7 @@ class Report(Record, frozen=True, kw_only=True):
         software: with what.
         workload: what.
         settings: how.
+        conditions: what could distort it; None in a report of a version that did not look.
         runs: raw samples, one record a worker.
         step_time: derived, one a cell.
         ratios: derived, one a pair of cells.
@@ -343,6 +376,7 @@ class Report(Record, frozen=True, kw_only=True):
     workload: Workload
     settings: Settings
     finished: str | None = None
+    conditions: Conditions | None = None
     runs: list[Run] = []
     step_time: list[StepTime] = []
     ratios: list[Ratio] = []
