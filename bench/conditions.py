@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from typing import TypeVar
 
+from msgspec.structs import replace
+
+from bench.recorder import Recorder
 from bench.report import Conditions, Machine
-from bench.snapshot import Snapshot, others_percent
+from bench.snapshot import Snapshot, others_percent, take_snapshot
 
 T = TypeVar("T", int, float)
 
@@ -18,6 +22,26 @@ THROTTLED_PERCENT = 0.1  # of the run
 FEW_PAGES = 100  # swapped in by a system at rest
 SWAP_USED_MIB = 100.0
 MEMORY_LEFT_MIB = 1024.0  # a worker takes up to about that on MovieLens 100K
+
+
+@contextlib.contextmanager
+def noting_conditions(recorder: Recorder, watch_s: float) -> Iterator[None]:
+    """Notes in the report what could distort what is measured meanwhile, however that ends.
+
+    Args:
+        recorder: of the report; holds no running worker yet.
+        watch_s: how long to watch the other processes first, in seconds.
+
+    Raises:
+        BenchError: the report cannot be written.
+    """
+    report = recorder.report
+    before = take_snapshot(sample_s=watch_s)
+    try:
+        yield
+    finally:
+        found = conditions_between(before, take_snapshot(), report.machine, report.settings.threads)
+        recorder.note(joined(report.conditions, found))
 
 
 def conditions_between(before: Snapshot, after: Snapshot | None, machine: Machine, threads: int) -> Conditions:
@@ -51,7 +75,7 @@ def conditions_between(before: Snapshot, after: Snapshot | None, machine: Machin
         *_memory(before, measured),
         *_taken(measured, duration_s, before_run=after is None),
     ]
-    return Conditions(**{name: getattr(measured, name) for name in measured.__struct_fields__} | {"warnings": warnings})
+    return replace(measured, warnings=warnings)
 
 
 def joined(earlier: Conditions | None, later: Conditions) -> Conditions:

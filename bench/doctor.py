@@ -24,7 +24,7 @@ PROBE_TIMEOUT_S = 120.0
 
 def examine(console: Console) -> bool:
     """Prints what works and what does not; returns whether at least one backend can be measured."""
-    machine = describe_machine()
+    before, machine = take_snapshot(sample_s=SAMPLE_S), describe_machine()  # before the probes make a load of their own
     backends = Table(title="Backends")
     for column in ("Backend", "Device", "Works", "Detail"):
         backends.add_column(column)
@@ -36,7 +36,6 @@ def examine(console: Console) -> bool:
             backends.add_row(backend, device, "yes" if found else "no", escape(detail))
     console.print(backends)
     console.print(f"Data: {_data()}", markup=False, highlight=False)
-    before = take_snapshot(sample_s=SAMPLE_S)
     for warning in conditions_between(before, None, machine, usable_cores()).warnings:
         console.print(f"Noise: {warning}", markup=False, highlight=False)
     return works

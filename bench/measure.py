@@ -13,6 +13,7 @@ from typing import Literal
 
 from rich.console import Console
 
+from bench.conditions import SAMPLE_S, noting_conditions
 from bench.environment import usable_cores, worker_environment
 from bench.errors import BenchError
 from bench.machine import describe_machine
@@ -48,6 +49,7 @@ class Options:
         split: None for the dataset's own default.
         parity: None to judge parity where the oracle takes seconds, as on MovieLens 100K.
         existing: what to do when `output` already holds a report.
+        watch_s: how long to watch, in seconds, what other processes use before the first worker starts.
         worker_command: program and arguments of a worker.
     """
 
@@ -74,6 +76,7 @@ class Options:
     parity: bool | None = None
     existing: Literal["refuse", "resume", "overwrite"] = "refuse"
     worker_command: Sequence[str] = WORKER_COMMAND
+    watch_s: float = SAMPLE_S
 
     def __post_init__(self) -> None:
         """Refuses numbers that mean nothing.
@@ -118,7 +121,8 @@ def measure(options: Options, console: Console) -> Report:
         )
         answers = len(options.cells) * settings.processes * (settings.rounds + 4)
         with Progress(console, None if settings.adaptive else answers) as progress:
-            Supervisor(plan, recorder, progress).measure()
+            with noting_conditions(recorder, options.watch_s):
+                Supervisor(plan, recorder, progress).measure()
         judge = options.parity if options.parity is not None else len(split.train) * options.epochs <= PARITY_EXAMPLES
         parity = []
         if judge:
@@ -234,6 +238,7 @@ def _recorder(options: Options, workload: Workload) -> Recorder:
             software=stored.software,
             workload=workload,
             settings=fresh.settings,
+            conditions=stored.conditions,
             runs=stored.runs,
         ),
         stored_arrays(options.output),

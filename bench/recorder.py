@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from bench.predictions import Arrays, key_of, load_arrays, save_predictions
-from bench.report import Cell, ParityResult, Report, Run
+from bench.report import Cell, Conditions, ParityResult, Report, Run
 from bench.report_file import PREDICTIONS_NAME, save_report
 from bench.summary import summarise
 
@@ -58,6 +58,15 @@ class Recorder:
         for stage, array in load_arrays(path).items():
             self.arrays[key_of(run, stage)] = array
         save_predictions(self.arrays, self.directory)
+
+    def note(self, conditions: Conditions) -> None:
+        """Stores what could distort the measurement, and saves the report.
+
+        Raises:
+            BenchError: the report cannot be written; the one before is untouched.
+        """
+        self.report = msgspec.structs.replace(self.report, conditions=conditions)
+        self.save()
 
     def order_runs(self, cells: Iterable[Cell]) -> None:
         """Sorts the runs by the order of `cells`, then process."""

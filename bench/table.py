@@ -23,6 +23,8 @@ def print_report(report: Report, directory: Path, console: Console) -> None:
     console.print(headline(report), highlight=False, markup=False)
     for line in [*_noteworthy(report), *_not_measured(report)]:
         console.print(line, highlight=False, markup=False)
+    for warning in report.conditions.warnings if report.conditions else ():
+        console.print(f"Noise: {warning}", highlight=False, markup=False)
     console.print(f"Report: {directory}", highlight=False, markup=False, soft_wrap=True)
 
 

@@ -47,6 +47,7 @@ def fake(tmp_path, monkeypatch):
             "seeds": 2,
             "rounds": 4,
             "parity": False,
+            "watch_s": 0.0,
             "worker_command": (sys.executable, str(FAKE_WORKER), str(path)),
         }
         return measure(Options(**{**settings, **changes}), Console(file=io.StringIO()))
