@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 from movierank.datasets import load_dataset
 from movierank.errors import MovierankError
 from movierank.ratings import Dataset
+from movierank.short_parser import ShortParser
 from movierank.splits import default_split, split_ratings
 
 if TYPE_CHECKING:
@@ -76,7 +78,7 @@ def dataset_from(arguments: argparse.Namespace, *, refresh: bool = False) -> Dat
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = ShortParser(
         prog="python -m movierank",
         description="The keras-rs movie ranking model on MovieLens, on any Keras backend.",
         epilog=EXAMPLES,
@@ -151,16 +153,15 @@ def _train(arguments: argparse.Namespace) -> int:
         on_epoch=lambda record: print(f"epoch {record.epoch}/{arguments.epochs}: train RMSE {record.rmse:.4f}"),
     )
     result = training.evaluate(model, split.test, batch_size=arguments.batch_size)
-    try:
-        model.save(arguments.model)
-    except OSError as error:
-        raise MovierankError(f"cannot write {arguments.model}: {error.strerror or error}") from error
+    _save_model(model, arguments.model)
     print(f"test RMSE {result.rmse:.4f} ({4 * result.rmse:.2f} stars); saved {arguments.model}")
     return 0
 
 
 def _rank(arguments: argparse.Namespace) -> int:
     movie_ids = _parse_ids(arguments.movies)
+    if arguments.top is not None and arguments.top < 1:
+        raise MovierankError(f"--top must be at least 1; received {arguments.top}")
     if not arguments.model.is_file():
         raise MovierankError(f"no model at {arguments.model}; train one with `python -m movierank train`")
     dataset = dataset_from(arguments)
@@ -185,9 +186,18 @@ def _parse_ids(text: str | None) -> list[int] | None:
     try:
         return [int(part) for part in text.split(",")]
     except ValueError:
-        raise MovierankError(
-            f"--movies takes comma-separated movie ids such as 204,141,131; received {text!r}"
-        ) from None
+        raise MovierankError(f"--movies takes movie ids such as 204,141,131; received {text!r}") from None
+
+
+def _save_model(model: RankingModel, path: Path) -> None:
+    temporary = path.with_name(f".{os.getpid()}.keras")  # a full disk must not cost an older model
+    try:
+        model.save(temporary)
+        temporary.replace(path)
+    except OSError as error:
+        raise MovierankError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def _load_model(path: Path) -> RankingModel:
@@ -195,10 +205,13 @@ def _load_model(path: Path) -> RankingModel:
 
     from movierank.model import RankingModel
 
+    if not zipfile.is_zipfile(path):
+        raise MovierankError(f"{path} is damaged or no .keras file; train a model with `python -m movierank train`")
     try:
         model = keras.saving.load_model(path)
-    except Exception as error:
-        raise MovierankError(f"cannot load {path}: {str(error).splitlines()[0]}") from error
+    except Exception as error:  # Keras raises whatever the part that it failed in raises
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise MovierankError(f"cannot load {path}: {reason}") from error
     if not isinstance(model, RankingModel):
         raise MovierankError(f"{path} holds a {type(model).__name__}, not a RankingModel")
     return model
@@ -207,11 +220,17 @@ def _load_model(path: Path) -> RankingModel:
 def _import_keras(backend: str | None) -> None:
     if backend:
         os.environ["KERAS_BACKEND"] = backend
+    chosen = os.environ.get("KERAS_BACKEND")
+    if chosen and chosen not in BACKENDS:
+        raise MovierankError(f"KERAS_BACKEND is {chosen!r}; set it to {', '.join(BACKENDS)}, or use --backend")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
         import keras  # noqa: F401  # the first import decides the backend, so a failure is reported here
     except ImportError as error:
-        chosen = os.environ.get("KERAS_BACKEND", "the default backend")
+        if not chosen:
+            raise MovierankError(
+                f"cannot import Keras ({error}); choose an installed backend with --backend"
+            ) from error
         extra = {"tensorflow": "tf"}.get(chosen, chosen)
         raise MovierankError(
             f"cannot import Keras with {chosen} ({error}); install it with `pip install 'movierank-bench[{extra}]'`"
@@ -221,6 +240,7 @@ def _import_keras(backend: str | None) -> None:
 def _print_ranking(user: int, ranking: Sequence[RankedMovie]) -> None:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(title=f"Movies for user {user}")
     table.add_column("#", justify="right")
@@ -228,5 +248,5 @@ def _print_ranking(user: int, ranking: Sequence[RankedMovie]) -> None:
     table.add_column("Id", justify="right")
     table.add_column("Stars", justify="right")
     for place, movie in enumerate(ranking, start=1):
-        table.add_row(str(place), movie.title, str(movie.movie_id), f"{movie.stars:.2f}")
+        table.add_row(str(place), Text(movie.title), str(movie.movie_id), f"{movie.stars:.2f}")
     Console().print(table)

@@ -1,0 +1,250 @@
+"""`python -m movierank` as a user runs it."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import resource
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import keras
+import msgspec
+import pytest
+
+from movierank.cli import BACKENDS, main
+from movierank.datasets import load_dataset
+from movierank.model import RankingModel
+from movierank.stored import seal
+from movierank.weights import initial_weights
+
+ROOT = Path(__file__).parents[2]
+DATASET = "synthetic:60x50x3000"
+Done = subprocess.CompletedProcess[str]
+
+
+def movierank(*arguments: str | Path, cwd: Path, **variables: str) -> Done:
+    """Runs a command in a process of its own, in a folder of its own, with a cache of its own."""
+    # One thread: PyTorch's wait for each other at every step, some twenty times as long where a core is busy.
+    ours = {"PYTHONPATH": str(ROOT), "MOVIERANK_CACHE": str(cwd / "cache"), "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, **ours, **variables}
+    command = [sys.executable, "-m", "movierank", *map(str, arguments)]
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, text=True, check=False, timeout=300)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder in which the user works."""
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def training(home: Path) -> Done:
+    """A training on the current backend that has left its model in `home`."""
+    return movierank("train", "--dataset", DATASET, "--batch-size", "100", cwd=home, KERAS_BACKEND=backend())
+
+
+@pytest.fixture
+def at_home(home: Path, training: Done, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Commands of this process work in `home`, after the training."""
+    assert training.returncode == 0, training.stderr
+    monkeypatch.chdir(home)
+    monkeypatch.setenv("MOVIERANK_CACHE", str(home / "cache"))
+    monkeypatch.setenv("KERAS_BACKEND", backend())
+    return home
+
+
+def backend() -> str:
+    return str(keras.backend.backend())
+
+
+def ranking(text: str) -> list[tuple[int, str, int, float]]:
+    """Reads a printed table: place, title, movie id, stars."""
+    rows = re.findall(r"│ +(\d+) │ (.+?) +│ +(\d+) │ +(-?[\d.]+) │", text)
+    return [(int(place), title, int(movie), float(stars)) for place, title, movie, stars in rows]
+
+
+def test_training_says_how_good_the_model_is_and_saves_it(home: Path, training: Done) -> None:
+    assert training.returncode == 0, training.stderr
+    *epochs, last = training.stdout.splitlines()
+    scores = [re.fullmatch(rf"epoch {n}/5: train RMSE (0\.\d{{4}})", line) for n, line in enumerate(epochs, start=1)]
+    assert len(scores) == 5
+    assert all(scores)
+    result = re.fullmatch(r"test RMSE (0\.\d{4}) \((\d\.\d\d) stars\); saved ranking_model\.keras", last)
+    assert result is not None, last
+    assert float(result[2]) == pytest.approx(4 * float(result[1]), abs=0.006)
+    assert float(result[1]) < 0.3, "worse than always predicting the mean"
+    assert [path.name for path in home.iterdir() if path.suffix == ".keras"] == ["ranking_model.keras"]
+
+
+def test_a_model_ranks_the_same_in_another_process_on_another_backend(
+    at_home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    others = [name for name in BACKENDS if name != backend() and importlib.util.find_spec(name)]
+    if not others:
+        pytest.skip("no second backend is installed here")
+    options = ["rank", "--dataset", DATASET, "--user", "3"]
+    assert main(options) == 0
+    here = ranking(capsys.readouterr().out)
+    done = movierank(*options, "--backend", others[0], cwd=at_home)
+    assert done.returncode == 0, done.stderr
+    there = ranking(done.stdout)
+    assert [row[0] for row in here] == list(range(1, 11)), "the best ten"
+    assert [row[:3] for row in there] == [row[:3] for row in here]
+    assert [row[3] for row in there] == pytest.approx([row[3] for row in here], abs=0.0101), "but for a rounded digit"
+
+
+def test_named_movies_are_printed_with_titles_and_stars_best_first(
+    at_home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["rank", "--dataset", DATASET, "--user", "42", "--movies", "20,7,31,7"]) == 0
+    text = capsys.readouterr().out
+    assert "Movies for user 42" in text
+    rows = ranking(text)
+    assert sorted(row[1:3] for row in rows) == [("Movie 20", 20), ("Movie 31", 31), ("Movie 7", 7)]
+    stars = [row[3] for row in rows]
+    assert stars == sorted(stars, reverse=True)
+    assert all(1 < value < 5 for value in stars)
+
+
+def test_top_and_exclude_rated_choose_what_is_shown(at_home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["rank", "--dataset", DATASET, "--user", "3", "--top", "50"]) == 0
+    whole = [row[2] for row in ranking(capsys.readouterr().out)]
+    assert len(whole) == 50
+    assert main(["rank", "--dataset", DATASET, "--user", "3", "--top", "4"]) == 0
+    assert [row[2] for row in ranking(capsys.readouterr().out)] == whole[:4]
+    assert main(["rank", "--dataset", DATASET, "--user", "3", "--top", "50", "--exclude-rated"]) == 0
+    assert 0 < len(ranking(capsys.readouterr().out)) < 50
+
+
+def test_a_title_in_brackets_is_shown_as_it_is(empty_cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    name = "synthetic:2x3x6"
+    load_dataset(name)
+    (manifest,) = empty_cache.rglob("manifest.json")
+    manifest.unlink()
+    (manifest.parent / "titles.json").write_text('{"1": "[bold]One[/]", "2": "[rec] (2007)", "3": "Three"}')
+    seal(manifest.parent, name, "synthetic", {})
+    model = RankingModel(3, 4)
+    model.load_initial_weights(initial_weights(2, 3))
+    model.save(empty_cache / "model.keras")
+    assert main(["rank", "--dataset", name, "--user", "1", "--model", str(empty_cache / "model.keras")]) == 0
+    titles = {row[1] for row in ranking(capsys.readouterr().out)}
+    assert titles == {"[bold]One[/]", "[rec] (2007)", "Three"}
+
+
+def refused(done: Done, message: str) -> None:
+    """Checks that a command said in at most two lines why it failed."""
+    lines = [line for line in done.stderr.splitlines() if not line.startswith("Preparing ")]
+    assert done.returncode == 2, done.stderr
+    assert re.search(message, done.stderr), done.stderr
+    assert 1 <= len(lines) <= 2, done.stderr
+    assert done.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("rank --user 1 --model none.keras", r"no model at none\.keras; train one with `python -m movierank train`"),
+        ("rank --user 1 --movies 1,two", r"--movies takes movie ids such as 204,141,131; received '1,two'"),
+        ("rank --user 1 --top 0", r"--top must be at least 1; received 0"),
+        ("rank --user one", r"argument --user: invalid int value: 'one'\nSee python -m movierank rank --help"),
+        ("rank", r"the following arguments are required: --user"),
+        ("train --dataset 100m", r"Unknown dataset '100m'; choose 100k"),
+        ("train --dataset synthetic:60x50", r"'synthetic:60x50' is not synthetic:USERSxMOVIESxRATINGS"),
+        ("train --model model.h5", r"--model must end in \.keras; received model\.h5"),
+        ("train --model nowhere/model.keras", r"there is no folder nowhere; create it first"),
+        ("train --epochs 0", r"--epochs and --batch-size must be at least 1"),
+        ("train --batch-size -1", r"--epochs and --batch-size must be at least 1"),
+        ("train --dataset synthetic:9x9x90 --split 2:1", r"Unknown split '2:1'"),
+        ("train --backend theano", r"argument --backend: invalid choice: 'theano'.*torch"),
+        ("ranks", r"invalid choice: 'ranks'"),
+    ],
+)
+def test_bad_input_is_refused_in_a_line_or_two(tmp_path: Path, arguments: str, message: str) -> None:
+    refused(movierank(*arguments.split(), cwd=tmp_path), message)
+
+
+def test_a_backend_that_keras_is_told_to_use_but_we_do_not_know_is_refused(tmp_path: Path) -> None:
+    done = movierank("train", "--dataset", "synthetic:9x9x90", cwd=tmp_path, KERAS_BACKEND="theano")
+    refused(done, r"KERAS_BACKEND is 'theano'; set it to jax, torch, tensorflow, or use --backend")
+
+
+@pytest.mark.parametrize(("name", "extra"), [("jax", "jax"), ("torch", "torch"), ("tensorflow", "tf")])
+def test_a_backend_that_is_not_installed_is_said_with_the_way_to_install_it(
+    tmp_path: Path, name: str, extra: str
+) -> None:
+    # Where it is installed, a package before it on the path raises what Python raises where it is not.
+    (tmp_path / name).mkdir()
+    raises = f'raise ModuleNotFoundError("No module named {name!r}", name={name!r})\n'
+    (tmp_path / name / "__init__.py").write_text(raises)
+    done = movierank("train", "--dataset", "synthetic:9x9x90", "--backend", name, cwd=tmp_path)
+    refused(done, rf"cannot import Keras with {name} \(No module named '{name}'\); .*'movierank-bench\[{extra}\]'")
+
+
+def test_debug_shows_where_an_error_comes_from(tmp_path: Path) -> None:
+    done = movierank("--debug", "rank", "--user", "1", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "Traceback" in done.stderr
+    assert done.stderr.splitlines()[-1].startswith("movierank.errors.MovierankError: no model at")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--user", "61"], "user 61 is not in synthetic:60x50x3000: users go from 1 to 60"),
+        (["--user", "1", "--movies", "7,51"], "no movie 51 in synthetic:60x50x3000"),
+        (["--user", "1", "--dataset", "synthetic:61x50x3000"], "name the dataset it was trained on with --dataset"),
+    ],
+)
+def test_what_the_model_or_the_data_does_not_have_is_refused(
+    at_home: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    assert main(["rank", "--dataset", DATASET, *arguments]) == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.fixture(params=["cut off", "empty", "another zip", "another model"])
+def bad_model(request: pytest.FixtureRequest, at_home: Path, tmp_path: Path) -> tuple[Path, str]:
+    """A file that is no ranking model, and what should be said of it."""
+    path = tmp_path / "bad.keras"
+    match request.param:
+        case "cut off":
+            path.write_bytes((at_home / "ranking_model.keras").read_bytes()[:20_000])
+            return path, "bad.keras is damaged or no .keras file; train a model"
+        case "empty":
+            path.touch()
+            return path, "bad.keras is damaged or no .keras file"
+        case "another zip":
+            with zipfile.ZipFile(path, "w") as archive:
+                archive.writestr("metadata.json", msgspec.json.encode({}))
+            return path, "cannot load"
+        case _:
+            keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)]).save(path)
+            return path, "holds a Sequential, not a RankingModel"
+
+
+def test_a_file_that_is_no_ranking_model_is_refused(
+    bad_model: tuple[Path, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, message = bad_model
+    assert main(["rank", "--dataset", DATASET, "--user", "1", "--model", str(path)]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert len(error.splitlines()) == 1
+
+
+def test_a_full_disk_is_said_and_the_older_model_stays(at_home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = (at_home / "ranking_model.keras").read_bytes()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    # A limit on the size of files fails the write as a full disk does.
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, limits[1]))
+    try:
+        assert main(["train", "--dataset", DATASET, "--epochs", "1"]) == 2
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert capsys.readouterr().err == "movierank: cannot write ranking_model.keras: File too large\n"
+    assert (at_home / "ranking_model.keras").read_bytes() == before
+    assert [path.name for path in at_home.iterdir() if path.suffix == ".keras"] == ["ranking_model.keras"]
