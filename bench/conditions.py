@@ -71,7 +71,7 @@ def conditions_between(before: Snapshot, after: Snapshot | None, machine: Machin
     duration_s = 0.0 if after is None else after.monotonic_s - before.monotonic_s
     warnings = [
         *_busy(measured, machine, before_run=after is None),
-        *_settings(before, machine, threads),
+        *_settings(before, machine, threads, before_run=after is None),
         *_memory(before, measured),
         *_taken(measured, duration_s, before_run=after is None),
     ]
@@ -110,7 +110,7 @@ def _busy(measured: Conditions, machine: Machine, *, before_run: bool) -> Iterat
         yield f"other processes used {sampled:.0f} % of a core just before the start; `top` names them, stop them"
 
 
-def _settings(before: Snapshot, machine: Machine, threads: int) -> Iterator[str]:
+def _settings(before: Snapshot, machine: Machine, threads: int, *, before_run: bool) -> Iterator[str]:
     if threads > machine.usable_cores:
         yield (
             f"{threads} threads share {machine.usable_cores} usable cores and wait for each other; "
@@ -130,7 +130,7 @@ def _settings(before: Snapshot, machine: Machine, threads: int) -> Iterator[str]
         )
     if machine.governor not in (None, "performance"):
         yield f"the frequency governor is {machine.governor}; `cpupower frequency-set -g performance` steadies it"
-    if machine.virtual is not None:
+    if machine.virtual is not None and before_run:  # after a run the steal time tells what came of it
         yield f"this is a virtual machine or container ({machine.virtual}); neighbours may take time unseen"
 
 

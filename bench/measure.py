@@ -120,9 +120,11 @@ def measure(options: Options, console: Console) -> Report:
             worker_command=options.worker_command,
         )
         answers = len(options.cells) * settings.processes * (settings.rounds + 4)
-        with Progress(console, None if settings.adaptive else answers) as progress:
-            with noting_conditions(recorder, options.watch_s):
-                Supervisor(plan, recorder, progress).measure()
+        with (
+            Progress(console, None if settings.adaptive else answers) as progress,
+            noting_conditions(recorder, options.watch_s),
+        ):
+            Supervisor(plan, recorder, progress).measure()
         judge = options.parity if options.parity is not None else len(split.train) * options.epochs <= PARITY_EXAMPLES
         parity = []
         if judge:

@@ -108,7 +108,9 @@ def take_snapshot(root: Path = Path("/"), *, sample_s: float = 0.0) -> Snapshot:
         swap_in_pages=parse_swap_ins(_text(root / "proc/vmstat")),
         swap_used_mib=None if swap is None else swap / MIB,
         cgroup_throttled_ms=use.throttled_ms,
-        memory_left_mib=min((size / MIB for size in left if size is not None), default=_attempt(_memory_left_mib, None)),
+        memory_left_mib=min(
+            (size / MIB for size in left if size is not None), default=_attempt(_memory_left_mib, None)
+        ),
         transparent_hugepages=parse_hugepages(_text(root / "sys/kernel/mm/transparent_hugepage/enabled")),
         cpus=_attempt(lambda: read_cpus(root, _usable()), ()),
     )
