@@ -87,24 +87,14 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_run(commands)
 
-    compare = commands.add_parser("compare", help="compare two reports")
-    compare.add_argument("base", type=Path, metavar="BASE", help="report directory or file")
-    compare.add_argument("new", type=Path, metavar="NEW", help="report directory or file")
-    compare.add_argument(
-        "--max-regression",
-        type=parse_percent,
-        default=0.05,
-        metavar="5%",
-        help="slowdown that is still fine (default: 5%%)",
-    )
-    compare.add_argument("--force", action="store_true", help="compare step times of different machines or workloads")
-    compare.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    compare.set_defaults(command=_compare)
+    _add_compare(commands)
 
     page = commands.add_parser("page", help="write a report as one HTML page (or its figure as .svg or .png)")
     page.add_argument("reports", type=Path, nargs="+", metavar="REPORT", help="report directory or file")
     page.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help=".html, .svg or .png")
     page.set_defaults(command=_page)
+
+    _add_validate(commands)
 
     doctor = commands.add_parser("doctor", help="say which backends, devices and data would work here")
     doctor.set_defaults(command=_doctor)
@@ -170,6 +160,51 @@ def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     existing = out.add_mutually_exclusive_group()
     existing.add_argument("--resume", action="store_true", help="go on with the report in --output")
     existing.add_argument("--overwrite", action="store_true", help="replace the report in --output")
+
+
+def _add_compare(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    compare = commands.add_parser(
+        "compare",
+        help="compare two reports",
+        description="Compares two reports, or two of pytest-benchmark's JSON files or folders of them, of which each "
+        "file counts as one process.",
+    )
+    compare.add_argument("base", type=Path, metavar="BASE", help="report directory or file, or pytest-benchmark's")
+    compare.add_argument("new", type=Path, metavar="NEW", help="likewise; may be BASE with --base-cell and --new-cell")
+    compare.add_argument(
+        "--max-regression",
+        type=parse_percent,
+        default=0.05,
+        metavar="5%",
+        help="slowdown that is still fine (default: 5%%)",
+    )
+    compare.add_argument("--base-cell", metavar="CELL", help="compare this cell of BASE, such as torch/cpu/fit, …")
+    compare.add_argument("--new-cell", metavar="CELL", help="… with this one of NEW, such as jax/cpu/fit")
+    compare.add_argument("--force", action="store_true", help="compare step times of different machines or workloads")
+    form = compare.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    form.add_argument("--markdown", action="store_true", help="print Markdown for a pull request instead of a table")
+    compare.set_defaults(command=_compare)
+
+
+def _add_validate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    validate = commands.add_parser(
+        "validate",
+        help="measure whether the verdicts keep their promises on this machine",
+        description="Compares a cell with itself and with itself slowed down by 5 and 10 %, again and again with "
+        "fresh processes, and counts what is said.",
+    )
+    validate.add_argument(
+        "--backend", choices=BACKENDS, default="jax", help="whose step to time (default: %(default)s)"
+    )
+    validate.add_argument("--comparisons", type=int, metavar="N", help="for each difference (default: 40; quick: 2)")
+    validate.add_argument("--processes", type=int, metavar="N", help="for either side (default: 5; quick: 3)")
+    validate.add_argument("--rounds", type=int, metavar="N", help="of a process (default: 10; quick: 3)")
+    validate.add_argument("--quick", action="store_true", help="see it work in two minutes; shows no more than that")
+    validate.add_argument(
+        "--output", type=Path, metavar="FILE", help="(default: results/local/validation-BACKEND.json)"
+    )
+    validate.set_defaults(command=_validate)
 
 
 def parse_percent(text: str) -> float:
@@ -249,18 +284,26 @@ def _write_page_beside(output: Path) -> None:
 
 
 def _compare(arguments: argparse.Namespace) -> int:
-    from bench.compare import compare_reports
+    from bench.compare import compare_files
     from bench.comparison import as_json
-    from bench.report_file import load_report
+    from bench.verdicts import Limits
 
-    comparison = compare_reports(
-        load_report(arguments.base),
-        load_report(arguments.new),
-        max_regression=arguments.max_regression,
+    cells = (arguments.base_cell, arguments.new_cell)
+    if (cells[0] is None) != (cells[1] is None):
+        raise BenchError("--base-cell and --new-cell go together; give both")
+    comparison = compare_files(
+        arguments.base,
+        arguments.new,
+        Limits(max_regression=arguments.max_regression),
         force=arguments.force,
+        cells=None if cells[0] is None else cells,
     )
     if arguments.json:
         print(json.dumps(as_json(comparison), indent=2))
+    elif arguments.markdown:
+        from bench.markdown import as_markdown
+
+        print(as_markdown(comparison), end="")
     else:
         from rich.console import Console
 
@@ -268,7 +311,7 @@ def _compare(arguments: argparse.Namespace) -> int:
 
         Console().print(render(comparison))
     if comparison.nothing_compared:
-        print("bench: the two reports have nothing that can be compared", file=sys.stderr)
+        print("bench: the two have nothing that can be compared", file=sys.stderr)
         return BAD_INPUT
     return comparison.exit_code
 
@@ -288,6 +331,25 @@ def _doctor(arguments: argparse.Namespace) -> int:
     from bench.doctor import examine
 
     return FINE if examine(Console()) else RUNS_FAILED
+
+
+def _validate(arguments: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from bench.validate import Options, validate
+    from bench.validation_table import print_validation
+
+    quick = {"comparisons": 2, "processes": 3, "rounds": 3, "round_s": 0.1} if arguments.quick else {}
+    given = {
+        name: value
+        for name in ("comparisons", "processes", "rounds")
+        if (value := getattr(arguments, name)) is not None
+    }
+    output = arguments.output or Path("results/local") / f"validation-{arguments.backend}.json"
+    result = validate(Options(backend=arguments.backend, output=output, **{**quick, **given}), Console(stderr=True))
+    print_validation(result, Console())
+    print(f"Result: {output}")
+    return FINE
 
 
 def _schema(arguments: argparse.Namespace) -> int:

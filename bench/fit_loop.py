@@ -31,12 +31,18 @@ class EpochClock(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships
 
     It has no batch hooks on purpose: with one, Keras turns the logs into floats at every step, which
     synchronises the device and slows what is timed (keras/src/callbacks/callback_list.py).
+
+    Args:
+        epochs: of the call.
+        synchronise: returns when the device has done all its work.
+        slowdown: share by which to prolong what is timed, by waiting busily, so that its true size is known.
     """
 
-    def __init__(self, epochs: int, synchronise: Callable[[], None]) -> None:
+    def __init__(self, epochs: int, synchronise: Callable[[], None], slowdown: float = 0.0) -> None:
         super().__init__()
         self.last_epoch = epochs - 1
         self.synchronise = synchronise
+        self.slowdown = slowdown
         self.started = self.stopped = float("nan")
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
@@ -50,13 +56,22 @@ class EpochClock(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships
         if epoch == self.last_epoch:
             self.synchronise()
             self.stopped = time.perf_counter()
+            end = self.stopped + self.slowdown * (self.stopped - self.started)
+            while self.stopped < end:
+                self.stopped = time.perf_counter()
 
 
 def timed_fit(
-    model: RankingModel, ratings: Ratings, *, batch_size: int, epochs: int, synchronise: Callable[[], None]
+    model: RankingModel,
+    ratings: Ratings,
+    *,
+    batch_size: int,
+    epochs: int,
+    synchronise: Callable[[], None],
+    slowdown: float = 0.0,
 ) -> TimedFit:
-    """Trains for `epochs` in one call of `fit` and times it."""
-    clock = EpochClock(epochs, synchronise)
+    """Trains for `epochs` in one call of `fit` and times it; `slowdown` as for `EpochClock`."""
+    clock = EpochClock(epochs, synchronise, slowdown)
     started = time.perf_counter()
     training.fit(model, ratings, batch_size=batch_size, epochs=epochs, callbacks=[clock])
     synchronise()

@@ -30,6 +30,7 @@ class Job(Message, frozen=True, kw_only=True):
         round_s: shortest wall time of a round, in seconds.
         predictions: file (.npz) in which `Train` leaves the test predictions of each stage.
         stored_predictions: how many test ratings are predicted for that file, from the first on.
+        slowdown: share by which every timed stretch is prolonged on purpose; for `bench validate`.
     """
 
     backend: str
@@ -50,6 +51,7 @@ class Job(Message, frozen=True, kw_only=True):
     round_s: float
     predictions: str
     stored_predictions: int
+    slowdown: float = 0.0
 
 
 class Probe(Message, frozen=True, kw_only=True):

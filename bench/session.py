@@ -138,6 +138,7 @@ class Session:
             batch_size=self.job.batch_size,
             epochs=self.plan.epochs,
             synchronise=self.adapter.synchronise,
+            slowdown=self.job.slowdown,
         )
         return Rounded(step_time_ms=1e3 * timed.epochs_s / self.plan.steps, fit_setup_ms=1e3 * timed.setup_s)
 

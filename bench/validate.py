@@ -1,0 +1,190 @@
+"""`python -m bench validate`: measure trials with a known answer on this machine and see what is said of them."""
+
+from __future__ import annotations
+
+import random
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import msgspec
+from rich.console import Console
+
+from bench.environment import usable_cores, worker_environment
+from bench.errors import BenchError
+from bench.machine import describe_machine
+from bench.measure import WORKER_COMMAND
+from bench.protocol import Command, Failed, Job, MeasureRound, Reply, Rounded, Stop, Unavailable, WarmUp
+from bench.recorder import now
+from bench.report import Machine, Record, Software
+from bench.report_file import atomic_write
+from bench.software import describe_software
+from bench.validation import Outcome, Simulated, Trial, judge, simulate_coverage
+from bench.worker_process import WorkerLostError, WorkerProcess
+from movierank.datasets import load_dataset
+from movierank.splits import default_split
+
+SLOWDOWNS = (0.0, 0.05, 0.10)
+SIMULATED = [(n, sd) for n in (3, 5, 10) for sd in (0.03, 0.10)]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to validate with.
+
+    Attributes:
+        backend: whose step is timed, on the CPU.
+        output: JSON file of the result.
+        comparisons: trials for each true difference.
+        processes: fresh processes for either side of a trial.
+        rounds: of a process.
+        round_s: shortest wall time of a round, in seconds.
+        dataset: as for `movierank.datasets.load_dataset`; prepared before.
+        threads: of a worker.
+        seed: of the order in which the sides are measured.
+        timeout_s: longest wait for one answer of a worker, in seconds.
+        worker_command: program and arguments of a worker.
+    """
+
+    backend: str
+    output: Path
+    comparisons: int = 40
+    processes: int = 5
+    rounds: int = 10
+    round_s: float = 0.4
+    dataset: str = "100k"
+    threads: int = field(default_factory=usable_cores)
+    seed: int = 0
+    timeout_s: float = 120.0
+    worker_command: Sequence[str] = WORKER_COMMAND
+
+    def __post_init__(self) -> None:
+        """Refuses numbers that mean nothing.
+
+        Raises:
+            BenchError: naming the option.
+        """
+        for name, least in (("comparisons", 1), ("processes", 2), ("rounds", 1)):
+            if getattr(self, name) < least:
+                raise BenchError(f"--{name} must be at least {least}; received {getattr(self, name)}")
+
+
+class Validation(Record, frozen=True, kw_only=True):
+    """The result, as stored.
+
+    Attributes:
+        created: start, ISO 8601 in UTC.
+        machine: where.
+        software: with what.
+        backend: whose step was timed.
+        processes: fresh processes on either side of a trial.
+        rounds: of a process.
+        outcomes: what was said, one a true difference.
+        simulated: coverage on simulated cells.
+        trials: raw samples.
+    """
+
+    created: str
+    machine: Machine
+    software: Software
+    backend: str
+    processes: int
+    rounds: int
+    outcomes: list[Outcome]
+    simulated: list[Simulated]
+    trials: list[Trial]
+
+
+def validate(options: Options, console: Console) -> Validation:
+    """Measures all trials, saving after each, and returns what was said of them.
+
+    The sides of a block (two equal ones and one for each slowdown) are measured one after the other in random
+    order, as a user measures before and after a change; the first equal side is the base of all its trials.
+
+    Raises:
+        BenchError: a worker cannot be started or is lost, or the output cannot be written.
+        KeyboardInterrupt: passed on; the trials so far are saved.
+    """
+    order = random.Random(options.seed)
+    load_dataset(options.dataset, progress=lambda line: console.print(line, highlight=False, markup=False))
+    options.output.parent.mkdir(parents=True, exist_ok=True)
+    result = Validation(
+        created=now(),
+        machine=describe_machine(),
+        software=describe_software(worker_environment(options.backend, "cpu", options.threads)),
+        backend=options.backend,
+        processes=options.processes,
+        rounds=options.rounds,
+        outcomes=[],
+        simulated=[simulate_coverage(n, options.rounds, sd, 0.02) for n, sd in SIMULATED],
+        trials=[],
+    )
+    for block in range(options.comparisons):
+        sides = {name: (0.0 if name == "base" else slowdown) for name, slowdown in [("base", 0.0), *_named()]}
+        measured = {}
+        for place, name in enumerate(order.sample(list(sides), len(sides)), start=1):
+            console.print(f"block {block + 1} of {options.comparisons}: side {place} of {len(sides)}", highlight=False)
+            measured[name] = [_measure_process(options, sides[name]) for _ in range(options.processes)]
+        trials = [Trial(slowdown=slowdown, base=measured["base"], new=measured[name]) for name, slowdown in _named()]
+        result = msgspec.structs.replace(result, trials=[*result.trials, *trials])
+        result = msgspec.structs.replace(result, outcomes=judge(result.trials))
+        with atomic_write(options.output) as temporary:
+            temporary.write_bytes(msgspec.json.format(msgspec.json.encode(result), indent=1) + b"\n")
+    return result
+
+
+def _named() -> list[tuple[str, float]]:
+    return [(f"{slowdown:g}", slowdown) for slowdown in SLOWDOWNS]
+
+
+def _measure_process(options: Options, slowdown: float) -> list[float]:
+    with tempfile.TemporaryDirectory(prefix="movierank-bench-") as folder:
+        environment = worker_environment(options.backend, "cpu", options.threads)
+        worker = WorkerProcess(options.worker_command, environment, Path(folder) / "worker.log")
+        try:
+            _ask(worker, _job(options, slowdown, folder), options.timeout_s)
+            _ask(worker, WarmUp(), options.timeout_s)
+            replies = [_ask(worker, MeasureRound(), options.timeout_s) for _ in range(options.rounds)]
+            _ask(worker, Stop(), options.timeout_s)
+        finally:
+            worker.kill()
+    return [reply.step_time_ms for reply in replies if isinstance(reply, Rounded)]
+
+
+def _ask(worker: WorkerProcess, command: Command, timeout_s: float) -> Reply:
+    try:
+        reply = worker.ask(command, timeout_s)
+    except WorkerLostError as error:
+        raise BenchError(f"a worker was lost while validating: {error.error}") from error
+    match reply:
+        case Unavailable():
+            raise BenchError(reply.reason)
+        case Failed():
+            raise BenchError(f"a worker failed while validating: {reply.error}")
+        case _:
+            return reply
+
+
+def _job(options: Options, slowdown: float, folder: str) -> Job:
+    return Job(
+        backend=options.backend,
+        device="cpu",
+        loop="fit",
+        process=0,
+        seed=0,
+        threads=options.threads,
+        dataset=options.dataset,
+        data_source="auto",
+        data_path=None,
+        split=default_split(options.dataset),
+        batch_size=1000,
+        epochs=1,
+        embedding_dimension=32,
+        learning_rate=0.1,
+        init="shared",
+        round_s=options.round_s,
+        predictions=f"{folder}/unused.npz",
+        stored_predictions=0,
+        slowdown=slowdown,
+    )

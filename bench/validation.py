@@ -1,0 +1,145 @@
+"""Do the verdicts keep their promises? Judging trials whose true answer is known."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from bench import statistics
+from bench.comparison import Timed
+from bench.report import Record
+from bench.verdicts import Limits, TimedPair, compare_times
+
+PYTEST_BENCHMARK_LIMIT = 0.05  # as in `--benchmark-compare-fail=median:5%`
+
+
+class Trial(Record, frozen=True, kw_only=True):
+    """One comparison of two sets of fresh processes, the one measured after the other.
+
+    Attributes:
+        slowdown: the true difference: share by which the newer side was prolonged; 0 for equal sides.
+        base: rounds of each process in ms, of the side measured as the older one.
+        new: likewise of the newer one.
+    """
+
+    slowdown: float
+    base: list[list[float]]
+    new: list[list[float]]
+
+
+class Outcome(Record, frozen=True, kw_only=True):
+    """What was said of all trials with one true difference.
+
+    Attributes:
+        slowdown: that difference.
+        trials: how many.
+        called_slower: share that `compare` called slower.
+        called_faster: share that `compare` called faster.
+        called_same: share that `compare` called the same.
+        undecided: share that `compare` left open.
+        covered: share whose 95 % interval held the true ratio.
+        median_ratio: median of the estimated ratios.
+        pytest_benchmark_fails: share in which pytest-benchmark's `--benchmark-compare-fail=median:5%`, applied to
+            the first process of either side, would have failed.
+    """
+
+    slowdown: float
+    trials: int
+    called_slower: float
+    called_faster: float
+    called_same: float
+    undecided: float
+    covered: float
+    median_ratio: float
+    pytest_benchmark_fails: float
+
+
+class Simulated(Record, frozen=True, kw_only=True):
+    """Coverage of the 95 % interval on simulated cells with a known typical step time.
+
+    Attributes:
+        processes: of a cell.
+        rounds: of a process.
+        process_sd: scatter between processes, as a share.
+        round_sd: scatter between rounds, as a share.
+        coverage: share of intervals that held the true value.
+        cells: simulated.
+    """
+
+    processes: int
+    rounds: int
+    process_sd: float
+    round_sd: float
+    coverage: float
+    cells: int
+
+
+def judge(trials: Sequence[Trial]) -> list[Outcome]:
+    """Puts every trial through `compare`'s own verdict and counts, by true difference."""
+    slowdowns = sorted({trial.slowdown for trial in trials})
+    return [_outcome(slowdown, [trial for trial in trials if trial.slowdown == slowdown]) for slowdown in slowdowns]
+
+
+def simulate_coverage(
+    processes: int, rounds: int, process_sd: float, round_sd: float, *, cells: int = 2000, seed: int = 0
+) -> Simulated:
+    """Draws log-normal cells with a true step time of 1 ms and counts the intervals that hold it."""
+    generator = np.random.default_rng(seed)
+    between = process_sd * generator.standard_normal((cells, processes, 1))
+    within = round_sd * generator.standard_normal((cells, processes, rounds))
+    medians = np.exp(np.median(between + within, axis=2))
+    held = 0
+    for cell in medians:
+        low, high = statistics.typical(cell).ci95 or (math.nan, math.nan)
+        held += low <= 1.0 <= high
+    return Simulated(
+        processes=processes,
+        rounds=rounds,
+        process_sd=process_sd,
+        round_sd=round_sd,
+        coverage=held / cells,
+        cells=cells,
+    )
+
+
+def _outcome(slowdown: float, trials: Sequence[Trial]) -> Outcome:
+    rows = [compare_times([_pair(trial)], Limits(), refuse=False)[0][0] for trial in trials]
+    verdicts = [row.verdict for row in rows]
+    covered = sum(row.ci95 is not None and row.ci95[0] <= 1 + slowdown <= row.ci95[1] for row in rows)
+    return Outcome(
+        slowdown=slowdown,
+        trials=len(trials),
+        called_slower=verdicts.count("slower") / len(trials),
+        called_faster=verdicts.count("faster") / len(trials),
+        called_same=verdicts.count("same") / len(trials),
+        undecided=verdicts.count("undecided") / len(trials),
+        covered=covered / len(trials),
+        median_ratio=float(np.median([row.ratio for row in rows if row.ratio is not None])),
+        pytest_benchmark_fails=sum(map(pytest_benchmark_fails, trials)) / len(trials),
+    )
+
+
+def pytest_benchmark_fails(trial: Trial) -> bool:
+    """Applies pytest-benchmark's rule to the first process of either side: its median grew by more than 5 %."""
+    return float(np.median(trial.new[0])) > (1 + PYTEST_BENCHMARK_LIMIT) * float(np.median(trial.base[0]))
+
+
+def _pair(trial: Trial) -> TimedPair:
+    return TimedPair("trial", _medians(trial.base), _medians(trial.new), (_shown(trial.base), _shown(trial.new)))
+
+
+def _medians(rounds: Sequence[Sequence[float]]) -> dict[int, float]:
+    return {place: statistics.process_median(process) for place, process in enumerate(rounds)}
+
+
+def _shown(rounds: Sequence[Sequence[float]]) -> Timed:
+    medians = list(_medians(rounds).values())
+    return Timed(
+        name="trial",
+        median_ms=statistics.process_median(medians),
+        ci95_ms=statistics.typical(medians).ci95,
+        processes=len(rounds),
+        rounds=sum(map(len, rounds)),
+    )

@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import io
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from bench.errors import BenchError
+from bench.validate import Options, validate
+from bench.validation import Trial, judge, pytest_benchmark_fails, simulate_coverage
+
+FAKE_WORKER = Path(__file__).with_name("fake_worker.py")
+
+
+def trial(rng: np.random.Generator, slowdown: float, process_sd: float, processes: int = 5) -> Trial:
+    def side(factor: float) -> list[list[float]]:
+        typical = factor * np.exp(process_sd * rng.standard_normal((processes, 1)))
+        return (typical * np.exp(0.01 * rng.standard_normal((processes, 6)))).tolist()
+
+    return Trial(slowdown=slowdown, base=side(1.0), new=side(1 + slowdown))
+
+
+def test_equal_sides_are_seldom_called_different_and_a_large_change_always():
+    rng = np.random.default_rng(0)
+    equal, slower = judge([trial(rng, slowdown, 0.05) for slowdown in (0.0, 0.5) for _ in range(300)])
+    assert (equal.slowdown, slower.slowdown) == (0.0, 0.5)
+    assert equal.called_slower + equal.called_faster <= 0.05 + 3 * (0.05 * 0.95 / 300) ** 0.5
+    assert equal.covered >= 0.95 - 3 * (0.05 * 0.95 / 300) ** 0.5
+    assert slower.called_slower == 1.0
+    assert slower.median_ratio == pytest.approx(1.5, rel=0.02)
+
+
+def test_the_rule_of_pytest_benchmark_looks_at_one_process_alone():
+    assert pytest_benchmark_fails(Trial(slowdown=0, base=[[1.0], [9.0]], new=[[1.06], [0.1]]))
+    assert not pytest_benchmark_fails(Trial(slowdown=0, base=[[1.0], [0.1]], new=[[1.04], [9.0]]))
+
+
+@pytest.mark.parametrize(("processes", "process_sd"), [(3, 0.1), (5, 0.03), (10, 0.1)])
+def test_intervals_on_simulated_cells_hold_the_truth(processes, process_sd):
+    assert simulate_coverage(processes, 5, process_sd, 0.02, cells=1000).coverage >= 0.93
+
+
+@pytest.fixture
+def options(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+
+    def build(script: dict, **changes) -> Options:
+        (tmp_path / "script.json").write_text(json.dumps(script))
+        values = {"comparisons": 2, "processes": 2, "rounds": 3, "dataset": "synthetic:40x30x2000"}
+        command = (sys.executable, str(FAKE_WORKER), str(tmp_path / "script.json"))
+        output = tmp_path / "validation.json"
+        return Options(backend="jax", output=output, worker_command=command, **{**values, **changes})
+
+    return build
+
+
+def test_every_side_of_every_trial_has_fresh_processes_and_is_stored(options, tmp_path):
+    result = validate(options({"jax": {"step_time_ms": [1.0, 1.1, 1.2]}}), Console(file=io.StringIO()))
+    stored = json.loads((tmp_path / "validation.json").read_text())
+    assert len(stored["trials"]) == len(result.trials) == 2 * 3
+    assert {trial["slowdown"] for trial in stored["trials"]} == {0.0, 0.05, 0.1}
+    assert all(trial["new"] == [[1.0, 1.1, 1.2]] * 2 for trial in stored["trials"])
+    assert [outcome["trials"] for outcome in stored["outcomes"]] == [2, 2, 2]
+    started = (tmp_path / "script.started").read_text().splitlines()
+    assert len({line.rpartition(":")[2] for line in started}) == 2 * 4 * 2
+
+
+def test_a_lost_worker_ends_it_with_a_word_and_no_half_written_file(options, tmp_path):
+    with pytest.raises(BenchError, match="a worker was lost while validating"):
+        validate(options({"jax": {"at": "MeasureRound:1", "how": "kill"}}), Console(file=io.StringIO()))
+    assert not (tmp_path / "validation.json").exists()
+
+
+@pytest.mark.parametrize(("name", "value"), [("comparisons", 0), ("processes", 1), ("rounds", 0)])
+def test_numbers_that_mean_nothing_are_refused(options, name, value):
+    with pytest.raises(BenchError, match=f"--{name} must be at least"):
+        options({}, **{name: value})
