@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +15,7 @@ from rich.console import Console
 from bench.conditions import SAMPLE_S, noting_conditions
 from bench.environment import usable_cores, worker_environment
 from bench.errors import BenchError
+from bench.interrupts import interruptible, interrupts_held
 from bench.machine import describe_machine
 from bench.parity_check import check_parity
 from bench.predictions import MOST_STORED
@@ -106,17 +106,17 @@ def measure(options: Options, console: Console) -> Report:
         BenchError: bad input, or the output cannot be written.
         KeyboardInterrupt: passed on; what was measured lies in `options.output`, valid.
     """
-    if options.existing == "refuse" and (options.output / REPORT_NAME).exists():
-        raise BenchError(f"{options.output} already holds a report; choose another --output, --resume or --overwrite")
+    _refuse_existing(options)
     dataset, split = _load(options, console)
     workload = _workload(options, dataset, split)
-    with claimed(options.output), tempfile.TemporaryDirectory(dir=options.output, prefix=".parts-") as parts:
+    with interrupts_held(), claimed(options.output) as parts:
+        _refuse_existing(options)  # another run may have written one while the data was loaded
         recorder = _recorder(options, workload)
         settings = recorder.report.settings
         plan = Plan(
             cells=options.cells,
             settings=settings,
-            make_job=lambda cell, process: _job(options, workload, cell, process, Path(parts)),
+            make_job=lambda cell, process: _job(options, workload, cell, process, parts),
             worker_command=options.worker_command,
         )
         answers = len(options.cells) * settings.processes * (settings.rounds + 4)
@@ -128,16 +128,22 @@ def measure(options: Options, console: Console) -> Report:
         judge = options.parity if options.parity is not None else len(split.train) * options.epochs <= PARITY_EXAMPLES
         parity = []
         if judge:
-            parity = check_parity(
-                recorder.runs,
-                recorder.arrays,
-                workload,
-                split,
-                threads=settings.threads,
-                folder=Path(parts),
-                say=lambda line: console.print(line, highlight=False, markup=False),
-            )
+            with interruptible():
+                parity = check_parity(
+                    recorder.runs,
+                    recorder.arrays,
+                    workload,
+                    split,
+                    threads=settings.threads,
+                    folder=parts,
+                    say=lambda line: console.print(line, highlight=False, markup=False),
+                )
         return recorder.finish(parity)
+
+
+def _refuse_existing(options: Options) -> None:
+    if options.existing == "refuse" and (options.output / REPORT_NAME).exists():
+        raise BenchError(f"{options.output} already holds a report; choose another --output, --resume or --overwrite")
 
 
 def _load(options: Options, console: Console) -> tuple[Dataset, Split]:

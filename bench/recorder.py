@@ -22,14 +22,18 @@ class Recorder:
     Args:
         directory: of the report; exists.
         report: to start from; its runs are kept.
-        arrays: predictions to start from.
+        arrays: predictions to start from; those of runs that `report` does not call trained are dropped, as they
+            lie there when a run was cut off between writing them and writing the report.
     """
 
     def __init__(self, directory: Path, report: Report, arrays: Arrays) -> None:
         self.directory = directory
         self.report = report
-        self.arrays = arrays
         self._runs: dict[RunKey, Run] = {(run.cell, run.process): run for run in report.runs}
+        trained = tuple(key_of(run, "") for run in report.runs if run.train_rmse)
+        self.arrays = {key: array for key, array in arrays.items() if key.startswith(trained)}
+        self._unsaved = len(self.arrays) < len(arrays)
+        self._held: dict[RunKey, Arrays] = {}
 
     @property
     def runs(self) -> list[Run]:
@@ -43,21 +47,29 @@ class Recorder:
     def put(self, run: Run) -> None:
         """Stores a run in place of what was known of it, and saves the report.
 
+        Where an earlier process with the same index measured more before it was cut off, that one stays until the
+        new one has caught up: another cut must not lose what was measured.
+
         Raises:
             BenchError: the report cannot be written; the one before is untouched.
         """
-        self._runs[(run.cell, run.process)] = run
+        key = (run.cell, run.process)
+        known = self._runs.get(key)
+        if known is not None and _measured(known) > _measured(run):
+            return
+        # Predictions are written before the report that speaks of them, and removed after the one that does not.
+        if key in self._held:
+            self._drop_predictions(run)
+            self.arrays |= {key_of(run, stage): array for stage, array in self._held.pop(key).items()}
+            self._save_predictions()
+        self._runs[key] = run
         self.save()
+        if not run.train_rmse and self._drop_predictions(run):
+            self._save_predictions()
 
-    def put_predictions(self, run: Run, path: Path) -> None:
-        """Takes over the predictions that a worker left in `path`, and saves them.
-
-        Raises:
-            BenchError: they cannot be read or written.
-        """
-        for stage, array in load_arrays(path).items():
-            self.arrays[key_of(run, stage)] = array
-        save_predictions(self.arrays, self.directory)
+    def hold_predictions(self, run: Run, arrays: Arrays) -> None:
+        """Takes the predictions of a run by stage, to be stored with the next `put` of it that counts."""
+        self._held[(run.cell, run.process)] = arrays
 
     def note(self, conditions: Conditions) -> None:
         """Stores what could distort the measurement, and saves the report.
@@ -76,6 +88,8 @@ class Recorder:
 
     def finish(self, parity: list[ParityResult]) -> Report:
         """Adds the parity results and the time of the end, saves, and returns the report."""
+        if self._unsaved:
+            self._save_predictions()
         self.report = msgspec.structs.replace(self.report, parity=parity, finished=now())
         return self.save()
 
@@ -91,6 +105,20 @@ class Recorder:
         )
         save_report(self.report, self.directory)
         return self.report
+
+    def _drop_predictions(self, run: Run) -> bool:
+        stale = [key for key in self.arrays if key.startswith(key_of(run, ""))]
+        for key in stale:
+            del self.arrays[key]
+        return bool(stale)
+
+    def _save_predictions(self) -> None:
+        save_predictions(self.arrays, self.directory)
+        self._unsaved = False
+
+
+def _measured(run: Run) -> tuple[bool, int]:
+    return run.status == "ok", len(run.step_time_ms)
 
 
 def stored_arrays(directory: Path) -> Arrays:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import shutil
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,7 +19,10 @@ from bench.report import SCHEMA, Report
 
 REPORT_NAME = "report.json"
 PREDICTIONS_NAME = "predictions.npz"
+PAGE_NAME = "report.html"
 LOCK_NAME = ".lock"
+PARTS_PREFIX = ".parts-"
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 
 
 def report_path(path: Path) -> Path:
@@ -103,8 +108,10 @@ def atomic_write(target: Path) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def claimed(directory: Path) -> Iterator[None]:
-    """Creates a report's directory and keeps other runs out of it.
+def claimed(directory: Path) -> Iterator[Path]:
+    """Creates a report's directory, keeps other runs out of it, and gives a folder in it for passing files.
+
+    What a run that was killed left there of passing files is removed.
 
     Raises:
         BenchError: it cannot be written to, or another run is measuring into it.
@@ -118,9 +125,24 @@ def claimed(directory: Path) -> Iterator[None]:
     except OSError as error:
         raise BenchError(f"cannot write to {directory}: {error.strerror or error}; choose another --output") from error
     try:
-        yield
+        _remove_passing_files(directory)
+        with tempfile.TemporaryDirectory(dir=directory, prefix=PARTS_PREFIX, ignore_cleanup_errors=True) as parts:
+            yield Path(parts)
+    except OSError as error:
+        if error.errno not in NO_ROOM:
+            raise
+        raise BenchError(f"cannot write to {directory}: {error.strerror}") from error
     finally:
         lock.release()  # the file stays: to remove it would let a third run lock another file of the same name
+
+
+def _remove_passing_files(directory: Path) -> None:
+    for path in directory.iterdir():
+        if path.name.startswith(PARTS_PREFIX):
+            shutil.rmtree(path, ignore_errors=True)
+        elif path.name.startswith(tuple(f".{name}." for name in (REPORT_NAME, PREDICTIONS_NAME, PAGE_NAME))):
+            with contextlib.suppress(OSError):
+                path.unlink()
 
 
 def _load_raw(path: Path) -> Any:

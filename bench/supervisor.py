@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import random
-import signal
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from msgspec.structs import replace
 from bench.design import Spent, next_rounds
 from bench.environment import worker_environment
 from bench.errors import BenchError
+from bench.predictions import load_arrays
 from bench.progress import Progress
 from bench.protocol import (
     Command,
@@ -163,7 +163,12 @@ class Supervisor:
             self._lose(worker, replace(worker.run, status="failed", error=reply.error))
             return
         if isinstance(reply, Trained):
-            self.recorder.put_predictions(worker.run, Path(worker.job.predictions))
+            try:
+                arrays = load_arrays(Path(worker.job.predictions))
+            except BenchError as error:
+                self._lose(worker, replace(worker.run, status="failed", error=str(error)))
+                return
+            self.recorder.hold_predictions(worker.run, arrays)
         worker.run = with_reply(worker.run, reply, self.turn)
         self.turn += isinstance(reply, Rounded)
         self.recorder.put(worker.run)
@@ -183,26 +188,15 @@ class Supervisor:
         self.progress.lose(run, self._steps_of_a_run())
 
     def _abandon(self) -> None:
-        with _no_interrupt():
+        for worker in self.live:
+            worker.process.kill()
+        with contextlib.suppress(BenchError):  # what stopped it may be that nothing can be written
             for worker in self.live:
-                worker.process.kill()
-            with contextlib.suppress(BenchError):  # what stopped it may be that nothing can be written
-                for worker in self.live:
-                    self.recorder.put(worker.run)
-            self.live.clear()
+                self.recorder.put(worker.run)
+        self.live.clear()
 
     def _steps_of_a_run(self) -> int:
         return len((Job, Train, WarmUp, Stop)) + self.plan.settings.rounds
-
-
-@contextlib.contextmanager
-def _no_interrupt() -> Iterator[None]:
-    """Lets a second Ctrl-C wait until what the first one asked for is done."""
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def with_reply(run: Run, reply: Reply, turn: int) -> Run:

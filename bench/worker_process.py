@@ -13,6 +13,8 @@ from pathlib import Path
 
 import msgspec
 
+from bench.errors import BenchError
+from bench.interrupts import interruptible
 from bench.protocol import Command, Reply, decode_reply, encode
 from bench.report import Status
 
@@ -41,15 +43,18 @@ class WorkerProcess:
         command: program and arguments; the two file descriptors of the pipes are appended.
         environment: all its variables.
         log: file for its stdout and stderr.
+
+    Raises:
+        BenchError: it cannot be started, or its log cannot be written.
     """
 
     def __init__(self, command: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
-        log.parent.mkdir(parents=True, exist_ok=True)
         self.log = log
+        self._buffer = b""
         command_read, self._commands = os.pipe()
         self._replies, reply_write = os.pipe()
-        self._buffer = b""
         try:
+            log.parent.mkdir(parents=True, exist_ok=True)
             with log.open("wb") as output:
                 self.process = subprocess.Popen(
                     [*command, str(command_read), str(reply_write)],
@@ -60,9 +65,14 @@ class WorkerProcess:
                     pass_fds=(command_read, reply_write),
                     start_new_session=True,  # Ctrl-C reaches the supervisor alone
                 )
+        except OSError as error:
+            os.close(self._commands)
+            os.close(self._replies)
+            raise BenchError(f"cannot start a worker that logs to {log}: {error.strerror or error}") from error
         finally:
             os.close(command_read)
             os.close(reply_write)
+        self._end = _opened_end(self.process)
 
     def ask(self, message: Command, timeout_s: float) -> Reply:
         """Sends a command and waits, without using the processor, for its answer.
@@ -98,6 +108,8 @@ class WorkerProcess:
         self._close_commands()
         os.close(self._replies)
         self._replies = -1
+        if self._end is not None:
+            os.close(self._end)
 
     def _close_commands(self) -> None:
         if self._commands != -1:
@@ -106,11 +118,15 @@ class WorkerProcess:
 
     def _read_line(self, timeout_s: float) -> bytes:
         deadline = time.monotonic() + timeout_s
+        sources = [self._replies] if self._end is None else [self._replies, self._end]
         while b"\n" not in self._buffer:
-            readable, _, _ = select.select([self._replies], [], [], max(0.0, deadline - time.monotonic()))
+            with interruptible():
+                readable, _, _ = select.select(sources, [], [], max(0.0, deadline - time.monotonic()))
             if not readable:
                 self.kill()
                 raise WorkerLostError("timeout", f"no answer within {timeout_s:g} s; --timeout allows more")
+            if self._replies not in readable:
+                raise self._lost()
             chunk = os.read(self._replies, 65_536)
             if not chunk:
                 raise self._lost()
@@ -136,3 +152,15 @@ class WorkerProcess:
             lines = log.read().decode(errors="replace").strip().splitlines()
             return lines[-1][:300] if lines else ""
         return ""
+
+
+def _opened_end(process: subprocess.Popen[bytes]) -> int | None:
+    """Returns a descriptor that is readable once `process` has ended; None where the system has none.
+
+    A process that the worker started may hold the worker's pipe open, which then says nothing of its death.
+    """
+    if not hasattr(os, "pidfd_open"):
+        return None
+    with contextlib.suppress(OSError):
+        return os.pidfd_open(process.pid)
+    return None
