@@ -1,25 +1,64 @@
-"""Two reports side by side: what became slower, worse or another model.
+"""Two reports, or two sets of pytest-benchmark's files, side by side: what became slower, worse or another model.
 
-A verdict needs an interval, so reports with one process a cell leave everything `undecided`. The samples of
-both reports are read again; what a report stores as derived is for other readers.
+A verdict needs an interval, so one process a cell leaves everything `undecided`. The samples of both reports are
+read again; what a report stores as derived is for other readers.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TypeVar
 
-from bench import statistics
-from bench.comparison import Comparison, RmseComparison, RmseVerdict, StepComparison, StepVerdict
+from bench.comparable import difference, machine_key, software_changes, workload_key
+from bench.comparison import Comparison, Timed
 from bench.errors import BenchError
-from bench.report import Cell, ParityResult, Report, Run
-from bench.statistics import Estimate, Interval
+from bench.report import Cell, ParityResult, Report, Run, StepTime
+from bench.report_file import load_report
 from bench.summary import cell_of, process_medians, seed_rmse, summarise
+from bench.verdicts import Limits, ScoredPair, TimedPair, compare_scores, compare_times
 
-DEFAULT_MAX_REGRESSION = 0.05
-# Training from other seeds moves the tutorial's test RMSE by some 0.0005; a worse model shows well above that.
-DEFAULT_RMSE_MARGIN = 0.001
+DEFAULT_MAX_REGRESSION = Limits.max_regression
+DEFAULT_RMSE_MARGIN = Limits.rmse_margin
+
+Named = TypeVar("Named")
+
+
+def compare_files(
+    base: Path, new: Path, limits: Limits, *, force: bool = False, cells: tuple[str, str] | None = None
+) -> Comparison:
+    """Compares two reports, or two of pytest-benchmark's JSON files or folders of them.
+
+    Args:
+        base: report directory or file, or pytest-benchmark's.
+        new: likewise; of the same kind.
+        limits: what is still fine.
+        force: compare times even where workload, machine or threads differ.
+        cells: the names of one cell of each side to compare with each other; None for those of equal name.
+
+    Raises:
+        BenchError: if a file cannot be read, the two are of different kinds, a side lacks its cell, or a time is
+            not positive.
+    """
+    from bench.pytest_benchmark import compare_benchmarks, is_benchmarks, load_benchmarks
+
+    kinds = is_benchmarks(base), is_benchmarks(new)
+    if kinds == (True, True):
+        return compare_benchmarks(load_benchmarks(base), load_benchmarks(new), limits, force=force, names=cells)
+    if any(kinds):
+        reports, benchmarks = (new, base) if kinds[0] else (base, new)
+        raise BenchError(
+            f"{benchmarks} is of pytest-benchmark and {reports} a report of `bench run`, whose times mean "
+            "something else; compare two of a kind"
+        )
+    return compare_reports(
+        load_report(base),
+        load_report(new),
+        max_regression=limits.max_regression,
+        rmse_margin=limits.rmse_margin,
+        force=force,
+        cells=cells,
+    )
 
 
 def compare_reports(
@@ -29,155 +68,137 @@ def compare_reports(
     max_regression: float = DEFAULT_MAX_REGRESSION,
     rmse_margin: float = DEFAULT_RMSE_MARGIN,
     force: bool = False,
+    cells: tuple[str, str] | None = None,
 ) -> Comparison:
-    """Compares two reports cell by cell.
+    """Compares two reports cell by cell, or one cell of each.
 
     Args:
         base: the older report.
-        new: the newer report.
+        new: the newer report; may be the same.
         max_regression: share by which a step may take longer, such as 0.05.
         rmse_margin: by how much the test RMSE may rise.
         force: compare step times even where workload, machine or threads differ.
+        cells: as `backend/device/loop`, one of `base` and one of `new`; None for all that both have.
 
     Raises:
-        BenchError: if a limit is negative or not finite, or a step time in a report is not positive.
+        BenchError: if a limit is negative or not finite, a step time in a report is not positive, or a report did
+            not measure its cell.
     """
-    for name, value in (("max-regression", max_regression), ("rmse-margin", rmse_margin)):
-        if not (math.isfinite(value) and value >= 0):
-            raise BenchError(f"--{name} must be 0 or more; received {value}. Give for example 5%.")
-    workload = _workload_difference(base, new)
-    reason = workload or _machine_difference(base, new)
+    limits = Limits(max_regression=max_regression, rmse_margin=rmse_margin)
+    workload = difference("workload", workload_key(base), workload_key(new))
+    reason = workload or difference("machine", machine_key(base), machine_key(new))
+    measured = [{run.cell for run in report.runs if _measured(run)} for report in (base, new)]
+    chosen = None if cells is None else _chosen(measured, cells)
     try:
-        step_time = _step_times(base, new, max_regression, refuse=reason is not None and not force)
+        timed = _timed_pairs(base, new, chosen)
     except ValueError as error:
         raise BenchError(f"A report holds an impossible step time: {error}. Measure it again.") from error
-    measured = {side: {run.cell for run in report.runs if _measured(run)} for side, report in enumerate((base, new))}
+    step_time, step_confidence = compare_times(timed, limits, refuse=reason is not None and not force)
+    rmse, rmse_confidence = compare_scores([] if workload else _scored_pairs(base, new, chosen), limits)
     return Comparison(
         not_comparable=reason,
         rmse_not_comparable=workload,
         max_regression=max_regression,
         rmse_margin=rmse_margin,
+        step_confidence=step_confidence,
+        rmse_confidence=rmse_confidence,
         step_time=step_time,
-        rmse=[] if workload else _rmses(base, new, rmse_margin),
-        parity=_newly_outside(base.parity, new.parity),
-        only_in_base={str(cell): _why_absent(cell, new.runs) for cell in sorted(measured[0] - measured[1])},
-        only_in_new={str(cell): _why_absent(cell, base.runs) for cell in sorted(measured[1] - measured[0])},
-        changes=_changes(base, new),
+        rmse=rmse,
+        parity=_newly_outside(base.parity, new.parity, chosen),
+        only_in_base={} if chosen else _absent(measured[0] - measured[1], new.runs),
+        only_in_new={} if chosen else _absent(measured[1] - measured[0], base.runs),
+        changes=software_changes(base.software, new.software),
     )
 
 
-def _step_times(base: Report, new: Report, max_regression: float, *, refuse: bool) -> list[StepComparison]:
-    old_rows = {cell_of(row): row for row in summarise(base.runs).step_time}
+def _chosen(measured: Sequence[set[Cell]], names: tuple[str, str]) -> tuple[Cell, Cell]:
+    cells = [{str(cell): cell for cell in side} for side in measured]
+    base, new = (choose(name, cells[place], place) for place, name in enumerate(names))
+    return base, new
+
+
+def choose(name: str, known: dict[str, Named], side: int) -> Named:
+    """Returns what is called `name` on one side.
+
+    Raises:
+        BenchError: there is no such thing; the message lists what there is.
+    """
+    if name not in known:
+        option, where = (("--base-cell", "BASE"), ("--new-cell", "NEW"))[side]
+        raise BenchError(f"{option}: {where} did not measure {name}; it has {', '.join(sorted(known)) or 'nothing'}")
+    return known[name]
+
+
+def _pairs_of(cells: tuple[Cell, Cell] | None, old: Iterable[Cell], new: Iterable[Cell]) -> list[tuple[Cell, Cell]]:
+    """Returns the pairs of cells to compare, in the order of `new`."""
+    old, new = set(old), list(new)
+    if cells is None:
+        return [(cell, cell) for cell in new if cell in old]
+    return [cells] if cells[0] in old and cells[1] in new else []
+
+
+def _timed_pairs(base: Report, new: Report, cells: tuple[Cell, Cell] | None) -> list[TimedPair]:
+    rows = [{cell_of(row): row for row in summarise(report.runs).step_time} for report in (base, new)]
     old, recent = process_medians(base.runs), process_medians(new.runs)
-    rows = []
-    for row in summarise(new.runs).step_time:
-        cell = cell_of(row)
-        if cell not in old:
-            continue
-        estimate = None if refuse else statistics.ratio(list(recent[cell].values()), list(old[cell].values()))
-        ends = estimate.ci95 if estimate else None
-        rows.append(
-            StepComparison(
-                cell=str(cell),
-                base=old_rows[cell],
-                new=row,
-                ratio=estimate.value if estimate else None,
-                ci95=ends,
-                verdict="not comparable" if refuse else _step_verdict(ends, max_regression),
-                regression=ends is not None and ends[0] > 1 + max_regression,
-            )
+    return [
+        TimedPair(
+            label=label_of(str(a), str(b)),
+            base=old[a],
+            new=recent[b],
+            shown=(_timed(rows[0][a]), _timed(rows[1][b])),
+            side_by_side=a != b and base == new,
         )
-    return rows
+        for a, b in _pairs_of(cells, rows[0], rows[1])
+    ]
 
 
-def _step_verdict(ends: Interval | None, max_regression: float) -> StepVerdict:
-    if ends is None:
-        return "undecided"
-    if 1 / (1 + max_regression) <= ends[0] and ends[1] <= 1 + max_regression:
-        return "same"
-    if ends[1] < 1:
-        return "faster"
-    return "slower" if ends[0] > 1 else "undecided"
+def label_of(base: str, new: str) -> str:
+    """Returns what the row of two cells is called."""
+    return base if base == new else f"{base} -> {new}"
 
 
-def _rmses(base: Report, new: Report, margin: float) -> list[RmseComparison]:
+def _timed(row: StepTime) -> Timed:
+    fields = {name: getattr(row, name) for name in ("median_ms", "ci95_ms", "processes", "rounds")}
+    return Timed(name=str(cell_of(row)), **fields)
+
+
+def _scored_pairs(base: Report, new: Report, cells: tuple[Cell, Cell] | None) -> list[ScoredPair]:
     old, recent = seed_rmse(base.runs), seed_rmse(new.runs)
-    rows = []
-    for cell in sorted(old.keys() & recent.keys()):
-        estimate = _rmse_difference(old[cell], recent[cell])
-        rows.append(
-            RmseComparison(
-                cell=str(cell),
-                base=statistics.mean(list(old[cell].values())).value,
-                new=statistics.mean(list(recent[cell].values())).value,
-                difference=estimate.value,
-                ci95=estimate.ci95,
-                verdict=_rmse_verdict(estimate.ci95, margin),
-            )
-        )
-    return rows
+    return [
+        ScoredPair(label=label_of(str(a), str(b)), base=old[a], new=recent[b])
+        for a, b in _pairs_of(cells, old, sorted(recent))
+    ]
 
 
-def _rmse_difference(base: Mapping[int, float], new: Mapping[int, float]) -> Estimate:
-    # The same seed gives the same initial weights, so most of what seeds do cancels in pairs.
-    common = sorted(base.keys() & new.keys())
-    if len(common) > 1:
-        return statistics.paired_difference([new[seed] for seed in common], [base[seed] for seed in common])
-    return statistics.difference(list(new.values()), list(base.values()))
+def _newly_outside(
+    base: Sequence[ParityResult], new: Sequence[ParityResult], cells: tuple[Cell, Cell] | None
+) -> list[ParityResult]:
+    """Returns the faults of the newer report, or of its chosen cell, that the older one, or its cell, had not."""
+    names = {} if cells is None else {str(cells[0]): str(cells[1])}
+
+    def key(result: ParityResult) -> tuple[str, str, str]:
+        return names.get(result.a, result.a), names.get(result.b, result.b), result.stage
+
+    before = {key(result) for result in base if _is_fault(result)}
+    return [
+        result
+        for result in new
+        if _is_fault(result)
+        and (result.a, result.b, result.stage) not in before
+        and (cells is None or str(cells[1]) in (result.a, result.b))
+    ]
 
 
-def _rmse_verdict(ends: Interval | None, margin: float) -> RmseVerdict:
-    if ends is None:
-        return "undecided"
-    if -margin <= ends[0] and ends[1] <= margin:
-        return "same"
-    if ends[0] > margin:
-        return "worse"
-    return "better" if ends[1] < -margin else "undecided"
-
-
-def _newly_outside(base: Sequence[ParityResult], new: Sequence[ParityResult]) -> list[ParityResult]:
-    def is_fault(result: ParityResult) -> bool:
-        return result.verdict == "outside" and result.known is None
-
-    before = {(result.a, result.b, result.stage) for result in base if is_fault(result)}
-    return [result for result in new if is_fault(result) and (result.a, result.b, result.stage) not in before]
-
-
-def _workload_difference(base: Report, new: Report) -> str | None:
-    # `source` may differ: equal checksums mean equal ratings in equal order.
-    names = [name for name in base.workload.__struct_fields__ if name != "source"]
-    return _difference("workload", {n: (getattr(base.workload, n), getattr(new.workload, n)) for n in names})
-
-
-def _machine_difference(base: Report, new: Report) -> str | None:
-    def key(report: Report) -> dict[str, Any]:
-        machine = report.machine
-        return {
-            "cpu_model": machine.cpu_model,
-            "usable_cores": machine.usable_cores,
-            "gpus": ", ".join(gpu.name for gpu in machine.gpus) or "none",
-            "threads": report.settings.threads,
-        }
-
-    old, recent = key(base), key(new)
-    return _difference("machine", {name: (old[name], recent[name]) for name in old})
-
-
-def _difference(what: str, values: Mapping[str, tuple[object, object]]) -> str | None:
-    parts = [f"{name} {old} -> {new}" for name, (old, new) in values.items() if old != new]
-    return f"different {what}: {'; '.join(parts)}" if parts else None
-
-
-def _changes(base: Report, new: Report) -> list[str]:
-    pairs = {"python": (base.software.python, new.software.python)}
-    for name in sorted(base.software.packages.keys() | new.software.packages.keys()):
-        pairs[name] = (base.software.packages.get(name, "absent"), new.software.packages.get(name, "absent"))
-    return [f"{name} {old} -> {recent}" for name, (old, recent) in pairs.items() if old != recent]
+def _is_fault(result: ParityResult) -> bool:
+    return result.verdict == "outside" and result.known is None
 
 
 def _measured(run: Run) -> bool:
     return bool(run.step_time_ms) or run.status == "ok"
+
+
+def _absent(cells: Iterable[Cell], runs: Sequence[Run]) -> dict[str, str | None]:
+    return {str(cell): _why_absent(cell, runs) for cell in sorted(cells)}
 
 
 def _why_absent(cell: Cell, runs: Sequence[Run]) -> str | None:

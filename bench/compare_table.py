@@ -1,4 +1,4 @@
-"""A comparison of two reports as tables on the terminal."""
+"""A comparison of two measurements as tables on the terminal."""
 
 from __future__ import annotations
 
@@ -7,9 +7,17 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from bench.comparison import Comparison
+from bench.comparison import (
+    Comparison,
+    conclusion,
+    interval_words,
+    missing_cells,
+    parity_words,
+    rmse_words,
+    undecided_words,
+)
+from bench.contrast import MOST_PROCESSES
 from bench.formatting import three_digits, with_interval
-from bench.report import StepTime
 
 STYLES = {
     "faster": "green",
@@ -28,61 +36,63 @@ def render(comparison: Comparison) -> RenderableType:
     """
     parts: list[RenderableType] = []
     if comparison.not_comparable:
-        parts.append(Text(f"Step times are not comparable: {comparison.not_comparable}", style="yellow"))
+        parts.append(Text(f"Times are not comparable: {comparison.not_comparable}", style="yellow"))
     if comparison.step_time:
-        parts.append(_step_time(comparison))
+        parts += _step_time(comparison)
+    parts += [Text(f"{', '.join(cells)}: {why}.") for why, cells in undecided_words(comparison)]
     if comparison.rmse_not_comparable:
         parts.append(Text(f"RMSE is not comparable: {comparison.rmse_not_comparable}", style="yellow"))
     if comparison.rmse:
-        parts.append(_rmse(comparison))
-    for result in comparison.parity:
-        rms = "not finite" if result.rms is None else f"{result.rms:.2g}"
-        line = f"Newly out of parity: {result.a} and {result.b} at stage {result.stage}, "
-        parts.append(Text(f"{line}rms {rms} beside {result.envelope:.2g} from rounding alone", style="red"))
-    for where, cells in (("base", comparison.only_in_base), ("new", comparison.only_in_new)):
-        for cell, reason in cells.items():
-            parts.append(Text(f"Only in {where}: {cell}" + (f" ({reason})" if reason else "")))
+        parts += _rmse(comparison)
+    parts += [Text(f"Newly out of parity: {parity_words(result)}", style="red") for result in comparison.parity]
+    parts += [Text(line) for line in missing_cells(comparison)]
     if comparison.changes:
         parts.append(Text(f"Changed: {', '.join(comparison.changes)}"))
-    parts.append(_conclusion(comparison))
+    style = "bold red" if comparison.exit_code else "bold yellow" if comparison.nothing_compared else "bold"
+    parts.append(Text(conclusion(comparison), style=style))
     return Group(*parts)
 
 
-def _step_time(comparison: Comparison) -> Table:
-    title = f"Step time, ms, and ratio with 95 % interval; up to {100 * comparison.max_regression:.3g} % longer is fine"
-    table = _table(title, "cell", "base", "new", "new / base", "verdict")
+def _step_time(comparison: Comparison) -> list[RenderableType]:
+    title = (
+        f"{comparison.what_is_timed}, ms, and ratio with {interval_words(comparison.step_confidence)}; "
+        f"up to {100 * comparison.max_regression:.3g} % longer is fine"
+    )
+    needed = any(row.processes_needed is not None for row in comparison.step_time)
+    table = _table("cell", "base", "new", "new / base", "verdict", *(["needs"] if needed else []))
+    if needed:
+        table.caption = "needs: processes on each side that would likely decide"
+        table.caption_justify = "left"
     for row in comparison.step_time:
-        ratio = "-" if row.ratio is None else with_interval(row.ratio, row.ci95)
         verdict = Text(f"{row.verdict}{', regression' if row.regression else ''}", style=STYLES.get(row.verdict, ""))
-        table.add_row(Text(row.cell), _time(row.base), _time(row.new), Text(ratio), verdict)
-    return table
+        times = (three_digits(row.base.median_ms), three_digits(row.new.median_ms))
+        ratio = "-" if row.ratio is None else with_interval(row.ratio, row.ci95)
+        table.add_row(Text(row.cell), *times, Text(ratio), verdict, *([_needed(row.processes_needed)] * needed))
+    return [Text(title, style="bold"), table]
 
 
-def _rmse(comparison: Comparison) -> Table:
-    title = f"Test RMSE: mean over seeds; up to {comparison.rmse_margin:.3g} higher is allowed"
-    table = _table(title, "cell", "base", "new", "new - base", "verdict")
+def _needed(processes: int | None) -> str:
+    if processes is None:
+        return ""
+    return f"> {MOST_PROCESSES}" if processes > MOST_PROCESSES else str(processes)
+
+
+def _rmse(comparison: Comparison) -> list[RenderableType]:
+    title = (
+        f"Test RMSE: mean over seeds, difference with {interval_words(comparison.rmse_confidence)}; "
+        f"up to {comparison.rmse_margin:.3g} higher is allowed"
+    )
+    table = _table("cell", "base", "new", "new - base", "verdict")
     for row in comparison.rmse:
-        ends = "" if row.ci95 is None else f" [{row.ci95[0]:+.4f}, {row.ci95[1]:+.4f}]"
-        difference = Text(f"{row.difference:+.4f}{ends}")
         verdict = Text(row.verdict, style=STYLES.get(row.verdict, ""))
-        table.add_row(Text(row.cell), f"{row.base:.4f}", f"{row.new:.4f}", difference, verdict)
-    return table
+        table.add_row(Text(row.cell), f"{row.base:.4f}", f"{row.new:.4f}", Text(rmse_words(row)), verdict)
+    return [Text(title, style="bold"), table]
 
 
-def _conclusion(comparison: Comparison) -> Text:
-    if comparison.exit_code:
-        return Text("Something is slower, worse or out of parity.", style="bold red")
-    if comparison.nothing_compared:
-        return Text("The reports have nothing that can be compared.", style="bold yellow")
-    return Text("Nothing is shown to be slower, worse or out of parity.", style="bold")
-
-
-def _table(title: str, *columns: str) -> Table:
-    table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+def _table(*columns: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in columns:
-        table.add_column(column, justify="left" if column in ("cell", "verdict") else "right", no_wrap=True)
+        # A long name or verdict may be folded in a narrow terminal; a number may not.
+        words = column in ("cell", "verdict")
+        table.add_column(column, justify="left" if words else "right", no_wrap=not words, overflow="fold")
     return table
-
-
-def _time(row: StepTime) -> Text:
-    return Text(three_digits(row.median_ms))

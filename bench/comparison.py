@@ -1,4 +1,4 @@
-"""The records that a comparison of two reports consists of."""
+"""The records that a comparison of two measurements consists of."""
 
 from __future__ import annotations
 
@@ -6,46 +6,83 @@ from typing import Any, Literal
 
 import msgspec
 
-from bench.report import ParityResult, Record, StepTime
+from bench.contrast import MOST_PROCESSES
+from bench.report import ParityResult, Record
 from bench.statistics import Interval
 
 StepVerdict = Literal["faster", "slower", "same", "undecided", "not comparable"]
 RmseVerdict = Literal["better", "worse", "same", "undecided"]
 
 
-class StepComparison(Record, frozen=True, kw_only=True):
-    """Step time of one cell in both reports.
+class Timed(Record, frozen=True, kw_only=True):
+    """What one side measured.
 
     Attributes:
-        cell: as `backend/device/loop`.
-        base: in the older report.
-        new: in the newer report.
-        ratio: how many times longer a step takes in the newer report: the quotient of geometric means over
+        name: a cell as `backend/device/loop`, or a benchmark as pytest names it.
+        median_ms: median over processes of each process's median round, in ms.
+        ci95_ms: 95 % interval of the typical time, by itself; None with one process.
+        processes: processes that it rests on.
+        rounds: rounds that it rests on.
+    """
+
+    name: str
+    median_ms: float
+    ci95_ms: Interval | None
+    processes: int
+    rounds: int
+
+
+class StepComparison(Record, frozen=True, kw_only=True):
+    """Step time of one cell on both sides, or of a cell here and another there.
+
+    Attributes:
+        cell: its name, or `BASE -> NEW` where two cells are compared.
+        base: on the older side.
+        new: on the newer side.
+        ratio: how many times longer a step takes on the newer side: the quotient of geometric means over
             processes, so not quite that of the two medians. None where the two are not comparable.
-        ci95: its 95 % interval (Welch, on logarithms); None with one process on either side.
+        ci95: its interval (Welch, on logarithms; t on paired logarithms for two cells of one report), which
+            holds at 95 % together with those of all other rows. None with one process on either side.
         verdict: `same` where the whole interval lies within a factor 1 + max_regression either way, else
             `faster` or `slower` where it lies on one side of 1, else `undecided`.
         regression: whether the whole interval lies above 1 + max_regression.
+        processes_needed: where undecided, the processes on each side that would likely decide; 101 stands for
+            more than 100; None where decided or where one process tells no scatter.
     """
 
     cell: str
-    base: StepTime
-    new: StepTime
+    base: Timed
+    new: Timed
     ratio: float | None
     ci95: Interval | None
     verdict: StepVerdict
     regression: bool
+    processes_needed: int | None = None
+
+    @property
+    def why_undecided(self) -> str | None:
+        """What is missing for a verdict, in words; None where there is one."""
+        if self.verdict != "undecided":
+            return None
+        if self.processes_needed is None:
+            lone = [name for name, side in (("base", self.base), ("new", self.new)) if side.processes == 1]
+            return f"one process ({' and '.join(lone)}) gives no interval, so it settles nothing; measure more"
+        if self.processes_needed > MOST_PROCESSES:
+            return f"more than {MOST_PROCESSES} processes on each side would be needed to decide"
+        have = " and ".join(str(number) for number in dict.fromkeys((self.base.processes, self.new.processes)))
+        return f"some {self.processes_needed} processes on each side would decide; there are {have}"
 
 
 class RmseComparison(Record, frozen=True, kw_only=True):
-    """Final test RMSE of one cell in both reports.
+    """Final test RMSE of one cell on both sides, or of a cell here and another there.
 
     Attributes:
-        cell: as `backend/device/loop`.
+        cell: its name, or `BASE -> NEW` where two cells are compared.
         base: mean over seeds in the older report.
         new: mean over seeds in the newer report.
         difference: new minus base, over the seeds that both have where there are two or more of them.
-        ci95: its 95 % interval; None with one seed on either side.
+        ci95: its interval, which holds at 95 % together with those of all other rows; None with one seed on
+            either side.
         verdict: `worse` or `better` where the whole interval lies beyond the margin, `same` where it lies
             within it, else `undecided`.
     """
@@ -59,25 +96,32 @@ class RmseComparison(Record, frozen=True, kw_only=True):
 
 
 class Comparison(Record, frozen=True, kw_only=True):
-    """All that two reports say about each other.
+    """All that two measurements say about each other.
 
     Attributes:
+        kind: `reports`, whose times are of a training step, or `benchmarks` (pytest-benchmark's files), whose
+            times are of a benchmark's round.
         not_comparable: why step times were refused, or are shown only by force; None where they compare.
         rmse_not_comparable: why RMSE was refused; None where it compares.
         max_regression: the share by which a step may take longer.
         rmse_margin: by how much the test RMSE may rise.
-        step_time: cells in both reports, fastest in the new report first.
-        rmse: cells in both reports.
+        step_confidence: of each single step time interval, so that all hold together at 95 %.
+        rmse_confidence: likewise of each RMSE interval.
+        step_time: cells on both sides, fastest on the newer side first.
+        rmse: cells on both sides.
         parity: results that are `outside` and not `known` now and were not so in the older report.
-        only_in_base: cells that the newer report did not measure, by name, with the reason where it tells.
-        only_in_new: cells that the older report did not measure, likewise.
+        only_in_base: cells that the newer side did not measure, by name, with the reason where it tells.
+        only_in_new: cells that the older side did not measure, likewise.
         changes: software that differs, such as `keras 3.15.1 -> 3.16.0`.
     """
 
+    kind: Literal["reports", "benchmarks"] = "reports"
     not_comparable: str | None
     rmse_not_comparable: str | None
     max_regression: float
     rmse_margin: float
+    step_confidence: float
+    rmse_confidence: float
     step_time: list[StepComparison]
     rmse: list[RmseComparison]
     parity: list[ParityResult]
@@ -97,7 +141,61 @@ class Comparison(Record, frozen=True, kw_only=True):
         worse = any(row.verdict == "worse" for row in self.rmse)
         return int(slower or worse or bool(self.parity))
 
+    @property
+    def what_is_timed(self) -> str:
+        """What the times are of, as a heading."""
+        return "Step time" if self.kind == "reports" else "Time of a round"
+
 
 def as_json(comparison: Comparison) -> dict[str, Any]:
     """Returns plain dicts, lists and numbers for `compare --json`, with `exit_code`."""
     return {**msgspec.to_builtins(comparison), "exit_code": comparison.exit_code}
+
+
+def interval_words(confidence: float) -> str:
+    """Returns what an interval of a table is: `95 % interval`, or for each of several `simultaneous 95 % …`."""
+    if confidence <= 0.95:
+        return "95 % interval"
+    return f"simultaneous 95 % intervals (each {100 * confidence:.4g} %)"
+
+
+def conclusion(comparison: Comparison) -> str:
+    """Returns the answer in a sentence."""
+    if comparison.exit_code:
+        return "Something is slower, worse or out of parity."
+    if comparison.nothing_compared:
+        return "The two have nothing that can be compared."
+    return "Nothing is shown to be slower, worse or out of parity."
+
+
+def rmse_words(row: RmseComparison) -> str:
+    """Returns a difference of RMSE with its interval, such as `+0.0012 [+0.0010, +0.0014]`."""
+    ends = "" if row.ci95 is None else f" [{row.ci95[0]:+.4f}, {row.ci95[1]:+.4f}]"
+    return f"{row.difference:+.4f}{ends}"
+
+
+def parity_words(result: ParityResult) -> str:
+    """Returns what is out of parity, where, and by how much."""
+    rms = "not finite" if result.rms is None else f"{result.rms:.2g}"
+    return (
+        f"{result.a} and {result.b} at stage {result.stage}, rms {rms} beside {result.envelope:.2g} from rounding alone"
+    )
+
+
+def missing_cells(comparison: Comparison) -> list[str]:
+    """Returns a line for each cell that one side did not measure."""
+    sides = (("base", comparison.only_in_base), ("new", comparison.only_in_new))
+    return [
+        f"Only in {where}: {cell}{f' ({reason})' if reason else ''}"
+        for where, cells in sides
+        for cell, reason in cells.items()
+    ]
+
+
+def undecided_words(comparison: Comparison) -> list[tuple[str, list[str]]]:
+    """Returns each reason for which rows are undecided, with the names of their cells."""
+    reasons: dict[str, list[str]] = {}
+    for row in comparison.step_time:
+        if row.why_undecided:
+            reasons.setdefault(row.why_undecided, []).append(row.cell)
+    return list(reasons.items())

@@ -13,9 +13,9 @@ from rich.console import Console
 
 from bench.compare import compare_reports
 from bench.compare_table import render
-from bench.comparison import Comparison, as_json
+from bench.comparison import Comparison, Timed, as_json
 from bench.errors import BenchError
-from bench.report import ParityResult, Report, Run, StepTime
+from bench.report import ParityResult, Report, Run
 
 MakeReport = Callable[..., Report]
 
@@ -225,7 +225,7 @@ def test_json_holds_every_verdict_and_the_exit_code(make_report: MakeReport) -> 
     data = json.loads(json.dumps(as_json(comparison)))
     assert data["exit_code"] == 1
     assert data["step_time"][0]["verdict"] == "slower"
-    assert msgspec.convert(data["step_time"][0]["new"], StepTime) == comparison.step_time[0].new
+    assert msgspec.convert(data["step_time"][0]["new"], Timed) == comparison.step_time[0].new
 
 
 def test_the_table_shows_numbers_with_intervals_and_reads_no_markup(make_report: MakeReport) -> None:

@@ -1,0 +1,43 @@
+"""What two measurements must share before their times, or their RMSE, may be set side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from bench.report import Report, Software
+
+
+def workload_key(report: Report) -> dict[str, Any]:
+    """Returns what is trained; reports that differ here compare in nothing."""
+    # `source` may differ: equal checksums mean equal ratings in equal order.
+    return {n: getattr(report.workload, n) for n in report.workload.__struct_fields__ if n != "source"}
+
+
+def machine_key(report: Report) -> dict[str, Any]:
+    """Returns where it was timed; reports that differ here compare in RMSE only."""
+    machine = report.machine
+    return {
+        "cpu_model": machine.cpu_model,
+        "usable_cores": machine.usable_cores,
+        "gpus": ", ".join(gpu.name for gpu in machine.gpus) or "none",
+        "threads": report.settings.threads,
+    }
+
+
+def difference(what: str, old: Mapping[str, object], new: Mapping[str, object]) -> str | None:
+    """Returns `different machine: threads 1 -> 2`, or None where all is equal; a key missing on one side is absent."""
+    parts = arrows(old, new)
+    return f"different {what}: {'; '.join(parts)}" if parts else None
+
+
+def software_changes(old: Software, new: Software) -> list[str]:
+    """Returns what differs, such as `keras 3.15.1 -> 3.16.0`."""
+    return arrows({"python": old.python}, {"python": new.python}) + sorted(arrows(old.packages, new.packages))
+
+
+def arrows(old: Mapping[str, object], new: Mapping[str, object]) -> list[str]:
+    """Returns `NAME OLD -> NEW` for every key whose values differ; a missing value is called absent."""
+    names = dict.fromkeys([*old, *new])
+    pairs = {name: (old.get(name, "absent"), new.get(name, "absent")) for name in names}
+    return [f"{name} {before} -> {after}" for name, (before, after) in pairs.items() if before != after]

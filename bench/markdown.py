@@ -1,0 +1,114 @@
+"""A comparison as GitHub-flavoured Markdown, to be posted on a pull request."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Iterable, Sequence
+
+from bench.comparison import (
+    Comparison,
+    StepComparison,
+    conclusion,
+    interval_words,
+    missing_cells,
+    parity_words,
+    rmse_words,
+    undecided_words,
+)
+from bench.formatting import three_digits, with_interval
+
+# As character references these are never syntax: not of a table, a link, emphasis or HTML.
+SPECIAL = {ord(sign): f"&#{ord(sign)};" for sign in string.punctuation if sign not in "/-.,;:()+=%"}
+# GitHub looks for mentions and issue numbers in the finished text; a space of no width breaks them.
+SPECIAL |= {ord(sign): f"&#{ord(sign)};&#8203;" for sign in "@#"}
+
+
+def as_markdown(comparison: Comparison) -> str:
+    """Returns the verdict in a line, the table of step times, and everything else folded.
+
+    Names from the reports are shown as they are; nothing in them is read as Markdown or HTML, or notifies anyone.
+    """
+    parts = [f"**movierank-bench:** {_verdict(comparison)}"]
+    if comparison.not_comparable:
+        parts.append(f"Times are not comparable: {_text(comparison.not_comparable)}")
+    if comparison.step_time:
+        parts.append(_step_time(comparison))
+        parts.append(
+            f"{comparison.what_is_timed} in ms, ratio with {interval_words(comparison.step_confidence)}; "
+            f"up to {100 * comparison.max_regression:.3g} % longer is fine."
+        )
+    undecided = [f"{', '.join(map(_name, cells))}: {why}." for why, cells in undecided_words(comparison)]
+    parts += [*_folded("Undecided", undecided), *_folded("Test RMSE", _rmse(comparison))]
+    parts += _folded("Newly out of parity", [_name(parity_words(result)) for result in comparison.parity])
+    parts += _folded("Measured on one side only", map(_text, missing_cells(comparison)))
+    parts += _folded("Changed", map(_name, comparison.changes))
+    return "\n\n".join(parts) + "\n"
+
+
+def _verdict(comparison: Comparison) -> str:
+    found = [
+        f"{_name(row.cell)} takes {with_interval(row.ratio, row.ci95)} × as long"
+        for row in comparison.step_time
+        if row.regression and row.ratio is not None
+    ]
+    found += [
+        f"the test RMSE of {_name(row.cell)} is worse by {rmse_words(row)}"
+        for row in comparison.rmse
+        if row.verdict == "worse"
+    ]
+    if comparison.parity:
+        found.append(f"newly out of parity at {len(comparison.parity)} stages")
+    if found:
+        return f"regression: {'; '.join(found)}."
+    undecided = sum(row.verdict == "undecided" for row in comparison.step_time)
+    return conclusion(comparison) + (f" {undecided} of {len(comparison.step_time)} undecided." if undecided else "")
+
+
+def _step_time(comparison: Comparison) -> str:
+    return _table(
+        ("cell", "base", "new", "new / base", "verdict"),
+        [
+            (
+                _name(row.cell),
+                three_digits(row.base.median_ms),
+                three_digits(row.new.median_ms),
+                "-" if row.ratio is None else with_interval(row.ratio, row.ci95),
+                _verdict_of(row),
+            )
+            for row in comparison.step_time
+        ],
+    )
+
+
+def _verdict_of(row: StepComparison) -> str:
+    return f"**{row.verdict}, regression**" if row.regression else row.verdict
+
+
+def _rmse(comparison: Comparison) -> list[str]:
+    if comparison.rmse_not_comparable:
+        return [f"Not comparable: {_text(comparison.rmse_not_comparable)}"]
+    if not comparison.rmse:
+        return []
+    rows = [(_name(r.cell), f"{r.base:.4f}", f"{r.new:.4f}", rmse_words(r), r.verdict) for r in comparison.rmse]
+    words = f"{interval_words(comparison.rmse_confidence)}; up to {comparison.rmse_margin:.3g} higher is allowed"
+    return [f"{_table(('cell', 'base', 'new', 'new - base', 'verdict'), rows)}\n\nMean over seeds, with {words}."]
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    rule = [":--", *["--:"] * (len(header) - 2), ":--"]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (header, rule, *rows))
+
+
+def _folded(title: str, lines: Iterable[str]) -> list[str]:
+    # GitHub reads Markdown inside HTML only after an empty line.
+    body = "\n\n".join(lines)
+    return [f"<details><summary>{title}</summary>\n\n{body}\n\n</details>"] if body else []
+
+
+def _name(text: str) -> str:
+    return f"<code>{_text(text)}</code>"
+
+
+def _text(text: str) -> str:
+    plain = "".join(char if char.isprintable() else " " for char in text)
+    return plain.translate(SPECIAL)

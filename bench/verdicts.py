@@ -1,0 +1,169 @@
+"""From process medians and seeds on two sides to intervals and verdicts, all at 95 % together."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from bench import contrast, statistics
+from bench.comparison import RmseComparison, RmseVerdict, StepComparison, StepVerdict, Timed
+from bench.contrast import Contrast
+from bench.errors import BenchError
+from bench.statistics import Interval
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What is still fine.
+
+    Attributes:
+        max_regression: share by which a step may take longer, such as 0.05.
+        rmse_margin: by how much the test RMSE may rise. Training from other seeds moves the tutorial's by some
+            0.0005; a worse model shows well above that.
+
+    Raises:
+        BenchError: if one is negative or not finite.
+    """
+
+    max_regression: float = 0.05
+    rmse_margin: float = 0.001
+
+    def __post_init__(self) -> None:
+        for name, value in (("max-regression", self.max_regression), ("rmse-margin", self.rmse_margin)):
+            if not (math.isfinite(value) and value >= 0):
+                raise BenchError(f"--{name} must be 0 or more; received {value}. Give for example 5%.")
+
+
+@dataclass(frozen=True)
+class TimedPair:
+    """Two measured times to be compared.
+
+    Attributes:
+        label: how the row is called.
+        base: process medians in ms by process, of the older side.
+        new: likewise of the newer side.
+        shown: both sides as the table shows them.
+        side_by_side: whether processes of equal index ran side by side, so that what the machine did to both
+            cancels.
+    """
+
+    label: str
+    base: Mapping[int, float]
+    new: Mapping[int, float]
+    shown: tuple[Timed, Timed]
+    side_by_side: bool = False
+
+
+def compare_times(pairs: Sequence[TimedPair], limits: Limits, *, refuse: bool) -> tuple[list[StepComparison], float]:
+    """Returns a row for each pair, and the confidence of each interval.
+
+    Args:
+        pairs: with process medians that are finite and positive.
+        limits: what is still fine.
+        refuse: whether to give no ratio and no verdict, since the two sides are not comparable.
+    """
+    if refuse:
+        rows = [
+            StepComparison(cell=pair.label, base=pair.shown[0], new=pair.shown[1], ratio=None, ci95=None,
+                           verdict="not comparable", regression=False)
+            for pair in pairs
+        ]  # fmt: skip
+        return rows, statistics.CONFIDENCE
+    contrasts = [_log_ratio(pair) for pair in pairs]
+    confidence = contrast.each_of(sum(each.has_interval for each in contrasts))
+    return [_row(pair, each, limits, confidence) for pair, each in zip(pairs, contrasts, strict=True)], confidence
+
+
+def _log_ratio(pair: TimedPair) -> Contrast:
+    common = sorted(pair.base.keys() & pair.new.keys())
+    if pair.side_by_side and len(common) > 1:
+        return contrast.paired(
+            np.log([pair.new[process] for process in common]), np.log([pair.base[process] for process in common])
+        )
+    return contrast.unpaired(np.log(list(pair.new.values())), np.log(list(pair.base.values())))
+
+
+def _row(pair: TimedPair, log_ratio: Contrast, limits: Limits, confidence: float) -> StepComparison:
+    logs = log_ratio.interval(confidence)
+    ends = None if logs is None else _exponential(logs)
+    verdict = _step_verdict(ends, limits.max_regression)
+
+    def decides(ends: Interval) -> bool:
+        return _step_verdict(_exponential(ends), limits.max_regression) != "undecided"
+
+    return StepComparison(
+        cell=pair.label,
+        base=pair.shown[0],
+        new=pair.shown[1],
+        ratio=math.exp(log_ratio.value),
+        ci95=ends,
+        verdict=verdict,
+        regression=ends is not None and ends[0] > 1 + limits.max_regression,
+        processes_needed=log_ratio.samples_needed(decides, confidence) if verdict == "undecided" else None,
+    )
+
+
+def _exponential(ends: Interval) -> Interval:
+    # Two wildly different processes at a high confidence reach beyond what a float holds.
+    low, high = (math.exp(min(max(end, -statistics.LARGEST_LOG), statistics.LARGEST_LOG)) for end in ends)
+    return low, high
+
+
+def _step_verdict(ends: Interval | None, max_regression: float) -> StepVerdict:
+    if ends is None:
+        return "undecided"
+    if 1 / (1 + max_regression) <= ends[0] and ends[1] <= 1 + max_regression:
+        return "same"
+    if ends[1] < 1:
+        return "faster"
+    return "slower" if ends[0] > 1 else "undecided"
+
+
+@dataclass(frozen=True)
+class ScoredPair:
+    """Two trained models to be compared: final test RMSE by seed."""
+
+    label: str
+    base: Mapping[int, float]
+    new: Mapping[int, float]
+
+
+def compare_scores(pairs: Sequence[ScoredPair], limits: Limits) -> tuple[list[RmseComparison], float]:
+    """Returns a row for each pair, and the confidence of each interval."""
+    contrasts = [_rmse_difference(pair.base, pair.new) for pair in pairs]
+    confidence = contrast.each_of(sum(each.has_interval for each in contrasts))
+    rows = []
+    for pair, each in zip(pairs, contrasts, strict=True):
+        ends = each.interval(confidence)
+        rows.append(
+            RmseComparison(
+                cell=pair.label,
+                base=statistics.mean(list(pair.base.values())).value,
+                new=statistics.mean(list(pair.new.values())).value,
+                difference=each.value,
+                ci95=ends,
+                verdict=_rmse_verdict(ends, limits.rmse_margin),
+            )
+        )
+    return rows, confidence
+
+
+def _rmse_difference(base: Mapping[int, float], new: Mapping[int, float]) -> Contrast:
+    # The same seed gives the same initial weights, so most of what seeds do cancels in pairs.
+    common = sorted(base.keys() & new.keys())
+    if len(common) > 1:
+        return contrast.paired([new[seed] for seed in common], [base[seed] for seed in common])
+    return contrast.unpaired(list(new.values()), list(base.values()))
+
+
+def _rmse_verdict(ends: Interval | None, margin: float) -> RmseVerdict:
+    if ends is None:
+        return "undecided"
+    if -margin <= ends[0] and ends[1] <= margin:
+        return "same"
+    if ends[0] > margin:
+        return "worse"
+    return "better" if ends[1] < -margin else "undecided"
