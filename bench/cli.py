@@ -240,9 +240,8 @@ def parse_duration(text: str) -> float:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from rich.console import Console
-
     from bench.measure import Options, measure
+    from bench.progress import LastingConsole
     from bench.table import print_report
 
     output = arguments.output or Path("results/local") / datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
@@ -263,12 +262,12 @@ def _run(arguments: argparse.Namespace) -> int:
         **{**(QUICK if arguments.quick else {}), **given},
     )
     try:
-        report = measure(options, Console(stderr=True))
+        report = measure(options, LastingConsole(stderr=True))
     except KeyboardInterrupt:
         print(f"bench: interrupted; what was measured is in {output}, --resume goes on with it", file=sys.stderr)
         return RUNS_FAILED
     _write_page_beside(output)
-    print_report(report, output, Console())
+    print_report(report, output, LastingConsole())
     return exit_code(report)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from types import TracebackType
 
 from rich.console import Console
@@ -12,6 +13,17 @@ from bench.protocol import Command, Job, MeasureRound, Stop, Train, WarmUp
 from bench.report import Cell, Run
 
 DOING = {Job: "starting", Train: "training", WarmUp: "warming up", MeasureRound: "timing", Stop: "stopping"}
+
+
+class LastingConsole(Console):
+    """A console that falls silent when the reader of its output has gone; Rich's own would end the program."""
+
+    def on_broken_pipe(self) -> None:
+        """Sends what is left, at this program's end too, nowhere."""
+        self.quiet = True
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, self.file.fileno())
+        os.close(nowhere)
 
 
 class Progress:

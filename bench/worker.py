@@ -10,6 +10,7 @@ import contextlib
 import ctypes
 import os
 import resource
+import select
 import signal
 import sys
 import time
@@ -46,7 +47,7 @@ PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 def main(command_fd: int, reply_fd: int) -> int:
     """Answers commands until `Stop`, a failure, or the end of the supervisor."""
-    _die_with_supervisor()
+    die_with_supervisor(reply_fd)
     with os.fdopen(command_fd, "rb") as commands, os.fdopen(reply_fd, "wb", buffering=0) as replies:
 
         def answer(reply: Reply) -> None:
@@ -164,12 +165,20 @@ def _keep_to_threads(threads: int) -> None:
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
 
 
-def _die_with_supervisor() -> None:
-    """Asks Linux to end this process when the supervisor ends, even by SIGKILL in the middle of a round."""
+def die_with_supervisor(reply_fd: int) -> None:
+    """Asks Linux to end this process when the supervisor ends, even by SIGKILL in the middle of a round.
+
+    Args:
+        reply_fd: whose other end the supervisor holds; where that is closed, it ended before it was asked.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the supervisor's to handle
     if sys.platform == "linux":
         with contextlib.suppress(OSError, AttributeError):
             ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    poll = select.poll()
+    poll.register(reply_fd, 0)  # errors are told without being asked for
+    if poll.poll(0):
+        sys.exit(1)
 
 
 def _one_line(error: BaseException) -> str:
