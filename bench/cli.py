@@ -8,16 +8,15 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import json
-import signal
 import subprocess
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 from bench.errors import BenchError
+from bench.interrupts import interrupts_once
 from bench.matrix import BACKENDS, parse_cells
 from bench.outcome import BAD_INPUT, FINE, RUNS_FAILED, exit_code
 
@@ -52,7 +51,11 @@ HOW_TO_MEASURE = (
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code."""
     arguments = _parser().parse_args(argv)
-    signal.signal(signal.SIGTERM, _as_interrupt)
+    with interrupts_once():
+        return _carry_out(arguments)
+
+
+def _carry_out(arguments: argparse.Namespace) -> int:
     try:
         code: int = arguments.command(arguments)
     except BenchError as error:
@@ -69,10 +72,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.close()
         return FINE
     return code
-
-
-def _as_interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 def _parser() -> argparse.ArgumentParser:

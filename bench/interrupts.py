@@ -1,8 +1,8 @@
-"""Ctrl-C and its like, let in only where nothing is half done.
+"""Ctrl-C and its like: raised once, and where it matters only where nothing is half done.
 
 Python raises `KeyboardInterrupt` between any two instructions: between starting a worker and remembering it, or in
 the middle of the clean-up that an earlier Ctrl-C asked for. Within `interrupts_held` it is raised only within
-`interruptible`, which is where the supervisor waits for a worker, and only once.
+`interruptible`, which is where the supervisor waits for a worker.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)  # Ctrl-C, a job schedu
 
 
 class _Gate:
-    def __init__(self) -> None:
-        self.open = False
+    def __init__(self, *, is_open: bool) -> None:
+        self.is_open = is_open
         self.asked = False
         self.raised = False
 
     def ask(self, number: int, frame: FrameType | None) -> None:
         self.asked = True
-        if self.open:
+        if self.is_open:
             self.let_through()
 
     def let_through(self) -> None:
@@ -33,36 +33,31 @@ class _Gate:
             raise KeyboardInterrupt
 
 
-_gates: list[_Gate] = []
+_gates: list[_Gate] = []  # the innermost last, as signal handlers belong to the whole process
+
+
+@contextlib.contextmanager
+def interrupts_once() -> Iterator[None]:
+    """Raises the first signal that asks to end as `KeyboardInterrupt` at once, and ignores further ones.
+
+    They ask for what is being done. A signal that this process was told to ignore, as by `nohup`, stays ignored.
+    Outside the main thread this changes nothing.
+    """
+    with _gate(is_open=True):
+        yield
 
 
 @contextlib.contextmanager
 def interrupts_held() -> Iterator[None]:
-    """Holds signals that ask to end back until `interruptible`, or else until the end of this block.
-
-    The first one is raised as `KeyboardInterrupt`, further ones are ignored: they ask for what is being done. A signal
-    that this process was told to ignore, as by `nohup`, stays ignored. Outside the main thread nothing is held.
+    """Like `interrupts_once`, but holds the first signal back until `interruptible` or the end of this block.
 
     Raises:
         KeyboardInterrupt: at the end, if one was asked for and has not been raised.
     """
-    if threading.current_thread() is not threading.main_thread():
+    with _gate(is_open=False) as gate:
         yield
-        return
-    gate = _Gate()
-    before = {number: signal.getsignal(number) for number in SIGNALS}
-    # A handler that was not installed from Python reads as None and could not be put back.
-    taken = [number for number, handler in before.items() if handler not in (signal.SIG_IGN, None)]
-    _gates.append(gate)
-    for number in taken:
-        signal.signal(number, gate.ask)
-    try:
-        yield
-    finally:
-        for number in taken:
-            signal.signal(number, before[number])
-        _gates.remove(gate)
-    gate.let_through()
+    if gate is not None:
+        gate.let_through()
 
 
 @contextlib.contextmanager
@@ -72,13 +67,35 @@ def interruptible() -> Iterator[None]:
     Raises:
         KeyboardInterrupt: one was asked for before or within.
     """
-    if not _gates:
+    if not _gates or _gates[-1].is_open:
         yield
         return
     gate = _gates[-1]
-    gate.open = True
+    gate.is_open = True
     try:
         gate.let_through()
         yield
     finally:
-        gate.open = False
+        gate.is_open = False
+
+
+@contextlib.contextmanager
+def _gate(*, is_open: bool) -> Iterator[_Gate | None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield None
+        return
+    gate = _Gate(is_open=is_open)
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    # A handler that was not installed from Python reads as None and could not be put back.
+    taken = [number for number, handler in before.items() if handler not in (signal.SIG_IGN, None)]
+    _gates.append(gate)
+    for number in taken:
+        signal.signal(number, gate.ask)
+    try:
+        yield gate
+    finally:
+        _gates.remove(gate)
+        if gate.raised and _gates:
+            _gates[-1].raised = True
+        for number in taken:
+            signal.signal(number, before[number])

@@ -14,6 +14,7 @@ from bench.report_file import PREDICTIONS_NAME, save_report
 from bench.summary import summarise
 
 RunKey = tuple[Cell, int]
+TRIED_AGAIN = "; tried again: "
 
 
 class Recorder:
@@ -56,6 +57,9 @@ class Recorder:
         key = (run.cell, run.process)
         known = self._runs.get(key)
         if known is not None and _measured(known) > _measured(run):
+            if run.status != "interrupted" and known.status != "ok":
+                self._runs[key] = _tried_again(known, run)
+                self.save()
             return
         # Predictions are written before the report that speaks of them, and removed after the one that does not.
         if key in self._held:
@@ -118,7 +122,13 @@ class Recorder:
 
 
 def _measured(run: Run) -> tuple[bool, int]:
-    return run.status == "ok", len(run.step_time_ms)
+    phases = (run.first_step_s, run.train_s, run.steady)
+    return run.status == "ok", len(run.step_time_ms) + sum(value is not None for value in phases)
+
+
+def _tried_again(known: Run, later: Run) -> Run:
+    first = (known.error or known.status).partition(TRIED_AGAIN)[0]
+    return msgspec.structs.replace(known, error=f"{first}{TRIED_AGAIN}{later.status}: {later.error}")
 
 
 def stored_arrays(directory: Path) -> Arrays:

@@ -75,9 +75,12 @@ def with_unknown_keys(fresh: Any, stored: Any) -> Any:
 
 
 def _agree(fresh: Any, stored: Any) -> bool:
-    """Says whether `stored` is `fresh`, perhaps with further keys."""
+    """Says whether `stored` is `fresh`, perhaps with further keys, or without keys that say nothing."""
     if isinstance(fresh, dict) and isinstance(stored, dict):
-        return all(key in stored and _agree(value, stored[key]) for key, value in fresh.items())
+        return all(
+            _agree(value, stored[key]) if key in stored else value is None or value == []
+            for key, value in fresh.items()
+        )
     if isinstance(fresh, list | tuple) and isinstance(stored, list):
         return len(fresh) == len(stored) and all(map(_agree, fresh, stored))
     return bool(fresh == stored)
