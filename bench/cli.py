@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import json
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -15,10 +14,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from bench import compare_command, history_command
 from bench.errors import BenchError
 from bench.interrupts import interrupts_once
 from bench.matrix import BACKENDS, parse_cells
 from bench.outcome import BAD_INPUT, FINE, RUNS_FAILED, exit_code
+from bench.quantities import parse_duration, parse_percent
 
 EXAMPLES = """examples:
   python -m bench run                                       all backends on the CPU, MovieLens 100K
@@ -27,6 +28,7 @@ EXAMPLES = """examples:
   python -m bench run --precision 2% --budget 10m           until the intervals are within 2 %
   python -m bench compare results/before results/after --max-regression 5%
   python -m bench page results/after -o after.html
+  python -m bench history results/ -o history.html          step time over all reports, with its changes
 
 exit codes: 0 fine; 1 measured, and something is slower, worse or out of parity;
 2 bad input or usage; 3 some runs failed or were cut off (the others are saved)
@@ -85,8 +87,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--debug", action="store_true", help="show a traceback with an error")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_run(commands)
-
-    _add_compare(commands)
+    compare_command.add(commands)
+    history_command.add(commands)
 
     page = commands.add_parser("page", help="write a report as one HTML page (or its figure as .svg or .png)")
     page.add_argument("reports", type=Path, nargs="+", metavar="REPORT", help="report directory or file")
@@ -161,31 +163,6 @@ def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     existing.add_argument("--overwrite", action="store_true", help="replace the report in --output")
 
 
-def _add_compare(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    compare = commands.add_parser(
-        "compare",
-        help="compare two reports",
-        description="Compares two reports, or two of pytest-benchmark's JSON files or folders of them, of which each "
-        "file counts as one process.",
-    )
-    compare.add_argument("base", type=Path, metavar="BASE", help="report directory or file, or pytest-benchmark's")
-    compare.add_argument("new", type=Path, metavar="NEW", help="likewise; may be BASE with --base-cell and --new-cell")
-    compare.add_argument(
-        "--max-regression",
-        type=parse_percent,
-        default=0.05,
-        metavar="5%",
-        help="slowdown that is still fine (default: 5%%)",
-    )
-    compare.add_argument("--base-cell", metavar="CELL", help="compare this cell of BASE, such as torch/cpu/fit, …")
-    compare.add_argument("--new-cell", metavar="CELL", help="… with this one of NEW, such as jax/cpu/fit")
-    compare.add_argument("--force", action="store_true", help="compare step times of different machines or workloads")
-    form = compare.add_mutually_exclusive_group()
-    form.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    form.add_argument("--markdown", action="store_true", help="print Markdown for a pull request instead of a table")
-    compare.set_defaults(command=_compare)
-
-
 def _add_validate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     validate = commands.add_parser(
         "validate",
@@ -204,38 +181,6 @@ def _add_validate(commands: argparse._SubParsersAction[argparse.ArgumentParser])
         "--output", type=Path, metavar="FILE", help="(default: results/local/validation-BACKEND.json)"
     )
     validate.set_defaults(command=_validate)
-
-
-def parse_percent(text: str) -> float:
-    """Returns 0.05 for `5%` and for `0.05`.
-
-    Raises:
-        argparse.ArgumentTypeError: it is neither, or is negative.
-    """
-    try:
-        value = float(text[:-1]) / 100 if text.endswith("%") else float(text)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value < float("inf"):
-        raise argparse.ArgumentTypeError(f"expected a share such as 5% or 0.05; received {text!r}")
-    return value
-
-
-def parse_duration(text: str) -> float:
-    """Returns seconds for `90`, `90s`, `5m` or `1h`.
-
-    Raises:
-        argparse.ArgumentTypeError: it is none of these, or not above 0.
-    """
-    units = {"s": 1.0, "m": 60.0, "h": 3600.0}
-    number, unit = (text[:-1], units[text[-1]]) if text[-1:] in units else (text, 1.0)
-    try:
-        seconds = float(number) * unit
-    except ValueError:
-        seconds = -1.0
-    if not 0 < seconds < float("inf"):
-        raise argparse.ArgumentTypeError(f"expected a time such as 90s, 5m or 1h; received {text!r}")
-    return seconds
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -279,39 +224,6 @@ def _write_page_beside(output: Path) -> None:
     if importlib.util.find_spec("matplotlib") is not None:
         command = [sys.executable, "-m", "bench", "page", str(output), "-o", str(output / "report.html")]
         subprocess.run(command, stdout=subprocess.DEVNULL, check=False)
-
-
-def _compare(arguments: argparse.Namespace) -> int:
-    from bench.compare import compare_files
-    from bench.comparison import as_json
-    from bench.verdicts import Limits
-
-    cells = (arguments.base_cell, arguments.new_cell)
-    if (cells[0] is None) != (cells[1] is None):
-        raise BenchError("--base-cell and --new-cell go together; give both")
-    comparison = compare_files(
-        arguments.base,
-        arguments.new,
-        Limits(max_regression=arguments.max_regression),
-        force=arguments.force,
-        cells=None if cells[0] is None else cells,
-    )
-    if arguments.json:
-        print(json.dumps(as_json(comparison), indent=2))
-    elif arguments.markdown:
-        from bench.markdown import as_markdown
-
-        print(as_markdown(comparison), end="")
-    else:
-        from rich.console import Console
-
-        from bench.compare_table import render
-
-        Console().print(render(comparison))
-    if comparison.nothing_compared:
-        print("bench: the two have nothing that can be compared", file=sys.stderr)
-        return BAD_INPUT
-    return comparison.exit_code
 
 
 def _page(arguments: argparse.Namespace) -> int:

@@ -1,0 +1,71 @@
+"""`python -m bench compare`: its options, and what it prints."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from bench.errors import BenchError
+from bench.outcome import BAD_INPUT
+from bench.quantities import parse_percent
+
+
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Adds the command to the program's."""
+    compare = commands.add_parser(
+        "compare",
+        help="compare two reports",
+        description="Compares two reports, or two of pytest-benchmark's JSON files or folders of them, of which each "
+        "file counts as one process.",
+    )
+    compare.add_argument("base", type=Path, metavar="BASE", help="report directory or file, or pytest-benchmark's")
+    compare.add_argument("new", type=Path, metavar="NEW", help="likewise; may be BASE with --base-cell and --new-cell")
+    compare.add_argument(
+        "--max-regression",
+        type=parse_percent,
+        default=0.05,
+        metavar="5%",
+        help="slowdown that is still fine (default: 5%%)",
+    )
+    compare.add_argument("--base-cell", metavar="CELL", help="compare this cell of BASE, such as torch/cpu/fit, …")
+    compare.add_argument("--new-cell", metavar="CELL", help="… with this one of NEW, such as jax/cpu/fit")
+    compare.add_argument("--force", action="store_true", help="compare step times of different machines or workloads")
+    form = compare.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    form.add_argument("--markdown", action="store_true", help="print Markdown for a pull request instead of a table")
+    compare.set_defaults(command=_compare)
+
+
+def _compare(arguments: argparse.Namespace) -> int:
+    from bench.compare import compare_files
+    from bench.comparison import as_json
+    from bench.verdicts import Limits
+
+    cells = (arguments.base_cell, arguments.new_cell)
+    if (cells[0] is None) != (cells[1] is None):
+        raise BenchError("--base-cell and --new-cell go together; give both")
+    comparison = compare_files(
+        arguments.base,
+        arguments.new,
+        Limits(max_regression=arguments.max_regression),
+        force=arguments.force,
+        cells=None if cells[0] is None else cells,
+    )
+    if arguments.json:
+        print(json.dumps(as_json(comparison), indent=2))
+    elif arguments.markdown:
+        from bench.markdown import as_markdown
+
+        print(as_markdown(comparison), end="")
+    else:
+        from rich.console import Console
+
+        from bench.compare_table import render
+
+        Console().print(render(comparison))
+    if comparison.nothing_compared:
+        print("bench: the two have nothing that can be compared", file=sys.stderr)
+        return BAD_INPUT
+    return comparison.exit_code

@@ -1,0 +1,72 @@
+"""Step times over reports as tables on the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+from rich import box
+from rich.console import Group as Lines
+from rich.console import RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from bench.change_points import FEWEST_REPORTS
+from bench.formatting import with_interval
+from bench.history import Group, Point, Series
+
+
+def render(groups: Sequence[Group]) -> RenderableType:
+    """Returns a table for each group of comparable reports and each cell, ready for `Console.print`.
+
+    Names from the reports are shown as they are: nothing in them is read as markup.
+    """
+    parts: list[RenderableType] = []
+    for group in groups:
+        parts.append(Text(group.title, style="bold"))
+        for series in group.series:
+            parts += [Text(f"\n{series.cell}: step time in ms with 95 % interval, and test RMSE"), _table(series)]
+            parts += [Text(line) for line in _changes(series)]
+        parts.append(Text())
+    return Lines(*parts[:-1])
+
+
+def _table(series: Series) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("measured", no_wrap=True)
+    table.add_column("report", overflow="fold")
+    for name in ("ms/step", "RMSE"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("changed before it", overflow="fold")
+    for point in series.points:
+        words = [f"step time × {point.change:.3f}"] if point.change is not None else []
+        row = point.step_time
+        table.add_row(
+            Text(f"{datetime.fromisoformat(point.created):%Y-%m-%d %H:%M}"),
+            Text(Path(point.report).name),
+            with_interval(row.median_ms, row.ci95_ms),
+            "–" if point.rmse is None else f"{point.rmse.mean:.4f}",
+            Text("; ".join([*words, *point.changes])),
+            style=_style(point),
+        )
+    return table
+
+
+def _style(point: Point) -> str:
+    if point.change is None:
+        return ""
+    return "red" if point.change > 1 else "green"
+
+
+def _changes(series: Series) -> list[str]:
+    found = [point for point in series.points if point.change is not None]
+    if len(series.points) < FEWEST_REPORTS:
+        return [f"With fewer than {FEWEST_REPORTS} reports no change can be told."]
+    if not found:
+        return [f"No change is seen in {len(series.points)} reports."]
+    return [
+        f"From {Path(point.report).name} on a step takes {point.change:.3f} × as long"
+        + (f"; with it changed: {', '.join(point.changes)}." if point.changes else ".")
+        for point in found
+    ]

@@ -1,0 +1,37 @@
+"""Quantities as people type them."""
+
+from __future__ import annotations
+
+import argparse
+
+
+def parse_percent(text: str) -> float:
+    """Returns 0.05 for `5%` and for `0.05`.
+
+    Raises:
+        argparse.ArgumentTypeError: it is neither, or is negative.
+    """
+    try:
+        value = float(text[:-1]) / 100 if text.endswith("%") else float(text)
+    except ValueError:
+        value = -1.0
+    if not 0 <= value < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected a share such as 5% or 0.05; received {text!r}")
+    return value
+
+
+def parse_duration(text: str) -> float:
+    """Returns seconds for `90`, `90s`, `5m` or `1h`.
+
+    Raises:
+        argparse.ArgumentTypeError: it is none of these, or not above 0.
+    """
+    units = {"s": 1.0, "m": 60.0, "h": 3600.0}
+    number, unit = (text[:-1], units[text[-1]]) if text[-1:] in units else (text, 1.0)
+    try:
+        seconds = float(number) * unit
+    except ValueError:
+        seconds = -1.0
+    if not 0 < seconds < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected a time such as 90s, 5m or 1h; received {text!r}")
+    return seconds
