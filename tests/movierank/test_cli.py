@@ -163,8 +163,26 @@ def refused(done: Done, message: str) -> None:
         ("ranks", r"invalid choice: 'ranks'"),
     ],
 )
-def test_bad_input_is_refused_in_a_line_or_two(tmp_path: Path, arguments: str, message: str) -> None:
-    refused(movierank(*arguments.split(), cwd=tmp_path), message)
+def test_bad_input_is_refused_in_a_line_or_two(
+    tmp_path: Path,
+    empty_cache: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: str,
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    try:
+        code = main(arguments.split())
+    except SystemExit as end:
+        code = int(end.code or 0)
+    refused(Done([], code, *capsys.readouterr()), message)
+
+
+def test_a_bad_command_ends_its_process_with_2_and_one_line(tmp_path: Path) -> None:
+    done = movierank("rank", "--user", "1", cwd=tmp_path)
+    refused(done, r"no model at ranking_model\.keras")
+    assert len(done.stderr.splitlines()) == 1
 
 
 def test_a_backend_that_keras_is_told_to_use_but_we_do_not_know_is_refused(tmp_path: Path) -> None:
