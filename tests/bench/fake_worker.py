@@ -2,8 +2,10 @@
 
 Usage: fake_worker.py SCRIPT COMMAND_FD REPLY_FD. SCRIPT is JSON: for each backend, optionally for one process
 as "jax:1", an object with `step_time_ms` and, to break, `at` (a command's name, or "MeasureRound:2" for the
-third round) and `how` (exit, kill, hang, garbage, unavailable or nan). Beside it lie the predictions that it
-hands out, seed0.npz and so on: without NumPy it starts in a moment.
+third round) and `how` (exit, kill, hang, orphan, garbage, unavailable or nan). Beside it lie the predictions that
+it hands out, seed0.npz and so on: without NumPy it starts in a moment. With `own`, what it answers tells the process:
+every step time is another one, the predictions and the test RMSE hold the process id. In SCRIPT.events it writes down
+what it was asked and, before it does so, what it answers.
 """
 
 from __future__ import annotations
@@ -12,8 +14,11 @@ import json
 import os
 import shutil
 import signal
+import struct
+import subprocess
 import sys
 import time
+import zipfile
 from pathlib import Path
 
 from bench.protocol import (
@@ -31,9 +36,11 @@ from bench.protocol import (
     decode_command,
     encode,
 )
+from bench.worker import die_with_supervisor
 
 
 def main() -> None:
+    die_with_supervisor(int(sys.argv[3]))
     script_path = Path(sys.argv[1])
     script = json.loads(script_path.read_text())
     with os.fdopen(int(sys.argv[2]), "rb") as commands, os.fdopen(int(sys.argv[3]), "wb", buffering=0) as replies:
@@ -44,12 +51,21 @@ def main() -> None:
             started.write(f"{job.backend}:{job.process}:{os.getpid()}\n")
         rounds = 0
         command = job
+
+        def note(event: str, what: str, value: float | None = None) -> None:
+            line = {"event": event, "what": what, "value": value, "pid": os.getpid()}
+            with script_path.with_suffix(".events").open("a") as events:
+                events.write(json.dumps({**line, "backend": job.backend, "process": job.process}) + "\n")
+
         while True:
             name = type(command).__name__
             place = f"MeasureRound:{rounds}" if isinstance(command, MeasureRound) else name
+            note("asked", name)
             if part.get("at") in (place, name):
                 misbehave(part["how"], replies)
-            replies.write(encode(answer(command, job, part, rounds)))
+            reply = answer(command, job, part, rounds)
+            note("answered", name, getattr(reply, "step_time_ms", None))
+            replies.write(encode(reply))
             rounds += isinstance(command, MeasureRound)
             line = commands.readline()
             if not line:
@@ -65,6 +81,9 @@ def misbehave(how: str, replies) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
     if how == "hang":
         time.sleep(600)
+    if how == "orphan":  # leaves a process behind that holds its pipes open
+        subprocess.Popen(["sleep", "600"], close_fds=False)
+        os.kill(os.getpid(), signal.SIGKILL)
     if how == "garbage":
         replies.write(b"{not json\n")
     if how == "unavailable":
@@ -87,10 +106,13 @@ def answer(command, job: Job, part: dict, rounds: int):
                 first_step_s=0.2,
             )
         case Train():
-            shutil.copyfile(Path(sys.argv[1]).with_name(f"seed{job.seed}.npz"), job.predictions)
+            if part.get("own"):
+                write_own_predictions(Path(job.predictions), ["forward", f"epoch {job.epochs}"])
+            else:
+                shutil.copyfile(Path(sys.argv[1]).with_name(f"seed{job.seed}.npz"), job.predictions)
             return Trained(
                 train_rmse=[0.3] * job.epochs,
-                test_rmse=0.25 + job.seed / 1000,
+                test_rmse=float(os.getpid()) if part.get("own") else 0.25 + job.seed / 1000,
                 train_s=1.0,
                 evaluate_s=0.1,
                 predict_s=0.1,
@@ -99,10 +121,20 @@ def answer(command, job: Job, part: dict, rounds: int):
             return Steady(warmup_ms=[1.3, 1.0, 1.0], steady=True, steps_per_round=8)
         case MeasureRound():
             time.sleep(part.get("round_s", 0))
-            step_times = part.get("step_time_ms", [1.0])
+            own = [1 + time.monotonic_ns() % 10**9 / 10**9] if part.get("own") else [1.0]
+            step_times = part.get("step_time_ms", own)
             return Rounded(step_time_ms=step_times[rounds % len(step_times)], fit_setup_ms=30.0)
         case _:
             return Stopped(peak_rss_mib=100.0, peak_device_mib=None)
+
+
+def write_own_predictions(path: Path, stages: list[str]) -> None:
+    # One float32, the process id, in the format of numpy.lib.format.
+    header = "{'descr': '<f4', 'fortran_order': False, 'shape': (1,), }".ljust(117) + "\n"
+    array = b"\x93NUMPY\x01\x00" + struct.pack("<H", len(header)) + header.encode() + struct.pack("<f", os.getpid())
+    with zipfile.ZipFile(path, "w") as archive:
+        for stage in stages:
+            archive.writestr(f"{stage}.npy", array)
 
 
 main()
