@@ -97,13 +97,19 @@ class Session:
             stages[f"epoch {record.epoch}"] = self._predict_stored()
             started = time.perf_counter()
 
-        training.fit(
-            self.model,
-            self.split.train,
-            batch_size=self.job.batch_size,
-            epochs=self.job.epochs,
-            on_epoch=at_epoch_end,
-        )
+        try:
+            training.fit(
+                self.model,
+                self.split.train,
+                batch_size=self.job.batch_size,
+                epochs=self.job.epochs,
+                on_epoch=at_epoch_end,
+            )
+        except Exception as error:
+            # Keras's sparse path on TensorFlow fails with an index error where JAX and PyTorch go on with NaN.
+            if isinstance(error, NotFiniteError) or self._weights_are_finite():
+                raise
+            raise NotFiniteError("the weights are no longer finite; try a lower learning rate") from error
         started = time.perf_counter()
         test = training.evaluate(self.model, self.split.test, batch_size=self.job.batch_size)
         evaluated = time.perf_counter()
@@ -148,6 +154,9 @@ class Session:
         training.fit(self.model, batch, batch_size=self.job.batch_size, epochs=1)
         self.adapter.synchronise()
         return time.perf_counter() - started
+
+    def _weights_are_finite(self) -> bool:
+        return all(np.isfinite(array).all() for array in training.TrainingState.of(self.model).weights)
 
     def _predict_stored(self) -> Float32Array:
         stored = self.split.test.take(slice(0, self.job.stored_predictions))

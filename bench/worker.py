@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import importlib.util
 import os
 import resource
 import select
@@ -96,13 +97,12 @@ def _import_backend(backend: str, device: str, threads: int) -> tuple[str, int |
     _keep_to_threads(threads)
     for name in hidden_modules(backend):
         sys.modules[name] = None  # type: ignore[assignment]  # how Python marks a module as not importable
-    try:
-        import keras  # noqa: F401  # its first import fixes the backend
-    except ImportError as error:
-        if error.name not in ("keras", backend):
-            raise
-        extra = {"tensorflow": "tf"}.get(backend, backend)
-        raise UnavailableError(f"{error.name} is not installed: pip install 'movierank-bench[{extra}]'") from error
+    for package in ("keras", backend):
+        if importlib.util.find_spec(package) is None:
+            extra = {"tensorflow": "tf"}.get(backend, backend)
+            raise UnavailableError(f"{package} is not installed: pip install 'movierank-bench[{extra}]'")
+    import keras  # noqa: F401  # its first import fixes the backend
+
     from bench.frameworks import adapter_for
 
     used: tuple[str, int | None] = adapter_for(backend).configure(device, threads)
@@ -182,7 +182,9 @@ def die_with_supervisor(reply_fd: int) -> None:
 
 
 def _one_line(error: BaseException) -> str:
-    first = (str(error).strip().splitlines() or [""])[0][:300]
+    lines = str(error).strip().splitlines() or [""]
+    # TensorFlow's first line is "Graph execution error:", and its last says what it was.
+    first = f"{lines[0]} {lines[-1]}"[:300] if lines[0].endswith(":") and len(lines) > 1 else lines[0][:300]
     return f"{type(error).__name__}: {first}" if first else type(error).__name__
 
 
