@@ -157,7 +157,7 @@ def test_a_missing_backend_is_skipped_with_its_reason_and_fails_nothing(fake, tm
 
 
 def test_nothing_measured_at_all_is_a_failure(fake):
-    report = fake(dict.fromkeys(("jax", "torch", "tensorflow"), {"at": "Job", "how": "unavailable"}))
+    report = fake({name: {"at": "Job", "how": "unavailable"} for name in ("jax", "torch", "tensorflow")})
     assert exit_code(report) == 3
 
 
@@ -228,7 +228,7 @@ def in_the_middle(tmp_path, fake):
     """Starts a measurement in a process of its own and waits until its rounds are under way."""
     fake({}, cells=parse_cells("jax", "cpu", "fit"), processes=1, output=tmp_path / "prepared")  # prepares the data
     (tmp_path / "script.started").unlink()
-    (tmp_path / "script.json").write_text(json.dumps(dict.fromkeys(("jax", "torch"), {"round_s": 0.05})))
+    (tmp_path / "script.json").write_text(json.dumps({name: {"round_s": 0.05} for name in ("jax", "torch")}))
     arguments = [tmp_path / "script.json", FAKE_WORKER, tmp_path / "cut"]
     supervisor = subprocess.Popen([sys.executable, "-c", DRIVER, *map(str, arguments)])
     deadline = time.monotonic() + 60
