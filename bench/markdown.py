@@ -57,7 +57,9 @@ def _verdict(comparison: Comparison) -> str:
         if row.verdict == "worse"
     ]
     if comparison.parity:
-        found.append(f"newly out of parity at {len(comparison.parity)} stages")
+        found.append(f"newly out of parity: {_name(parity_words(comparison.parity[0]))}")
+        if others := len(comparison.parity) - 1:
+            found.append(f"{others} more of that kind")
     if found:
         return f"regression: {'; '.join(found)}."
     undecided = sum(row.verdict == "undecided" for row in comparison.step_time)

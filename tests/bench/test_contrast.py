@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bench import contrast, statistics
+from bench.contrast import MOST_PROCESSES
+from bench.statistics import Interval
+
+SAMPLES = st.lists(st.floats(0.1, 10.0), min_size=2, max_size=8)
+
+
+@settings(deadline=None)
+@given(SAMPLES, SAMPLES)
+def test_one_comparison_has_the_interval_that_a_report_shows(a: list[float], b: list[float]) -> None:
+    expected = statistics.difference(a, b)
+    found = contrast.unpaired(a, b)
+    assert found.value == pytest.approx(expected.value)
+    assert found.interval(contrast.each_of(1)) == pytest.approx(expected.ci95, rel=1e-6, abs=1e-9)
+
+
+@settings(deadline=None)
+@given(st.lists(st.tuples(st.floats(0.1, 10.0), st.floats(0.1, 10.0)), min_size=2, max_size=8))
+def test_one_paired_comparison_has_the_interval_that_a_report_shows(pairs: list[tuple[float, float]]) -> None:
+    a, b = zip(*pairs, strict=True)
+    found = contrast.paired(a, b)
+    assert found.interval(contrast.each_of(1)) == pytest.approx(statistics.paired_difference(a, b).ci95, abs=1e-9)
+
+
+@settings(deadline=None)
+@given(SAMPLES, SAMPLES, st.integers(1, 20))
+def test_more_comparisons_widen_every_interval(a: list[float], b: list[float], comparisons: int) -> None:
+    found = contrast.unpaired(a, b)
+    narrow, wide = (found.interval(contrast.each_of(number)) for number in (comparisons, comparisons + 1))
+    assert narrow is not None
+    assert wide is not None
+    assert wide[0] <= narrow[0] <= found.value <= narrow[1] <= wide[1]
+
+
+def test_equal_samples_have_an_interval_of_no_width() -> None:
+    assert contrast.unpaired([2.0, 2.0], [1.0, 1.0]).interval(0.95) == (1.0, 1.0)
+    assert contrast.paired([2.0, 3.0], [1.0, 2.0]).interval(0.95) == (1.0, 1.0)
+
+
+def test_one_sample_on_a_side_gives_neither_interval_nor_number() -> None:
+    for lone in (contrast.unpaired([1.0], [1.0, 2.0]), contrast.unpaired([1.0, 2.0], [1.0]), contrast.paired([1], [2])):
+        assert lone.interval(0.95) is None
+        assert lone.samples_needed(lambda ends: True, 0.95) is None
+
+
+def off_zero(ends: Interval) -> bool:
+    return ends[0] > 0 or ends[1] < 0
+
+
+@settings(deadline=None)
+@given(SAMPLES, SAMPLES)
+def test_the_number_needed_is_the_smallest_whose_interval_decides(a: list[float], b: list[float]) -> None:
+    found = contrast.unpaired(a, b)
+    number = found.samples_needed(off_zero, 0.95)
+    assert number is not None
+    assert min(found.samples) < number <= MOST_PROCESSES + 1
+
+    def ends(n: int) -> Interval:
+        sides = tuple(max(n, have) for have in found.samples)
+        interval = contrast.Contrast(found.value, found.variances, sides).interval(0.95)
+        assert interval is not None
+        return interval
+
+    if number <= MOST_PROCESSES:
+        assert off_zero(ends(number))
+    assert not any(off_zero(ends(n)) for n in range(min(found.samples) + 1, number))
+
+
+def test_the_number_needed_decides_about_every_other_time() -> None:
+    """Where the scatter and the difference are what they were taken for."""
+    generator = np.random.default_rng(5)
+    true = contrast.Contrast(0.05, np.array([0.05**2, 0.05**2]), (3, 3))
+    number = true.samples_needed(off_zero, 0.95)
+    assert number is not None
+    decided = 0
+    for _ in range(1000):
+        new, base = generator.normal(0.05, 0.05, number), generator.normal(0, 0.05, number)
+        ends = contrast.unpaired(new, base).interval(0.95)
+        assert ends is not None
+        decided += off_zero(ends)
+    assert 450 < decided < 650
+
+
+@pytest.mark.parametrize("cells", [3, 12])
+def test_all_intervals_hold_at_once_in_95_of_100_comparisons(cells: int) -> None:
+    """Also where cells depend on one another, as they do when interleaved on one machine."""
+    generator = np.random.default_rng(11)
+    trials, processes, missed = 1500, 5, 0
+    confidence = contrast.each_of(cells)
+    for _ in range(trials):
+        shared = generator.normal(0, 0.03, (2, 1, processes))
+        new, base = shared + generator.normal(0, 0.03, (2, cells, processes))
+        intervals = [contrast.unpaired(new[cell], base[cell]).interval(confidence) for cell in range(cells)]
+        missed += any(off_zero(ends) for ends in intervals if ends is not None)
+    assert missed / trials < 0.05 + 2 * math.sqrt(0.05 * 0.95 / trials)
