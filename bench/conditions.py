@@ -15,6 +15,7 @@ from bench.snapshot import Snapshot, others_percent, take_snapshot
 T = TypeVar("T", int, float)
 
 SAMPLE_S = 0.5
+SHORTEST_S = 1.0  # the kernel counts in ticks of 10 ms: in less time their shares say nothing
 BUSY_LOAD = 0.25  # of the usable cores: from here on, others' work shows in a two-core step time
 BUSY_PERCENT = 15.0  # of one core
 STEAL_PERCENT = 1.0
@@ -171,14 +172,16 @@ def _taken(measured: Conditions, duration_s: float, *, before_run: bool) -> Iter
 def _steal_percent(before: Snapshot, after: Snapshot | None) -> float | None:
     if after is None:
         return None if before.cpu is None else _share(before.cpu.steal_s, before.cpu.total_s)
-    if before.cpu is None or after.cpu is None:
+    if before.cpu is None or after.cpu is None or after.monotonic_s - before.monotonic_s < SHORTEST_S:
         return None
     return _share(after.cpu.steal_s - before.cpu.steal_s, after.cpu.total_s - before.cpu.total_s)
 
 
 def _others_in_run(before: Snapshot, after: Snapshot) -> float | None:
-    own_s = after.own_cpu_s - before.own_cpu_s
-    return others_percent(before.cpu, after.cpu, own_s, after.monotonic_s - before.monotonic_s)
+    duration_s = after.monotonic_s - before.monotonic_s
+    if duration_s < SHORTEST_S:
+        return None
+    return others_percent(before.cpu, after.cpu, after.own_cpu_s - before.own_cpu_s, duration_s)
 
 
 def _share(part: float, whole: float) -> float | None:

@@ -21,6 +21,8 @@ from bench.report import Report
 from bench.report_file import load_report
 
 HERE = Path(__file__).parent
+RUNNER = HERE / "forking_runner.py"
+ENVIRONMENT = os.environ | {"PYTHONPATH": str(HERE.parents[2]), "OPENBLAS_NUM_THREADS": "1"}
 ROUNDS = 3
 
 
@@ -54,6 +56,9 @@ class Started:
 class Runners:
     """Starts measurements without the second that importing takes."""
 
+    program = RUNNER
+    environment = ENVIRONMENT
+
     def __init__(self) -> None:
         self.all: list[subprocess.Popen] = []
         self.started: list[Started] = []
@@ -74,10 +79,9 @@ class Runners:
             runner.stdout.close()
 
     def _another(self) -> subprocess.Popen:
-        environment = os.environ | {"PYTHONPATH": str(HERE.parents[2]), "OPENBLAS_NUM_THREADS": "1"}
-        command = [sys.executable, str(HERE / "forking_runner.py")]
         pipe = subprocess.PIPE
-        self.all.append(subprocess.Popen(command, env=environment, stdin=pipe, stdout=pipe, text=True, bufsize=1))
+        command = [sys.executable, str(RUNNER)]
+        self.all.append(subprocess.Popen(command, env=ENVIRONMENT, stdin=pipe, stdout=pipe, text=True, bufsize=1))
         return self.all[-1]
 
 
@@ -97,9 +101,12 @@ class Scene:
         parts = {name: {"own": True} | part for name, part in ({"jax": {}, "torch": {}} | of_process).items()}
         (self.folder / "script.json").write_text(json.dumps(parts))
 
-    def start(
+    def start(self, *options: str, **how) -> Started:
+        return self.runners.start(self.request(*options, **how))
+
+    def request(
         self, *options: str, processes: int = 2, output: Path | None = None, file_bytes: int | None = None
-    ) -> Started:
+    ) -> dict:
         arguments = [
             *("run", "--backends", "jax,torch", "--dataset", "synthetic:40x30x2000", "--batch-size", "100"),
             *("--processes", str(processes), "--seeds", "1", "--rounds", str(ROUNDS), "--no-parity"),
@@ -107,7 +114,7 @@ class Scene:
         ]
         worker = [sys.executable, str(HERE.parent / "fake_worker.py"), str(self.folder / "script.json")]
         log = str(output or self.output)
-        return self.runners.start({"arguments": arguments, "worker": worker, "output": log, "file_bytes": file_bytes})
+        return {"arguments": arguments, "worker": worker, "output": log, "file_bytes": file_bytes}
 
     def events(self) -> list[dict]:
         """What workers were asked and answered, in order."""
