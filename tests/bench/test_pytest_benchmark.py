@@ -187,3 +187,8 @@ def test_what_is_neither_kind_is_a_clear_word(tmp_path: Path, text: str, words: 
     file.write_text(text)
     with pytest.raises(BenchError, match=words):
         compare_files(file, file, Limits())
+
+
+def test_one_cell_alone_cannot_be_compared(written: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compare", str(written), str(written), "--base-cell", "test_sum[10]"]) == 2
+    assert "--base-cell and --new-cell go together" in capsys.readouterr().err
