@@ -20,6 +20,8 @@ from bench.interrupts import interrupts_once
 from bench.matrix import BACKENDS, parse_cells
 from bench.outcome import BAD_INPUT, FINE, RUNS_FAILED, exit_code
 from bench.quantities import parse_duration, parse_percent
+from movierank.errors import MovierankError
+from movierank.short_parser import ShortParser
 
 EXAMPLES = """examples:
   python -m bench run                                       all backends on the CPU, MovieLens 100K
@@ -60,7 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _carry_out(arguments: argparse.Namespace) -> int:
     try:
         code: int = arguments.command(arguments)
-    except BenchError as error:
+    except (BenchError, MovierankError) as error:
         if arguments.debug:
             raise
         print(f"bench: {error}", file=sys.stderr)
@@ -77,7 +79,7 @@ def _carry_out(arguments: argparse.Namespace) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = ShortParser(
         prog="python -m bench",
         description="Which Keras backend trains this ranking model fastest here, how sure is that, and is it "
         "still the same model?",

@@ -41,7 +41,8 @@ def _table(report: Report) -> Table:
     )
     table.add_column("", no_wrap=True)
     for name in ("ms/step", "× fastest", "1st step", "RMSE", "MiB"):
-        table.add_column(name, justify="right", no_wrap=True)
+        # A wide interval may take a second line; a figure that is cut off says nothing.
+        table.add_column(name, justify="right", no_wrap=name not in ("ms/step", "× fastest"))
     for cell, row in zip(cells, rows, strict=True):
         table.add_row(names[str(cell)], *_figures(report, cell, row))
     return table
