@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+
+import msgspec
+import pytest
+
+from bench.conditions import conditions_between, joined
+from bench.machine import describe_machine
+from bench.report import Conditions, Machine
+from bench.snapshot import Cpu, CpuTimes, Snapshot, take_snapshot
+
+QUIET = Snapshot(
+    monotonic_s=100.0,
+    cpu=CpuTimes(busy_s=1000, steal_s=1, total_s=4000),
+    own_cpu_s=5.0,
+    others_cpu_percent=2.0,
+    load_1min=0.1,
+    throttle_events=7,
+    swap_in_pages=5000,
+    swap_used_mib=0.0,
+    cgroup_throttled_ms=300.0,
+    memory_left_mib=6000.0,
+    transparent_hugepages="madvise",
+    cpus=tuple(Cpu(number, f"{number}", 0) for number in range(4)),
+)
+# A minute later: own workers used 100 s of CPU time, others 1 s.
+LATER = replace(QUIET, monotonic_s=160.0, cpu=CpuTimes(1101, 1.5, 4240), own_cpu_s=105.0, others_cpu_percent=None)
+SMT = tuple(Cpu(number, f"{number // 2 * 2}-{number // 2 * 2 + 1}", 0) for number in range(8))
+FAR = tuple(Cpu(number, f"{number}", number // 2) for number in range(4))
+
+
+@pytest.fixture
+def machine() -> Machine:
+    plain = {"usable_cores": 4, "governor": None, "virtual": None, "load_1min": 0.1}
+    return msgspec.structs.replace(describe_machine(), **plain)
+
+
+def test_a_quiet_machine_draws_no_warning(machine: Machine) -> None:
+    assert conditions_between(QUIET, None, machine, 4).warnings == []
+    assert conditions_between(QUIET, LATER, machine, 4) == Conditions(
+        steal_percent=pytest.approx(100 * 0.5 / 240),
+        load_1min_start=0.1,
+        load_1min_end=0.1,
+        others_cpu_percent=2.0,
+        others_cpu_run_percent=pytest.approx(100 / 60),
+        throttle_events=0,
+        swap_in_pages=0,
+        cgroup_throttled_ms=0.0,
+        memory_left_mib=6000.0,
+        transparent_hugepages="madvise",
+        numa_nodes=1,
+        warnings=[],
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"load_1min": 1.2}, "the load is 1.2 on 4 cores before the start; stop what else is running"),
+        ({"others_cpu_percent": 80.0}, "other processes used 80 % of a core just before the start"),
+        ({"cpu": CpuTimes(1000, 100, 4000)}, "the hypervisor took 2.5 % of the CPU time since boot"),
+        ({"memory_left_mib": 700.0}, "only 700 MiB of memory are left for the workers"),
+        ({"swap_used_mib": 2048.0}, "2,048 MiB lie in swap"),
+        ({"cpus": SMT}, "some of the 4 threads share a physical core (SMT); `taskset -c 0,2,4,6` before the command"),
+        ({"cpus": FAR}, "`numactl --cpunodebind=0 --membind=0` before the command keeps to one"),
+    ],
+)
+def test_what_would_spoil_a_run_is_told_before_it(machine: Machine, change: dict, words: str) -> None:
+    (warning,) = conditions_between(replace(QUIET, **change), None, machine, 4).warnings
+    assert words in warning
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"cpu": CpuTimes(1161, 1.5, 4240)}, "other processes used 102 % of a core during the run"),
+        ({"cpu": CpuTimes(1101, 13, 4240)}, "the hypervisor took 5.0 % of the CPU time during the run"),
+        ({"throttle_events": 9}, "the processor was slowed down 2 times for heat or power during the run"),
+        ({"swap_in_pages": 5500}, "500 pages were read back from swap during the run"),
+        ({"cgroup_throttled_ms": 1500.0}, "CPU quota stopped the workers for 1,200 ms of the run"),
+    ],
+)
+def test_what_spoilt_a_run_is_told_after_it(machine: Machine, change: dict, words: str) -> None:
+    (warning,) = conditions_between(QUIET, replace(LATER, **change), machine, 4).warnings
+    assert words in warning
+
+
+@pytest.mark.parametrize(
+    ("change", "threads", "words"),
+    [
+        ({"usable_cores": 2}, 4, "4 threads share 2 usable cores and wait for each other; --threads 2 fits"),
+        ({"governor": "powersave"}, 4, "the frequency governor is powersave; `cpupower frequency-set -g performance`"),
+        ({"virtual": "kvm"}, 4, "this is a virtual machine or container (kvm)"),
+    ],
+)
+def test_what_the_machine_is_can_be_a_reason(machine: Machine, change: dict, threads: int, words: str) -> None:
+    changed = msgspec.structs.replace(machine, **change)
+    (warning,) = conditions_between(QUIET, None, changed, threads).warnings
+    assert words in warning
+
+
+def test_siblings_are_no_reason_where_no_thread_runs_on_them(machine: Machine) -> None:
+    spread = tuple(Cpu(number, f"{number % 4},{number % 4 + 4}", 0) for number in range(8))
+    assert conditions_between(replace(QUIET, cpus=spread), None, machine, 4).warnings == []
+
+
+def test_a_system_that_counts_nothing_draws_no_warning(machine: Machine) -> None:
+    names = {name: None for name in QUIET.__dataclass_fields__ if name not in ("monotonic_s", "own_cpu_s", "cpus")}
+    blind = replace(QUIET, **names, cpus=())
+    assert conditions_between(blind, replace(blind, monotonic_s=160.0), machine, 4) == Conditions()
+
+
+def test_a_run_of_a_moment_claims_no_shares(machine: Machine) -> None:
+    moment = replace(LATER, monotonic_s=100.2)
+    found = conditions_between(QUIET, moment, machine, 4)
+    assert (found.steal_percent, found.others_cpu_run_percent) == (None, None)
+
+
+def test_a_counter_that_was_reset_counts_from_zero(machine: Machine) -> None:
+    assert conditions_between(QUIET, replace(LATER, throttle_events=3), machine, 4).throttle_events == 3
+
+
+def test_a_resumed_run_keeps_what_was_noted_before_it_was_cut_off() -> None:
+    earlier = Conditions(steal_percent=3.0, load_1min_start=0.1, swap_in_pages=200, warnings=["a", "b"])
+    later = Conditions(steal_percent=1.0, load_1min_start=2.0, load_1min_end=2.5, swap_in_pages=5, warnings=["b", "c"])
+    assert joined(None, later) == later
+    assert joined(earlier, later) == Conditions(
+        steal_percent=3.0, load_1min_start=0.1, load_1min_end=2.5, swap_in_pages=205, warnings=["a", "b", "c"]
+    )
+
+
+def test_a_process_beside_us_is_seen_and_a_child_of_ours_that_has_ended_is_not() -> None:
+    hog = "import time\nend = time.process_time() + {}\nwhile time.process_time() < end: pass"
+    before = take_snapshot()
+    subprocess.run([sys.executable, "-c", hog.format(0.3)], check=True)
+    assert take_snapshot().own_cpu_s - before.own_cpu_s > 0.29
+    with subprocess.Popen([sys.executable, "-c", hog.format(60)]) as beside:
+        try:
+            sampled = take_snapshot(sample_s=0.5).others_cpu_percent
+        finally:
+            beside.kill()
+    assert sampled is not None
+    assert sampled > 10, "it gets a core to itself, or a fair share of one"
