@@ -79,7 +79,7 @@ def _carry_out(arguments: argparse.Namespace) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = ShortParser(
+    parser: argparse.ArgumentParser = ShortParser(
         prog="python -m bench",
         description="Which Keras backend trains this ranking model fastest here, how sure is that, and is it "
         "still the same model?",

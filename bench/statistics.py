@@ -67,26 +67,6 @@ def mean(samples: Sequence[float]) -> Estimate:
     return _mean(_finite(samples))
 
 
-def difference(new: Sequence[float], base: Sequence[float]) -> Estimate:
-    """Returns mean(new) - mean(base) with Welch's interval; none where a side has one sample.
-
-    Degrees of freedom after Welch (1947) and Satterthwaite (1946).
-
-    Raises:
-        ValueError: if a side has no sample, or one is not finite.
-    """
-    return _difference(_finite(new), _finite(base))
-
-
-def paired_difference(new: Sequence[float], base: Sequence[float]) -> Estimate:
-    """Returns the mean of new[i] - base[i] with its t interval; none with one pair.
-
-    Raises:
-        ValueError: if there is no pair, the lengths differ, or a sample is not finite.
-    """
-    return _mean(_paired(_finite(new), _finite(base)))
-
-
 def typical(process_medians: Sequence[float]) -> Estimate:
     """Returns the geometric mean over processes with the t interval of the logarithms; none with one process.
 
@@ -94,17 +74,6 @@ def typical(process_medians: Sequence[float]) -> Estimate:
         ValueError: if there is no process, or a median is not finite and positive.
     """
     return _exponential(_mean(np.log(_positive(process_medians))))
-
-
-def ratio(a: Sequence[float], b: Sequence[float]) -> Estimate:
-    """Returns how many times larger `a` is than `b`, with Welch's interval on the logarithms.
-
-    For cells that were measured apart, such as in two reports.
-
-    Raises:
-        ValueError: if a side has no process, or a median is not finite and positive.
-    """
-    return _exponential(_difference(np.log(_positive(a)), np.log(_positive(b))))
 
 
 def paired_ratio(a: Sequence[float], b: Sequence[float]) -> Estimate:
@@ -146,20 +115,6 @@ def _mean(samples: FloatArray) -> Estimate:
         return Estimate(value, None)
     error = float(samples.std(ddof=1)) / math.sqrt(samples.size)
     return _around(value, error, samples.size - 1)
-
-
-def _difference(a: FloatArray, b: FloatArray) -> Estimate:
-    value = float(a.mean() - b.mean())
-    if a.size < 2 or b.size < 2:
-        return Estimate(value, None)
-    error_a = float(a.std(ddof=1)) / math.sqrt(a.size)
-    error_b = float(b.std(ddof=1)) / math.sqrt(b.size)
-    error = math.hypot(error_a, error_b)
-    if error == 0:
-        return Estimate(value, (value, value))
-    # As shares of the whole error, since the textbook's fourth powers underflow for small errors.
-    freedom = 1 / ((error_a / error) ** 4 / (a.size - 1) + (error_b / error) ** 4 / (b.size - 1))
-    return _around(value, error, freedom)
 
 
 def _around(value: float, error: float, freedom: float) -> Estimate:

@@ -4,10 +4,11 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from scipy import stats
 
-from bench import contrast, statistics
+from bench import contrast
 from bench.contrast import MOST_PROCESSES
 from bench.statistics import Interval
 
@@ -16,19 +17,35 @@ SAMPLES = st.lists(st.floats(0.1, 10.0), min_size=2, max_size=8)
 
 @settings(deadline=None)
 @given(SAMPLES, SAMPLES)
-def test_one_comparison_has_the_interval_that_a_report_shows(a: list[float], b: list[float]) -> None:
-    expected = statistics.difference(a, b)
-    found = contrast.unpaired(a, b)
-    assert found.value == pytest.approx(expected.value)
-    assert found.interval(contrast.each_of(1)) == pytest.approx(expected.ci95, rel=1e-6, abs=1e-9)
+def test_one_unpaired_comparison_has_the_textbook_interval(a: list[float], b: list[float]) -> None:
+    assume(min(np.std(a), np.std(b)) > 1e-3)
+    textbook = stats.ttest_ind(a, b, equal_var=False).confidence_interval()
+    assert contrast.unpaired(a, b).interval(contrast.each_of(1)) == pytest.approx(
+        (textbook.low, textbook.high), rel=1e-6, abs=1e-9
+    )
 
 
 @settings(deadline=None)
 @given(st.lists(st.tuples(st.floats(0.1, 10.0), st.floats(0.1, 10.0)), min_size=2, max_size=8))
-def test_one_paired_comparison_has_the_interval_that_a_report_shows(pairs: list[tuple[float, float]]) -> None:
+def test_one_paired_comparison_has_the_textbook_interval(pairs: list[tuple[float, float]]) -> None:
     a, b = zip(*pairs, strict=True)
-    found = contrast.paired(a, b)
-    assert found.interval(contrast.each_of(1)) == pytest.approx(statistics.paired_difference(a, b).ci95, abs=1e-9)
+    assume(np.std(np.subtract(a, b)) > 1e-3)
+    textbook = stats.ttest_rel(a, b).confidence_interval()
+    assert contrast.paired(a, b).interval(contrast.each_of(1)) == pytest.approx(
+        (textbook.low, textbook.high), rel=1e-6, abs=1e-9
+    )
+
+
+@pytest.mark.parametrize("processes", [3, 5, 10])
+def test_intervals_of_ratios_of_cells_measured_apart_cover(processes: int) -> None:
+    random = np.random.default_rng(21)
+    held = 0
+    for _ in range(1500):
+        a = np.log(6.0) + random.normal(0, 0.05, processes)
+        b = np.log(2.0) + random.normal(0, 0.15, processes + 1)
+        low, high = contrast.unpaired(a, b).interval(0.95) or (math.nan, math.nan)
+        held += low <= math.log(3.0) <= high
+    assert 0.93 <= held / 1500 <= 0.97
 
 
 @settings(deadline=None)
