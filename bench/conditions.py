@@ -102,13 +102,16 @@ def joined(earlier: Conditions | None, later: Conditions) -> Conditions:
 def _busy(measured: Conditions, machine: Machine, *, before_run: bool) -> Iterator[str]:
     load, sampled, in_run = measured.load_1min_start, measured.others_cpu_percent, measured.others_cpu_run_percent
     if load is not None and load > BUSY_LOAD * machine.usable_cores:
-        moment = "is" if before_run else "was"
-        remedy = "stop what else is running" + ("" if before_run else " and measure again")
-        yield f"the load {moment} {load:.1f} on {machine.usable_cores} cores before the start; {remedy}"
+        figures = f"{load:.1f} on {machine.usable_cores} cores"
+        if before_run:
+            yield f"the load is {figures}; stop what else is running"
+        else:
+            yield f"the load was {figures} before the start; stop what else is running and measure again"
     if in_run is not None and in_run > BUSY_PERCENT:
         yield f"other processes used {in_run:.0f} % of a core during the run; stop them and measure again"
     elif sampled is not None and sampled > BUSY_PERCENT:
-        yield f"other processes used {sampled:.0f} % of a core just before the start; `top` names them, stop them"
+        moment = "" if before_run else " just before the start"
+        yield f"other processes used {sampled:.0f} % of a core{moment}; `top` names them, stop them"
 
 
 def _settings(before: Snapshot, machine: Machine, threads: int, *, before_run: bool) -> Iterator[str]:

@@ -33,6 +33,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.errors import BenchError
+from bench.worker import die_with_supervisor
 from bench.rounding import FLOAT32_EPS, Flip, nearest_flips, permute_in_batches, permute_units
 from movierank.oracle import Oracle, train
 from movierank.ratings import Ratings
@@ -241,4 +242,5 @@ def main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
+    die_with_supervisor(sys.stderr.fileno())
     sys.exit(main(sys.argv[1:]))

@@ -59,8 +59,8 @@ def test_a_quiet_machine_draws_no_warning(machine: Machine) -> None:
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"load_1min": 1.2}, "the load is 1.2 on 4 cores before the start; stop what else is running"),
-        ({"others_cpu_percent": 80.0}, "other processes used 80 % of a core just before the start"),
+        ({"load_1min": 1.2}, "the load is 1.2 on 4 cores; stop what else is running"),
+        ({"others_cpu_percent": 80.0}, "other processes used 80 % of a core; `top` names them"),
         ({"cpu": CpuTimes(1000, 100, 4000)}, "the hypervisor took 2.5 % of the CPU time since boot"),
         ({"memory_left_mib": 700.0}, "only 700 MiB of memory are left for the workers"),
         ({"swap_used_mib": 2048.0}, "2,048 MiB lie in swap"),

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from contextlib import suppress
 
 import msgspec
@@ -125,6 +127,30 @@ def test_a_worker_whose_predictions_cannot_be_read_fails_alone(scene):
     assert scene.start().wait() == 3
     assert "cannot read" in torch_run(scene).error
     assert [run.status for run in scene.load().runs] == ["ok", "ok", "ok", "failed"]
+
+
+def is_running(process: psutil.Process) -> bool:
+    with suppress(psutil.NoSuchProcess):
+        return process.status() != psutil.STATUS_ZOMBIE
+    return False
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel ends orphans on Linux only")
+def test_a_kill_while_parity_is_judged_leaves_no_process_and_all_runs(scene):
+    run = scene.start("--parity")
+    helpers = []
+    while not helpers and run.poll() is None:
+        with suppress(psutil.NoSuchProcess):
+            helpers = [child for child in psutil.Process(run.pid).children() if "bench.envelope" in child.cmdline()]
+    assert helpers
+    run.signal(signal.SIGKILL)
+    assert run.wait() == -signal.SIGKILL
+    while any(is_running(helper) for helper in helpers):
+        time.sleep(0.01)
+    assert list(scene.report.glob(".parts-*/*.request.json")) != []
+    assert list(scene.report.glob(".parts-*/reference-*.npz")) == [], "it did not go on to the end"
+    assert scene.start("--resume").wait() == 0
+    scene.assert_finished()
 
 
 FILE_BYTES = 6_000  # more than the first report needs, less than that of a finished run
