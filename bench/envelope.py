@@ -33,8 +33,8 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.errors import BenchError
-from bench.worker import die_with_supervisor
 from bench.rounding import FLOAT32_EPS, Flip, nearest_flips, permute_in_batches, permute_units
+from bench.worker import die_with_supervisor
 from movierank.oracle import Oracle, train
 from movierank.ratings import Ratings
 from movierank.weights import Weights
