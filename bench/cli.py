@@ -134,9 +134,9 @@ def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         help="initial weights: the same for every backend, or each one's own (default: %(default)s)",
     )
     how = run.add_argument_group("how to measure")
-    how.add_argument("--processes", type=int, metavar="N", help="worker processes per cell (default: 3; quick: 2)")
+    how.add_argument("--processes", type=int, metavar="N", help="worker processes per cell (default: 5; quick: 2)")
     how.add_argument("--seeds", type=int, metavar="N", help="seeds of the initial weights (default: 3; quick: 2)")
-    how.add_argument("--rounds", type=int, metavar="N", help="timed rounds per process (default: 10; quick: 4)")
+    how.add_argument("--rounds", type=int, metavar="N", help="timed rounds per process (default: 5; quick: 4)")
     how.add_argument(
         "--round-seconds", type=float, dest="round_s", metavar="S", help="of a round (default: 0.4; quick: 0.2)"
     )
@@ -177,7 +177,7 @@ def _add_validate(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     )
     validate.add_argument("--comparisons", type=int, metavar="N", help="for each difference (default: 40; quick: 2)")
     validate.add_argument("--processes", type=int, metavar="N", help="for either side (default: 5; quick: 3)")
-    validate.add_argument("--rounds", type=int, metavar="N", help="of a process (default: 10; quick: 3)")
+    validate.add_argument("--rounds", type=int, metavar="N", help="of a process (default: 5; quick: 3)")
     validate.add_argument("--quick", action="store_true", help="see it work in two minutes; shows no more than that")
     validate.add_argument(
         "--output", type=Path, metavar="FILE", help="(default: results/local/validation-BACKEND.json)"

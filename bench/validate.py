@@ -51,7 +51,7 @@ class Options:
     output: Path
     comparisons: int = 40
     processes: int = 5
-    rounds: int = 10
+    rounds: int = 5
     round_s: float = 0.4
     dataset: str = "100k"
     threads: int = field(default_factory=usable_cores)
