@@ -186,7 +186,8 @@ def _add_validate(commands: argparse._SubParsersAction[argparse.ArgumentParser])
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from bench.measure import Options, measure
+    from bench.measure import measure
+    from bench.options import Options
     from bench.progress import LastingConsole
     from bench.table import print_report
 

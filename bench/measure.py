@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
-from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from rich.console import Console
 
-from bench.conditions import SAMPLE_S, noting_conditions
-from bench.environment import usable_cores, worker_environment
+from bench.conditions import noting_conditions
+from bench.environment import worker_environment
 from bench.errors import BenchError
 from bench.interrupts import interruptible, interrupts_held
 from bench.machine import describe_machine
+from bench.options import Options
 from bench.parity_check import check_parity
 from bench.predictions import MOST_STORED
 from bench.progress import Progress
 from bench.protocol import Job
 from bench.recorder import Recorder, now, stored_arrays
-from bench.report import SCHEMA, Cell, Report, Settings, Workload
+from bench.report import SCHEMA, Cell, Report, Workload
 from bench.report_file import PREDICTIONS_NAME, REPORT_NAME, claimed, load_report
 from bench.software import describe_software
 from bench.supervisor import Plan, Supervisor
@@ -31,76 +28,8 @@ from movierank.errors import MovierankError
 from movierank.ratings import Dataset
 from movierank.splits import Split, default_split, split_ratings
 
-WORKER_COMMAND = (sys.executable, "-m", "bench.worker")
 PARITY_EXAMPLES = 2_000_000  # the oracle needs some 5 s for a million examples; above this, parity only on request
-DEFAULT_BUDGET_S = 300.0  # where a precision is asked for: a noisy machine may never reach it
 OWN_FILES = (REPORT_NAME, PREDICTIONS_NAME, "report.html")
-
-
-@dataclass(frozen=True)
-class Options:
-    """What to measure and how; the attributes not told here are as in `bench.report.Workload` and `Settings`.
-
-    Five processes, since with three a cell of two modes is seen as one in a quarter of all runs; five rounds, since
-    where processes and rounds scatter alike (some 10 % each, on two shared cores) and a process costs what fifteen
-    rounds cost, more of them add less than another process would (`bench.variance`).
-
-    Attributes:
-        cells: what to compare.
-        output: directory of the report.
-        data_source: as for `movierank.datasets.load_dataset`.
-        data_path: as for `movierank.datasets.load_dataset`.
-        split: None for the dataset's own default.
-        parity: None to judge parity where the oracle takes seconds, as on MovieLens 100K.
-        existing: what to do when `output` already holds a report.
-        watch_s: how long to watch, in seconds, what other processes use before the first worker starts.
-        worker_command: program and arguments of a worker.
-    """
-
-    cells: Sequence[Cell]
-    output: Path
-    dataset: str = "100k"
-    data_source: str = "auto"
-    data_path: Path | None = None
-    split: str | None = None
-    batch_size: int = 1000
-    epochs: int = 5
-    embedding_dimension: int = 32
-    learning_rate: float = 0.1
-    init: Literal["shared", "backend"] = "shared"
-    processes: int = 5
-    seeds: int = 3
-    rounds: int = 5
-    round_s: float = 0.4
-    threads: int = field(default_factory=usable_cores)
-    order_seed: int = 0
-    timeout_s: float = 600.0
-    precision: float | None = None
-    budget_s: float | None = None
-    parity: bool | None = None
-    existing: Literal["refuse", "resume", "overwrite"] = "refuse"
-    worker_command: Sequence[str] = WORKER_COMMAND
-    watch_s: float = SAMPLE_S
-
-    def __post_init__(self) -> None:
-        """Refuses numbers that mean nothing.
-
-        Raises:
-            BenchError: naming the option.
-        """
-        counts = ("batch_size", "epochs", "embedding_dimension", "processes", "seeds", "rounds", "threads")
-        for name in counts:
-            if getattr(self, name) < 1:
-                raise BenchError(f"--{name.replace('_', '-')} must be at least 1; received {getattr(self, name)}")
-        for name, option in (
-            ("learning_rate", "--learning-rate"),
-            ("round_s", "--round-seconds"),
-            ("timeout_s", "--timeout"),
-            ("precision", "--precision"),
-            ("budget_s", "--budget"),
-        ):
-            if getattr(self, name) is not None and not getattr(self, name) > 0:
-                raise BenchError(f"{option} must be above 0; received {getattr(self, name)}")
 
 
 def measure(options: Options, console: Console) -> Report:
@@ -186,20 +115,6 @@ def _workload(options: Options, dataset: Dataset, split: Split) -> Workload:
     )
 
 
-def _settings(options: Options) -> Settings:
-    return Settings(
-        processes=max(options.processes, options.seeds),  # a process trains one seed
-        rounds=options.rounds,
-        seeds=options.seeds,
-        round_s=options.round_s,
-        threads=options.threads,
-        order_seed=options.order_seed,
-        timeout_s=options.timeout_s,
-        precision=options.precision,
-        budget_s=DEFAULT_BUDGET_S if options.budget_s is None and options.precision is not None else options.budget_s,
-    )
-
-
 def _job(options: Options, workload: Workload, cell: Cell, process: int, parts: Path) -> Job:
     return Job(
         backend=cell.backend,
@@ -209,8 +124,9 @@ def _job(options: Options, workload: Workload, cell: Cell, process: int, parts: 
         seed=process % options.seeds,
         threads=options.threads,
         dataset=workload.dataset,
-        data_source=workload.source,
+        data_source=options.data_source,
         data_path=None if options.data_path is None else str(options.data_path.absolute()),
+        sha256=workload.sha256,
         split=workload.split,
         batch_size=options.batch_size,
         epochs=options.epochs,
@@ -225,13 +141,15 @@ def _job(options: Options, workload: Workload, cell: Cell, process: int, parts: 
 
 def _recorder(options: Options, workload: Workload) -> Recorder:
     cell = options.cells[0]
+    environment = worker_environment(cell.backend, cell.device, options.threads, os.environ)
+    del environment["KERAS_BACKEND"]  # a cell's own; the rest holds for all on its device
     fresh = Report(
         schema=SCHEMA,
         created=now(),
         machine=describe_machine(),
-        software=describe_software(worker_environment(cell.backend, cell.device, options.threads, os.environ)),
+        software=describe_software(environment),
         workload=workload,
-        settings=_settings(options),
+        settings=options.settings(),
     )
     if options.existing == "overwrite":
         _clear(options.output)

@@ -25,6 +25,7 @@ class Job(Message, frozen=True, kw_only=True):
         backend, device, loop, process, seed: as in `bench.report.Run`.
         threads: to use on the CPU.
         dataset, data_source, data_path: as for `movierank.datasets.load_dataset`; prepared before.
+        sha256: of the dataset that the report is about.
         split: as in `bench.report.Workload`.
         batch_size, epochs, embedding_dimension, learning_rate, init: as in `bench.report.Workload`.
         round_s: shortest wall time of a round, in seconds.
@@ -42,6 +43,7 @@ class Job(Message, frozen=True, kw_only=True):
     dataset: str
     data_source: str
     data_path: str | None
+    sha256: str
     split: str
     batch_size: int
     epochs: int

@@ -14,7 +14,7 @@ from rich.console import Console
 from bench.environment import usable_cores, worker_environment
 from bench.errors import BenchError
 from bench.machine import describe_machine
-from bench.measure import WORKER_COMMAND
+from bench.options import WORKER_COMMAND
 from bench.protocol import Command, Failed, Job, MeasureRound, Reply, Rounded, Stop, Unavailable, WarmUp
 from bench.recorder import now
 from bench.report import Machine, Record, Software
@@ -107,7 +107,7 @@ def validate(options: Options, console: Console) -> Validation:
         KeyboardInterrupt: passed on; the trials so far are saved.
     """
     order = random.Random(options.seed)
-    load_dataset(options.dataset, progress=lambda line: console.print(line, highlight=False, markup=False))
+    dataset = load_dataset(options.dataset, progress=lambda line: console.print(line, highlight=False, markup=False))
     options.output.parent.mkdir(parents=True, exist_ok=True)
     result = Validation(
         created=now(),
@@ -125,7 +125,7 @@ def validate(options: Options, console: Console) -> Validation:
         measured = {}
         for place, name in enumerate(order.sample(list(sides), len(sides)), start=1):
             console.print(f"block {block + 1} of {options.comparisons}: side {place} of {len(sides)}", highlight=False)
-            measured[name] = [_measure_process(options, sides[name]) for _ in range(options.processes)]
+            measured[name] = [_measure_process(options, dataset.sha256, sides[name]) for _ in range(options.processes)]
         trials = [Trial(slowdown=slowdown, base=measured["base"], new=measured[name]) for name, slowdown in _named()]
         result = msgspec.structs.replace(result, trials=[*result.trials, *trials])
         result = msgspec.structs.replace(result, outcomes=judge(result.trials))
@@ -138,12 +138,12 @@ def _named() -> list[tuple[str, float]]:
     return [(f"{slowdown:g}", slowdown) for slowdown in SLOWDOWNS]
 
 
-def _measure_process(options: Options, slowdown: float) -> list[float]:
+def _measure_process(options: Options, sha256: str, slowdown: float) -> list[float]:
     with tempfile.TemporaryDirectory(prefix="movierank-bench-") as folder:
         environment = worker_environment(options.backend, "cpu", options.threads)
         worker = WorkerProcess(options.worker_command, environment, Path(folder) / "worker.log")
         try:
-            _ask(worker, _job(options, slowdown, folder), options.timeout_s)
+            _ask(worker, _job(options, sha256, slowdown, folder), options.timeout_s)
             _ask(worker, WarmUp(), options.timeout_s)
             replies = [_ask(worker, MeasureRound(), options.timeout_s) for _ in range(options.rounds)]
             _ask(worker, Stop(), options.timeout_s)
@@ -166,7 +166,7 @@ def _ask(worker: WorkerProcess, command: Command, timeout_s: float) -> Reply:
             return reply
 
 
-def _job(options: Options, slowdown: float, folder: str) -> Job:
+def _job(options: Options, sha256: str, slowdown: float, folder: str) -> Job:
     return Job(
         backend=options.backend,
         device="cpu",
@@ -177,6 +177,7 @@ def _job(options: Options, slowdown: float, folder: str) -> Job:
         dataset=options.dataset,
         data_source="auto",
         data_path=None,
+        sha256=sha256,
         split=default_split(options.dataset),
         batch_size=1000,
         epochs=1,

@@ -126,6 +126,8 @@ def _start(job: Job) -> tuple[Session, Ready]:
     started = time.perf_counter()
     data_path = None if job.data_path is None else Path(job.data_path)
     dataset = load_dataset(job.dataset, source=job.data_source, path=data_path)
+    if dataset.sha256 != job.sha256:
+        raise ValueError(f"the prepared data of {job.dataset} changed while it was being measured")
     split = split_ratings(dataset, job.split)
     data_s = time.perf_counter() - started
     session = Session(job, dataset, split)

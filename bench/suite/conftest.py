@@ -69,6 +69,7 @@ def tutorial(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
         dataset=dataset.name,
         data_source=dataset.source,
         data_path=None,
+        sha256=dataset.sha256,
         split=split.name,
         batch_size=training.BATCH_SIZE,
         epochs=training.EPOCHS,

@@ -18,7 +18,8 @@ from rich.console import Console
 
 from bench.errors import BenchError
 from bench.matrix import parse_cells
-from bench.measure import Options, measure
+from bench.measure import measure
+from bench.options import Options
 from bench.outcome import exit_code
 from bench.report import Report
 from bench.report_file import load_report
@@ -210,7 +211,8 @@ DRIVER = textwrap.dedent("""
     from pathlib import Path
     from rich.console import Console
     from bench.matrix import parse_cells
-    from bench.measure import Options, measure
+    from bench.measure import measure
+    from bench.options import Options
     script, worker, output = sys.argv[1:]
     try:
         measure(

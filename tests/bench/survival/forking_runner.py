@@ -19,7 +19,7 @@ import bench.conditions
 import bench.measure
 import bench.table
 from bench import cli
-from bench.measure import Options
+from bench.options import Options
 
 
 def run(request: dict) -> int:

@@ -1,0 +1,97 @@
+"""What a measurement is asked for."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from bench.conditions import SAMPLE_S
+from bench.environment import usable_cores
+from bench.errors import BenchError
+from bench.report import Cell, Settings
+
+WORKER_COMMAND = (sys.executable, "-m", "bench.worker")
+DEFAULT_BUDGET_S = 300.0  # where a precision is asked for: a noisy machine may never reach it
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to measure and how; the attributes not told here are as in `bench.report.Workload` and `Settings`.
+
+    Five processes, since with three a cell of two modes is seen as one in a quarter of all runs; five rounds, since
+    where processes and rounds scatter alike (some 10 % each, on two shared cores) and a process costs what fifteen
+    rounds cost, more of them add less than another process would (`bench.variance`).
+
+    Attributes:
+        cells: what to compare.
+        output: directory of the report.
+        data_source: as for `movierank.datasets.load_dataset`.
+        data_path: as for `movierank.datasets.load_dataset`.
+        split: None for the dataset's own default.
+        parity: None to judge parity where the oracle takes seconds, as on MovieLens 100K.
+        existing: what to do when `output` already holds a report.
+        watch_s: how long to watch, in seconds, what other processes use before the first worker starts.
+        worker_command: program and arguments of a worker.
+    """
+
+    cells: Sequence[Cell]
+    output: Path
+    dataset: str = "100k"
+    data_source: str = "auto"
+    data_path: Path | None = None
+    split: str | None = None
+    batch_size: int = 1000
+    epochs: int = 5
+    embedding_dimension: int = 32
+    learning_rate: float = 0.1
+    init: Literal["shared", "backend"] = "shared"
+    processes: int = 5
+    seeds: int = 3
+    rounds: int = 5
+    round_s: float = 0.4
+    threads: int = field(default_factory=usable_cores)
+    order_seed: int = 0
+    timeout_s: float = 600.0
+    precision: float | None = None
+    budget_s: float | None = None
+    parity: bool | None = None
+    existing: Literal["refuse", "resume", "overwrite"] = "refuse"
+    worker_command: Sequence[str] = WORKER_COMMAND
+    watch_s: float = SAMPLE_S
+
+    def __post_init__(self) -> None:
+        """Refuses numbers that mean nothing.
+
+        Raises:
+            BenchError: naming the option.
+        """
+        counts = ("batch_size", "epochs", "embedding_dimension", "processes", "seeds", "rounds", "threads")
+        for name in counts:
+            if getattr(self, name) < 1:
+                raise BenchError(f"--{name.replace('_', '-')} must be at least 1; received {getattr(self, name)}")
+        for name, option in (
+            ("learning_rate", "--learning-rate"),
+            ("round_s", "--round-seconds"),
+            ("timeout_s", "--timeout"),
+            ("precision", "--precision"),
+            ("budget_s", "--budget"),
+        ):
+            if getattr(self, name) is not None and not getattr(self, name) > 0:
+                raise BenchError(f"{option} must be above 0; received {getattr(self, name)}")
+
+    def settings(self) -> Settings:
+        """Returns the part that the report keeps."""
+        return Settings(
+            processes=max(self.processes, self.seeds),  # a process trains one seed
+            rounds=self.rounds,
+            seeds=self.seeds,
+            round_s=self.round_s,
+            threads=self.threads,
+            order_seed=self.order_seed,
+            timeout_s=self.timeout_s,
+            precision=self.precision,
+            budget_s=DEFAULT_BUDGET_S if self.budget_s is None and self.precision is not None else self.budget_s,
+        )
