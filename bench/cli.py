@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -62,6 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _carry_out(arguments: argparse.Namespace) -> int:
     try:
         code: int = arguments.command(arguments)
+        sys.stdout.flush()  # here, where a reader that has gone can still be told from an error
     except (BenchError, MovierankError) as error:
         if arguments.debug:
             raise
@@ -73,7 +75,7 @@ def _carry_out(arguments: argparse.Namespace) -> int:
         print("bench: interrupted", file=sys.stderr)
         return RUNS_FAILED
     except BrokenPipeError:  # the reader of our output, such as `head`, has gone
-        sys.stderr.close()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still buffered must go somewhere
         return FINE
     return code
 

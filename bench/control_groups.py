@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from bench.probing import text_of
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -44,15 +46,15 @@ def read_limits(root: Path = Path("/")) -> Limits:
     """
     memory: list[int] = []
     cores: list[float] = []
-    for controllers, path in parse_groups(_text(root / "proc/self/cgroup")):
+    for controllers, path in parse_groups(text_of(root / "proc/self/cgroup")):
         for folder in _up_to_mount(root / "sys/fs/cgroup", controllers, path):
             if not controllers:
-                memory.append(parse_bytes(_text(folder / "memory.max")))
-                cores.append(parse_cpu_max(_text(folder / "cpu.max")))
+                memory.append(parse_bytes(text_of(folder / "memory.max")))
+                cores.append(parse_cpu_max(text_of(folder / "cpu.max")))
             if "memory" in controllers:
-                memory.append(parse_bytes(_text(folder / "memory.limit_in_bytes")))
+                memory.append(parse_bytes(text_of(folder / "memory.limit_in_bytes")))
             if "cpu" in controllers:
-                quota, period = _text(folder / "cpu.cfs_quota_us"), _text(folder / "cpu.cfs_period_us")
+                quota, period = text_of(folder / "cpu.cfs_quota_us"), text_of(folder / "cpu.cfs_period_us")
                 cores.append(parse_cpu_max(f"{quota} {period}"))
     return Limits(min(filter(None, memory), default=None), min(filter(None, cores), default=None))
 
@@ -61,9 +63,9 @@ def read_use(root: Path = Path("/")) -> Use:
     """Returns what the groups of the calling process count, with the system's files under `root`."""
     throttled: list[float] = []
     left: list[int] = []
-    for controllers, path in parse_groups(_text(root / "proc/self/cgroup")):
+    for controllers, path in parse_groups(text_of(root / "proc/self/cgroup")):
         for folder in _up_to_mount(root / "sys/fs/cgroup", controllers, path):
-            counts = parse_counts(_text(folder / "cpu.stat"))
+            counts = parse_counts(text_of(folder / "cpu.stat"))
             if "throttled_usec" in counts:
                 throttled.append(counts["throttled_usec"] / 1e3)
             if "throttled_time" in counts:  # version 1 counts nanoseconds
@@ -72,9 +74,9 @@ def read_use(root: Path = Path("/")) -> Use:
                 ("memory.max", "memory.current", "inactive_file"),
                 ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file"),
             ):
-                limit, use = parse_bytes(_text(folder / limit_name)), parse_bytes(_text(folder / use_name))
+                limit, use = parse_bytes(text_of(folder / limit_name)), parse_bytes(text_of(folder / use_name))
                 if limit and use:
-                    cache = parse_counts(_text(folder / "memory.stat")).get(cache_name, 0)
+                    cache = parse_counts(text_of(folder / "memory.stat")).get(cache_name, 0)
                     left.append(max(0, limit - use + min(cache, use)))
     return Use(max(throttled, default=None), min(left, default=None))
 
@@ -115,10 +117,3 @@ def _up_to_mount(mounts: Path, controllers: list[str], path: PurePosixPath) -> I
     for name in names:
         for group in (path, *path.parents):
             yield mounts / name / group.relative_to("/")
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(errors="replace")
-    except OSError:
-        return ""

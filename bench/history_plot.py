@@ -13,7 +13,7 @@ from bench import plots
 from bench.errors import BenchError
 from bench.formatting import with_interval
 from bench.history import Group, Point, Series
-from bench.page import PICTURES, STYLE
+from bench.page import PICTURES, document
 from bench.report_file import atomic_write
 
 MOST_DATES = 8  # on one axis
@@ -79,25 +79,7 @@ def _limit(axes: Any, points: Sequence[Point]) -> None:
 
 def _page(groups: Sequence[Group]) -> str:
     sections = "\n".join(_section(number, group) for number, group in enumerate(groups))
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>movierank-bench: history</title>
-<style>
-{STYLE}
-</style>
-</head>
-<body>
-<h1>Step time over reports</h1>
-<main>
-{sections}
-</main>
-</body>
-</html>
-"""
+    return document("movierank-bench: history", "Step time over reports", sections)
 
 
 def _section(number: int, group: Group) -> str:

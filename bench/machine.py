@@ -7,16 +7,14 @@ import platform
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeVar
 
 import psutil
 
 from bench.control_groups import Limits, read_limits
+from bench.probing import attempt, text_of
 from bench.report import Gpu, Machine
-
-T = TypeVar("T")
 
 MIB = 2**20
 TOOL_TIMEOUT_S = 10  # nvidia-smi takes seconds where the driver has to be started
@@ -49,29 +47,29 @@ def describe_machine(root: Path = Path("/")) -> Machine:
 
     It never raises: what cannot be found out is None, empty, or the least that is certain.
     """
-    cpuinfo = _text(root / "proc/cpuinfo")
-    sysctl: dict[str, str] = _attempt(_sysctl, {}) if platform.system() == "Darwin" else {}
-    memory = _attempt(lambda: psutil.virtual_memory().total / MIB, 0.0)
+    cpuinfo = text_of(root / "proc/cpuinfo")
+    sysctl: dict[str, str] = attempt(_sysctl, {}) if platform.system() == "Darwin" else {}
+    memory = attempt(lambda: psutil.virtual_memory().total / MIB, 0.0)
     logical = os.cpu_count() or 1
-    limits = _attempt(lambda: read_limits(root), Limits(None, None))
+    limits = attempt(lambda: read_limits(root), Limits(None, None))
     limit = None if limits.memory_bytes is None else limits.memory_bytes / MIB
-    governor = _text(root / "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor").strip()
+    governor = text_of(root / "sys/devices/system/cpu/cpu0/cpufreq/scaling_governor").strip()
     return Machine(
-        system=_attempt(platform.platform, "unknown"),
+        system=attempt(platform.platform, "unknown"),
         cpu_model=parse_cpu_model(cpuinfo) or sysctl.get("machdep.cpu.brand_string") or platform.machine() or "unknown",
         cpu_flags=parse_cpu_flags(cpuinfo) or parse_sysctl_flags(sysctl),
-        physical_cores=_attempt(lambda: psutil.cpu_count(logical=False), None),
+        physical_cores=attempt(lambda: psutil.cpu_count(logical=False), None),
         logical_cores=logical,
-        usable_cores=usable_cores(_attempt(lambda: len(os.sched_getaffinity(0)), logical), limits),
-        caches=_attempt(lambda: read_caches(root), {}) or parse_sysctl_caches(sysctl),
+        usable_cores=usable_cores(attempt(lambda: len(os.sched_getaffinity(0)), logical), limits),
+        caches=attempt(lambda: read_caches(root), {}) or parse_sysctl_caches(sysctl),
         governor=governor or None,
-        max_mhz=_attempt(lambda: _max_mhz(root), None),
+        max_mhz=attempt(lambda: _max_mhz(root), None),
         memory_mib=memory,
         memory_limit_mib=limit if limit is not None and limit < memory else None,
-        load_1min=_attempt(lambda: os.getloadavg()[0], None),
-        steal_percent=parse_steal_percent(_text(root / "proc/stat")),
-        virtual=_attempt(lambda: find_virtual(root, cpuinfo, sysctl), None),
-        gpus=_attempt(_nvidia_gpus, []),
+        load_1min=attempt(lambda: os.getloadavg()[0], None),
+        steal_percent=parse_steal_percent(text_of(root / "proc/stat")),
+        virtual=attempt(lambda: find_virtual(root, cpuinfo, sysctl), None),
+        gpus=attempt(_nvidia_gpus, []),
     )
 
 
@@ -143,7 +141,7 @@ def read_caches(root: Path) -> dict[str, str]:
     """Returns the first core's cache sizes as Linux prints them, such as {"L1d": "32K", "L2": "1024K"}."""
     caches = {}
     for folder in sorted((root / "sys/devices/system/cpu/cpu0/cache").glob("index*")):
-        level, kind, size = (_text(folder / name).strip() for name in ("level", "type", "size"))
+        level, kind, size = (text_of(folder / name).strip() for name in ("level", "type", "size"))
         if level and size:
             caches[f"L{level}{ {'Data': 'd', 'Instruction': 'i'}.get(kind, '') }"] = size
     return caches
@@ -157,26 +155,26 @@ def find_virtual(root: Path, cpuinfo: str, sysctl: Mapping[str, str]) -> str | N
 
 def _hypervisor(root: Path, cpuinfo: str, sysctl: Mapping[str, str]) -> str | None:
     names = ("sys_vendor", "product_name", "bios_vendor", "board_vendor")
-    firmware = " ".join(_text(root / "sys/class/dmi/id" / name) for name in names).lower()
+    firmware = " ".join(text_of(root / "sys/class/dmi/id" / name) for name in names).lower()
     has_flag = "hypervisor" in (_field(cpuinfo, "flags") or "").split() or sysctl.get("kern.hv_vmm_present") == "1"
     if "metal" in firmware and not has_flag:  # clouds rent out whole machines under the same vendor name
         return None
     for word, name in HYPERVISORS.items():
         if word in firmware:
             return name
-    if "microsoft" in _text(root / "proc/sys/kernel/osrelease").lower():
+    if "microsoft" in text_of(root / "proc/sys/kernel/osrelease").lower():
         return "wsl"
-    tree = _text(root / "proc/device-tree/hypervisor/compatible").strip("\0\n ")
-    kind = _text(root / "sys/hypervisor/type").strip() or tree
+    tree = text_of(root / "proc/device-tree/hypervisor/compatible").strip("\0\n ")
+    kind = text_of(root / "sys/hypervisor/type").strip() or tree
     return kind or ("hypervisor" if has_flag else None)
 
 
 def _container(root: Path) -> str | None:
-    if name := _text(root / "run/systemd/container").strip():
+    if name := text_of(root / "run/systemd/container").strip():
         return name
     if (root / "run/.containerenv").exists():
         return "podman"
-    groups = _text(root / "proc/self/cgroup")
+    groups = text_of(root / "proc/self/cgroup")
     for word, name in {"kubepods": "kubernetes", "docker": "docker", "containerd": "containerd", "lxc": "lxc"}.items():
         if word in groups:
             return name
@@ -184,7 +182,7 @@ def _container(root: Path) -> str | None:
 
 
 def _max_mhz(root: Path) -> float | None:
-    khz = _text(root / "sys/devices/system/cpu/cpu0/cpufreq/cpuinfo_max_freq").strip()
+    khz = text_of(root / "sys/devices/system/cpu/cpu0/cpufreq/cpuinfo_max_freq").strip()
     if khz.isdecimal():
         return int(khz) / 1000
     frequency = psutil.cpu_freq()
@@ -209,17 +207,3 @@ def _nvidia_gpus() -> list[Gpu]:
 def _field(cpuinfo: str, key: str) -> str | None:
     match = re.search(rf"^{re.escape(key)}\s*: *(\S.*)$", cpuinfo, re.MULTILINE)
     return match[1].strip() if match else None
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(errors="replace")
-    except OSError:
-        return ""
-
-
-def _attempt(probe: Callable[[], T], otherwise: T) -> T:
-    try:
-        return probe()
-    except Exception:  # whatever a strange system does to a probe, a measurement must not be lost to it
-        return otherwise

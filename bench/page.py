@@ -82,19 +82,25 @@ def _page(reports: Sequence[tuple[str, Report]], summaries: Sequence[Summary]) -
         _section(index, name, report, summary)
         for index, ((name, report), summary) in enumerate(zip(reports, summaries, strict=True))
     )
+    names = ", ".join(name for name, _ in reports)
+    return document(f"movierank-bench: {names}", "movierank-bench", sections)
+
+
+def document(title: str, heading: str, sections: str) -> str:
+    """Returns a whole page; `sections` is HTML, the other two are text."""
     return f"""<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
-<title>movierank-bench: {_text(", ".join(name for name, _ in reports))}</title>
+<title>{_text(title)}</title>
 <style>
 {STYLE}
 </style>
 </head>
 <body>
-<h1>movierank-bench</h1>
+<h1>{_text(heading)}</h1>
 <main>
 {sections}
 </main>

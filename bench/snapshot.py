@@ -5,16 +5,14 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import psutil
 
 from bench.control_groups import Use, read_use
-
-T = TypeVar("T")
+from bench.probing import attempt, text_of
 
 MIB = 2**20
 
@@ -94,8 +92,8 @@ def take_snapshot(root: Path = Path("/"), *, sample_s: float = 0.0) -> Snapshot:
         before, own_before, start = _cpu_times(root), _own_cpu_s(), time.monotonic()
         time.sleep(sample_s)
         others = others_percent(before, _cpu_times(root), _own_cpu_s() - own_before, time.monotonic() - start)
-    use = _attempt(lambda: read_use(root), Use(None, None))
-    meminfo = parse_meminfo(_text(root / "proc/meminfo"))
+    use = attempt(lambda: read_use(root), Use(None, None))
+    meminfo = parse_meminfo(text_of(root / "proc/meminfo"))
     left = [meminfo.get("MemAvailable"), use.memory_left_bytes]
     swap = None if "SwapTotal" not in meminfo else meminfo["SwapTotal"] - meminfo.get("SwapFree", 0)
     return Snapshot(
@@ -103,16 +101,14 @@ def take_snapshot(root: Path = Path("/"), *, sample_s: float = 0.0) -> Snapshot:
         cpu=_cpu_times(root),
         own_cpu_s=_own_cpu_s(),
         others_cpu_percent=others,
-        load_1min=_attempt(lambda: os.getloadavg()[0], None),
-        throttle_events=_attempt(lambda: read_throttle_events(root), None),
-        swap_in_pages=parse_swap_ins(_text(root / "proc/vmstat")),
+        load_1min=attempt(lambda: os.getloadavg()[0], None),
+        throttle_events=attempt(lambda: read_throttle_events(root), None),
+        swap_in_pages=parse_swap_ins(text_of(root / "proc/vmstat")),
         swap_used_mib=None if swap is None else swap / MIB,
         cgroup_throttled_ms=use.throttled_ms,
-        memory_left_mib=min(
-            (size / MIB for size in left if size is not None), default=_attempt(_memory_left_mib, None)
-        ),
-        transparent_hugepages=parse_hugepages(_text(root / "sys/kernel/mm/transparent_hugepage/enabled")),
-        cpus=_attempt(lambda: read_cpus(root, _usable()), ()),
+        memory_left_mib=min((size / MIB for size in left if size is not None), default=attempt(_memory_left_mib, None)),
+        transparent_hugepages=parse_hugepages(text_of(root / "sys/kernel/mm/transparent_hugepage/enabled")),
+        cpus=attempt(lambda: read_cpus(root, _usable()), ()),
     )
 
 
@@ -167,15 +163,15 @@ def read_cpus(root: Path, numbers: Iterable[int]) -> tuple[Cpu, ...]:
     cpus = []
     for number in sorted(numbers):
         folder = root / f"sys/devices/system/cpu/cpu{number}"
-        siblings = _text(folder / "topology/thread_siblings_list").strip() or None
+        siblings = text_of(folder / "topology/thread_siblings_list").strip() or None
         nodes = [int(path.name[4:]) for path in folder.glob("node*") if path.name[4:].isdecimal()]
         cpus.append(Cpu(number=number, siblings=siblings, node=min(nodes, default=None)))
     return tuple(cpus)
 
 
 def _cpu_times(root: Path) -> CpuTimes | None:
-    text = _text(root / "proc/stat")
-    return parse_cpu_times(text, os.sysconf("SC_CLK_TCK")) if text else _attempt(_psutil_cpu_times, None)
+    text = text_of(root / "proc/stat")
+    return parse_cpu_times(text, os.sysconf("SC_CLK_TCK")) if text else attempt(_psutil_cpu_times, None)
 
 
 def _psutil_cpu_times() -> CpuTimes:
@@ -197,18 +193,4 @@ def _usable() -> Iterable[int]:
 
 
 def _numbers(paths: Iterable[Path]) -> list[int]:
-    return [int(text) for path in paths if (text := _text(path).strip()).isdecimal()]
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(errors="replace")
-    except OSError:
-        return ""
-
-
-def _attempt(probe: Callable[[], T], otherwise: T) -> T:
-    try:
-        return probe()
-    except Exception:  # whatever a strange system does to a probe, a measurement must not be lost to it
-        return otherwise
+    return [int(text) for path in paths if (text := text_of(path).strip()).isdecimal()]
