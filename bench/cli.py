@@ -136,7 +136,7 @@ def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         help="initial weights: the same for every backend, or each one's own (default: %(default)s)",
     )
     how = run.add_argument_group("how to measure")
-    how.add_argument("--processes", type=int, metavar="N", help="worker processes per cell (default: 5; quick: 2)")
+    how.add_argument("--processes", type=int, metavar="N", help="per cell, at least --seeds (default: 5; quick: 2)")
     how.add_argument("--seeds", type=int, metavar="N", help="seeds of the initial weights (default: 3; quick: 2)")
     how.add_argument("--rounds", type=int, metavar="N", help="timed rounds per process (default: 5; quick: 4)")
     how.add_argument(
@@ -153,7 +153,7 @@ def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         type=parse_duration,
         dest="budget_s",
         metavar="5m",
-        help="start processes as long as this allows (parity not counted)",
+        help="after the first five, start processes as long as this allows (parity not counted)",
     )
     how.add_argument("--quick", action="store_true", help="fewer and shorter rounds: a first look")
     how.add_argument("--threads", type=int, metavar="N", help="CPU threads of a worker (default: all usable cores)")
@@ -213,7 +213,10 @@ def _run(arguments: argparse.Namespace) -> int:
     try:
         report = measure(options, LastingConsole(stderr=True))
     except KeyboardInterrupt:
-        print(f"bench: interrupted; what was measured is in {output}, --resume goes on with it", file=sys.stderr)
+        kept = (
+            f"; what was measured is in {output}, --resume goes on with it" if (output / "report.json").exists() else ""
+        )
+        print(f"bench: interrupted{kept}", file=sys.stderr)
         return RUNS_FAILED
     _write_page_beside(output)
     print_report(report, output, LastingConsole())

@@ -165,6 +165,8 @@ def conclusion(comparison: Comparison) -> str:
         return "Something is slower, worse or out of parity."
     if comparison.nothing_compared:
         return "The two have nothing that can be compared."
+    if any(row.ratio is None for row in comparison.step_time):
+        return "Step times were not compared; nothing else is shown to be worse or out of parity."
     return "Nothing is shown to be slower, worse or out of parity."
 
 

@@ -67,12 +67,12 @@ def next_rounds(settings: Settings, runs: Sequence[Run], spent: Sequence[Spent])
 
 
 def widest(runs: Sequence[Run]) -> float:
-    """Returns the largest half-width of the cells' 95 % intervals, on the logarithmic scale."""
-    widths = [0.0]
-    for medians in process_medians(runs).values():
-        ends = statistics.typical(list(medians.values())).ci95
-        widths.append(math.inf if ends is None else math.log(ends[1] / ends[0]) / 2)
-    return max(widths)
+    """Returns the largest half-width of the cells' 95 % intervals, on the logarithmic scale.
+
+    A cell of one process, such as one that failed since, has none and does not count; infinite where no cell has one.
+    """
+    intervals = [statistics.typical(list(medians.values())).ci95 for medians in process_medians(runs).values()]
+    return max((math.log(ends[1] / ends[0]) / 2 for ends in intervals if ends is not None), default=math.inf)
 
 
 def _best_rounds(settings: Settings, runs: Sequence[Run], spent: Sequence[Spent]) -> int:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
+from bench.control_groups import Limits, read_limits
+from bench.probing import attempt
+
 # OpenMP and BLAS read these once, when their library is loaded, so they must be set before the process starts.
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -23,10 +26,10 @@ def gpu_index(device: str) -> int:
 
 
 def usable_cores() -> int:
-    """Returns how many cores the scheduler lets this process run on."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """Returns how many threads of this process can run at once: its CPU affinity, cut to its CPU quota."""
+    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = attempt(read_limits, Limits(None, None)).cores
+    return affinity if quota is None else max(1, min(affinity, int(quota)))
 
 
 def worker_environment(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from rich.console import Console
@@ -181,6 +182,11 @@ def _clear(directory: Path) -> None:
     shutil.rmtree(directory / "logs", ignore_errors=True)
 
 
+def _lasting(environment: Mapping[str, str]) -> dict[str, str]:
+    """Returns the variables without the hash seed, which tox draws anew each time."""
+    return {name: value for name, value in environment.items() if name != "PYTHONHASHSEED"}
+
+
 def _refuse_other(stored: Report, fresh: Report) -> None:
     """Refuses to go on with a report of something else.
 
@@ -193,7 +199,10 @@ def _refuse_other(stored: Report, fresh: Report) -> None:
         "round length": (stored.settings.round_s, fresh.settings.round_s),
         "seeds": (stored.settings.seeds, fresh.settings.seeds),
         "processor": (stored.machine.cpu_model, fresh.machine.cpu_model),
+        "number of usable cores": (stored.machine.usable_cores, fresh.machine.usable_cores),
         "package versions": (stored.software.packages, fresh.software.packages),
+        "environment": (_lasting(stored.software.environment), _lasting(fresh.software.environment)),
+        "git commit": (stored.software.git_commit, fresh.software.git_commit),
     }
     for name, (before, today) in pairs.items():
         if before != today:

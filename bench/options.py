@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -79,8 +80,8 @@ class Options:
             ("precision", "--precision"),
             ("budget_s", "--budget"),
         ):
-            if getattr(self, name) is not None and not getattr(self, name) > 0:
-                raise BenchError(f"{option} must be above 0; received {getattr(self, name)}")
+            if (value := getattr(self, name)) is not None and not 0 < value < math.inf:
+                raise BenchError(f"{option} must be above 0 and finite; received {getattr(self, name)}")
 
     def settings(self) -> Settings:
         """Returns the part that the report keeps."""

@@ -1,8 +1,8 @@
 """Intervals for step times and RMSE, with the worker process (or the seed) as the unit.
 
-Rounds inside one process agree to a percent or so while identical processes differ by tens of percent for
-their whole life, so an interval over rounds would be far too narrow. Each process gives one number, the
-median of its rounds, and the interval is Student's t on the logarithms of those numbers.
+Rounds scatter around the speed of their own process, while identical processes differ for their whole life, by up
+to tens of percent, so an interval over the rounds of one process would be far too narrow. Each process gives one
+number, the median of its rounds, and the interval is Student's t on the logarithms of those numbers.
 
 A percentile bootstrap over processes, then rounds, was tried first. Share of nominal 95 % intervals that
 hold the true value, 2000 simulated cells each, log-normal process effects (standard deviation 3 to 15 %),

@@ -49,6 +49,28 @@ def process_medians(runs: Iterable[Run]) -> dict[Cell, dict[int, float]]:
     }
 
 
+def side_by_side(runs: Iterable[Run], a: Cell, b: Cell, cells: int) -> list[int]:
+    """Returns the process indices of which both cells' processes ran their rounds in the same stretch of turns.
+
+    They did not where one cell was measured first and the other by a later `--resume`: the machine may have
+    drifted in between. Runs without turns, as in reports made by hand, are taken as side by side.
+
+    Args:
+        runs: of the report.
+        a: a cell.
+        b: another.
+        cells: of the report; from one sweep over them, turns lie less than that apart.
+    """
+    turns = {cell: {run.process: run.turns for run in runs if run.cell == cell and run.step_time_ms} for cell in (a, b)}
+    return [
+        process
+        for process in sorted(turns[a].keys() & turns[b].keys())
+        if not (first := turns[a][process])
+        or not (second := turns[b][process])
+        or max(first[0], second[0]) - min(first[-1], second[-1]) < cells
+    ]
+
+
 def seed_rmse(runs: Iterable[Run]) -> dict[Cell, dict[int, float]]:
     """Returns each cell's final test RMSE by seed, the mean where several processes trained the same seed.
 
@@ -77,7 +99,11 @@ def summarise(runs: Sequence[Run]) -> Summary:
     ]
     step_time.sort(key=lambda row: (row.median_ms, cell_of(row)))
     cells = [cell_of(row) for row in step_time]
-    ratios = [_ratio(b, a, medians) for b, a in combinations(cells, 2) if medians[a].keys() & medians[b].keys()]
+    ratios = [
+        _ratio(b, a, medians, pairs)
+        for b, a in combinations(cells, 2)
+        if (pairs := side_by_side(runs, a, b, len(cells)))
+    ]
     scores = seed_rmse(runs)
     untimed = sorted(scores.keys() - set(cells))
     rmse = [_rmse(cell, scores[cell]) for cell in [*cells, *untimed] if cell in scores]
@@ -108,8 +134,7 @@ def _step_time(cell: Cell, rounds: list[list[float]], medians: list[float]) -> S
     )
 
 
-def _ratio(first: Cell, second: Cell, medians: dict[Cell, dict[int, float]]) -> Ratio:
-    processes = sorted(medians[first].keys() & medians[second].keys())
+def _ratio(first: Cell, second: Cell, medians: dict[Cell, dict[int, float]], processes: list[int]) -> Ratio:
     times = {cell: [medians[cell][process] for process in processes] for cell in (first, second)}
     a, b = second, first
     if statistics.paired_ratio(times[a], times[b]).value < 1:

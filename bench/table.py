@@ -32,10 +32,11 @@ def _table(report: Report) -> Table:
     cells = [cell_of(row) for row in report.step_time]
     names = short_names(cells)
     rows = report.step_time
+    counts = [row.processes for row in rows]
     shared = "" if "/" in names[str(cells[0])] else f", {cells[0].loop} on the {cells[0].device}"
     table = Table(
         title=f"{report.workload.dataset}, batch {report.workload.batch_size}{shared}; "
-        f"{rows[0].processes} processes, 95 % intervals",
+        f"95 % intervals over {min(counts)} processes" + (" or more" if min(counts) < max(counts) else ""),
         box=box.SIMPLE_HEAD,
         pad_edge=False,
     )
@@ -86,7 +87,7 @@ def _noteworthy(report: Report) -> list[str]:
         if unsteady:
             lines.append(f"{cell}: {unsteady} of {row.processes} processes were still getting faster when timed.")
     precision = report.settings.precision
-    if precision is not None and (wide := widest(report.runs)) > math.log1p(precision):
+    if precision is not None and math.log1p(precision) < (wide := widest(report.runs)) < math.inf:
         lines.append(
             f"The widest interval is ±{100 * math.expm1(wide):.1f} %, not ±{100 * precision:g} %: --budget ended it."
         )

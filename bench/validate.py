@@ -26,7 +26,7 @@ from movierank.datasets import load_dataset
 from movierank.splits import default_split
 
 SLOWDOWNS = (0.0, 0.05, 0.10)
-SIMULATED = [(n, sd) for n in (3, 5, 10) for sd in (0.03, 0.10)]
+SIMULATED = [(n, *scatter) for n in (3, 5, 10) for scatter in ((0.03, 0.02), (0.10, 0.10))]
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,10 @@ def validate(options: Options, console: Console) -> Validation:
     """
     order = random.Random(options.seed)
     dataset = load_dataset(options.dataset, progress=lambda line: console.print(line, highlight=False, markup=False))
-    options.output.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        options.output.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BenchError(f"cannot write {options.output}: {error.strerror or error}") from error
     result = Validation(
         created=now(),
         machine=describe_machine(),
@@ -117,7 +120,7 @@ def validate(options: Options, console: Console) -> Validation:
         processes=options.processes,
         rounds=options.rounds,
         outcomes=[],
-        simulated=[simulate_coverage(n, options.rounds, sd, 0.02) for n, sd in SIMULATED],
+        simulated=[simulate_coverage(n, options.rounds, *scatter) for n, *scatter in SIMULATED],
         trials=[],
     )
     for block in range(options.comparisons):

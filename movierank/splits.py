@@ -41,7 +41,7 @@ class RandomSplit:
     @property
     def name(self) -> str:
         """The split as text, for example `0.8:42`."""
-        return f"{self.fraction}:{self.seed}"
+        return f"{np.format_float_positional(self.fraction, trim='-')}:{self.seed}"
 
 
 def default_split(dataset_name: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import numpy as np
@@ -39,11 +38,6 @@ class Weights:
     def as_list(self) -> list[npt.NDArray[np.floating]]:
         """Returns the arrays in the order of `keras.Model.get_weights`."""
         return [getattr(self, field.name) for field in fields(self)]
-
-    @classmethod
-    def from_list(cls, arrays: Sequence[npt.NDArray[np.floating]]) -> Weights:
-        """Builds from arrays in the order of `keras.Model.get_weights`."""
-        return cls(*arrays)
 
     def astype(self, dtype: npt.DTypeLike) -> Weights:
         """Returns a copy with every array in `dtype`."""

@@ -83,3 +83,11 @@ def test_pins_are_public_releases() -> None:
     pinned = pins()
     assert len(pinned) > 50
     assert [name for name, version in pinned.items() if not re.fullmatch(r"[0-9][0-9a-z.]*", version)] == []
+
+
+def test_every_file_that_the_readme_links_to_is_there_and_nothing_is_left_to_fill_in() -> None:
+    text = (ROOT / "README.md").read_text()
+    links = re.findall(r"\]\((?!https?:)([^)#]+)", text)
+    assert links
+    assert [link for link in links if not (ROOT / link).exists()] == []
+    assert "@@" not in text

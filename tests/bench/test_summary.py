@@ -154,3 +154,23 @@ def test_headline_says_what_failed_and_what_was_never_checked(make_report: MakeR
 def test_derived_records_survive_json(make_report: MakeReport) -> None:
     summary = summarise(make_report().runs)
     assert msgspec.json.decode(msgspec.json.encode(summary), type=type(summary)) == summary
+
+
+def test_processes_measured_in_different_sittings_are_not_paired() -> None:
+    def run(backend: str, process: int, turns: list[int], step_time_ms: list[float]) -> Run:
+        return Run(
+            backend=backend,
+            device="cpu",
+            loop="fit",
+            process=process,
+            seed=0,
+            status="ok",
+            step_time_ms=step_time_ms,
+            turns=turns,
+        )
+
+    together = [run("jax", 0, [0, 3], [1.0, 1.0]), run("torch", 0, [1, 2], [2.0, 2.0])]
+    apart = [run("jax", 1, [4, 5], [1.0, 1.0]), run("torch", 1, [8, 9], [9.0, 9.0])]
+    (ratio,) = summarise(together + apart).ratios
+    assert (ratio.a, ratio.ratio, ratio.pairs) == ("torch/cpu/fit", 2.0, 1)
+    assert summarise(apart).ratios == []

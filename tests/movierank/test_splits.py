@@ -71,3 +71,9 @@ def test_the_tutorials_split_is_refused_where_it_is_not_defined(order: Int32Arra
 def test_only_the_tutorials_own_dataset_defaults_to_its_split() -> None:
     assert default_split("100k") == "tutorial"
     assert default_split("1m") == default_split("synthetic:9x9x9") == "0.8:42"
+
+
+def test_the_name_of_a_split_can_be_read_back_however_small_its_fraction() -> None:
+    split = parse_split("0.00009:1")
+    assert split is not None
+    assert parse_split(split.name) == split
