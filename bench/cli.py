@@ -18,9 +18,10 @@ from typing import Any
 from bench import compare_command, history_command
 from bench.errors import BenchError
 from bench.interrupts import interrupts_once
-from bench.matrix import BACKENDS, parse_cells
+from bench.matrix import parse_cells
 from bench.outcome import BAD_INPUT, FINE, RUNS_FAILED, exit_code
 from bench.quantities import parse_duration, parse_percent
+from movierank.backends import BACKENDS
 from movierank.errors import MovierankError
 from movierank.short_parser import ShortParser
 
@@ -230,7 +231,9 @@ def _write_page_beside(output: Path) -> None:
     takes nothing from the report, so its error is only shown.
     """
     if importlib.util.find_spec("matplotlib") is not None:
-        command = [sys.executable, "-m", "bench", "page", str(output), "-o", str(output / "report.html")]
+        from bench.report_file import PAGE_NAME
+
+        command = [sys.executable, "-m", "bench", "page", str(output), "-o", str(output / PAGE_NAME)]
         subprocess.run(command, stdout=subprocess.DEVNULL, check=False)
 
 

@@ -21,6 +21,10 @@ class Limits:
     memory_bytes: int | None
     cores: float | None
 
+    def whole_cores(self, affinity: int) -> int:
+        """Returns how many threads can run at once: CPU affinity, cut to the whole cores of the CPU quota."""
+        return affinity if self.cores is None else max(1, min(affinity, int(self.cores)))
+
 
 @dataclass(frozen=True)
 class Use:

@@ -14,10 +14,10 @@ from rich.table import Table
 from bench.conditions import SAMPLE_S, conditions_between
 from bench.environment import usable_cores, worker_environment
 from bench.machine import describe_machine
-from bench.matrix import BACKENDS
 from bench.protocol import Available, Failed, Probe, Unavailable
 from bench.snapshot import take_snapshot
 from bench.worker_process import WorkerLostError, WorkerProcess
+from movierank.backends import BACKENDS
 
 PROBE_TIMEOUT_S = 120.0
 

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping
 
 from bench.control_groups import Limits, read_limits
-from bench.probing import attempt
+from bench.probing import allowed_cpus, attempt
 
 # OpenMP and BLAS read these once, when their library is loaded, so they must be set before the process starts.
 THREAD_VARIABLES = (
@@ -27,9 +27,7 @@ def gpu_index(device: str) -> int:
 
 def usable_cores() -> int:
     """Returns how many threads of this process can run at once: its CPU affinity, cut to its CPU quota."""
-    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    quota = attempt(read_limits, Limits(None, None)).cores
-    return affinity if quota is None else max(1, min(affinity, int(quota)))
+    return attempt(read_limits, Limits(None, None)).whole_cores(len(allowed_cpus()))
 
 
 def worker_environment(

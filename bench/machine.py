@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 
 from bench.control_groups import Limits, read_limits
-from bench.probing import attempt, text_of
+from bench.probing import allowed_cpus, attempt, text_of
 from bench.report import Gpu, Machine
 
 MIB = 2**20
@@ -60,7 +60,7 @@ def describe_machine(root: Path = Path("/")) -> Machine:
         cpu_flags=parse_cpu_flags(cpuinfo) or parse_sysctl_flags(sysctl),
         physical_cores=attempt(lambda: psutil.cpu_count(logical=False), None),
         logical_cores=logical,
-        usable_cores=usable_cores(attempt(lambda: len(os.sched_getaffinity(0)), logical), limits),
+        usable_cores=limits.whole_cores(attempt(lambda: len(allowed_cpus()), logical)),
         caches=attempt(lambda: read_caches(root), {}) or parse_sysctl_caches(sysctl),
         governor=governor or None,
         max_mhz=attempt(lambda: _max_mhz(root), None),
@@ -130,11 +130,6 @@ def parse_sysctl_caches(sysctl: Mapping[str, str]) -> dict[str, str]:
     keys = {"L1d": "hw.l1dcachesize", "L1i": "hw.l1icachesize", "L2": "hw.l2cachesize", "L3": "hw.l3cachesize"}
     sizes = {level: sysctl.get(key, "") for level, key in keys.items()}
     return {level: f"{int(size) // 1024}K" for level, size in sizes.items() if size.isdecimal() and size != "0"}
-
-
-def usable_cores(affinity: int, limits: Limits) -> int:
-    """Returns how many threads can run at once: CPU affinity, cut to the whole cores of the CPU quota."""
-    return affinity if limits.cores is None else max(1, min(affinity, int(limits.cores)))
 
 
 def read_caches(root: Path) -> dict[str, str]:

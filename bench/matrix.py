@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 from bench.errors import BenchError
 from bench.report import Cell
+from movierank.backends import BACKENDS
 
-BACKENDS = ("jax", "torch", "tensorflow")
 LOOPS = ("fit",)
 DEVICE = re.compile(r"cpu|gpu(:\d+)?")
 

@@ -21,7 +21,7 @@ from bench.progress import Progress
 from bench.protocol import Job
 from bench.recorder import Recorder, now, stored_arrays
 from bench.report import SCHEMA, Cell, Report, Workload
-from bench.report_file import PREDICTIONS_NAME, REPORT_NAME, claimed, load_report
+from bench.report_file import PAGE_NAME, PREDICTIONS_NAME, REPORT_NAME, claimed, load_report
 from bench.software import describe_software
 from bench.supervisor import Plan, Supervisor
 from movierank.datasets import load_dataset
@@ -30,7 +30,7 @@ from movierank.ratings import Dataset
 from movierank.splits import Split, default_split, split_ratings
 
 PARITY_EXAMPLES = 2_000_000  # the oracle needs some 5 s for a million examples; above this, parity only on request
-OWN_FILES = (REPORT_NAME, PREDICTIONS_NAME, "report.html")
+OWN_FILES = (REPORT_NAME, PREDICTIONS_NAME, PAGE_NAME)
 
 
 def measure(options: Options, console: Console) -> Report:

@@ -29,8 +29,9 @@ from rich.table import Table
 
 from bench.environment import hidden_modules, usable_cores, worker_environment
 from bench.errors import BenchError
-from bench.matrix import BACKENDS, parse_cells
+from bench.matrix import parse_cells
 from bench.statistics import paired_ratio
+from movierank.backends import BACKENDS
 
 FEW, MANY = 1, 6  # epochs of the two bare calls
 WARM_UP_BLOCKS = 5

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 
 from bench.control_groups import Use, read_use
-from bench.probing import attempt, text_of
+from bench.probing import allowed_cpus, attempt, text_of
 
 MIB = 2**20
 
@@ -108,7 +108,7 @@ def take_snapshot(root: Path = Path("/"), *, sample_s: float = 0.0) -> Snapshot:
         cgroup_throttled_ms=use.throttled_ms,
         memory_left_mib=min((size / MIB for size in left if size is not None), default=attempt(_memory_left_mib, None)),
         transparent_hugepages=parse_hugepages(text_of(root / "sys/kernel/mm/transparent_hugepage/enabled")),
-        cpus=attempt(lambda: read_cpus(root, _usable()), ()),
+        cpus=attempt(lambda: read_cpus(root, allowed_cpus()), ()),
     )
 
 
@@ -186,10 +186,6 @@ def _own_cpu_s() -> float:
 
 def _memory_left_mib() -> float | None:
     return float(psutil.virtual_memory().available) / MIB
-
-
-def _usable() -> Iterable[int]:
-    return os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else range(os.cpu_count() or 1)
 
 
 def _numbers(paths: Iterable[Path]) -> list[int]:

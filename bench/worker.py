@@ -20,8 +20,9 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.environment import hidden_modules, usable_cores
+from bench.environment import hidden_modules
 from bench.errors import UnavailableError
+from bench.probing import allowed_cpus
 from bench.protocol import (
     Available,
     Command,
@@ -39,6 +40,7 @@ from bench.protocol import (
     decode_command,
     encode,
 )
+from movierank.backends import extra_of
 
 if TYPE_CHECKING:
     from bench.session import Session
@@ -99,7 +101,7 @@ def _import_backend(backend: str, device: str, threads: int) -> tuple[str, int |
         sys.modules[name] = None  # type: ignore[assignment]  # how Python marks a module as not importable
     for package in ("keras", backend):
         if importlib.util.find_spec(package) is None:
-            extra = {"tensorflow": "tf"}.get(backend, backend)
+            extra = extra_of(backend)
             raise UnavailableError(f"{package} is not installed: pip install 'movierank-bench[{extra}]'")
     import keras  # noqa: F401  # its first import fixes the backend
 
@@ -163,8 +165,8 @@ def _peak_rss_mib() -> float:
 
 def _keep_to_threads(threads: int) -> None:
     """Takes away the cores that it has no threads for: some thread pools count cores, not variables."""
-    if hasattr(os, "sched_setaffinity") and threads < usable_cores():
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
+    if hasattr(os, "sched_setaffinity") and threads < len(allowed := allowed_cpus()):
+        os.sched_setaffinity(0, allowed[:threads])
 
 
 def die_with_supervisor(reply_fd: int) -> None:

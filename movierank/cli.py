@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from movierank.backends import BACKENDS, extra_of
 from movierank.datasets import load_dataset
 from movierank.errors import MovierankError
 from movierank.ratings import Dataset
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from movierank.model import RankingModel
     from movierank.ranking import RankedMovie
 
-BACKENDS = ("jax", "torch", "tensorflow")
 DEFAULT_MODEL = Path("ranking_model.keras")
 
 EXAMPLES = """examples:
@@ -231,7 +231,7 @@ def _import_keras(backend: str | None) -> None:
             raise MovierankError(
                 f"cannot import Keras ({error}); choose an installed backend with --backend"
             ) from error
-        extra = {"tensorflow": "tf"}.get(chosen, chosen)
+        extra = extra_of(chosen)
         raise MovierankError(
             f"cannot import Keras with {chosen} ({error}); install it with `pip install 'movierank-bench[{extra}]'`"
         ) from error

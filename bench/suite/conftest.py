@@ -11,7 +11,7 @@ import pytest
 
 from bench.environment import hidden_modules, usable_cores
 from bench.errors import UnavailableError
-from bench.matrix import BACKENDS
+from movierank.backends import BACKENDS
 
 if TYPE_CHECKING:
     from bench.session import Session

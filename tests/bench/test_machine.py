@@ -221,7 +221,7 @@ def test_no_limit_is_told_from_a_limit(tmp_path: Path) -> None:
 
 
 def test_a_cpu_quota_cuts_usable_cores_to_whole_ones() -> None:
-    assert machine.usable_cores(8, Limits(None, None)) == 8
-    assert machine.usable_cores(8, Limits(None, 3.5)) == 3
-    assert machine.usable_cores(8, Limits(None, 0.5)) == 1
-    assert machine.usable_cores(2, Limits(None, 16.0)) == 2
+    assert Limits(None, None).whole_cores(8) == 8
+    assert Limits(None, 3.5).whole_cores(8) == 3
+    assert Limits(None, 0.5).whole_cores(8) == 1
+    assert Limits(None, 16.0).whole_cores(2) == 2

@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from bench.errors import BenchError
-from bench.matrix import BACKENDS, LOOPS, parse_cells
+from bench.matrix import LOOPS, parse_cells
+from movierank.backends import BACKENDS
 
 
 def test_cells_are_all_combinations_in_the_order_given() -> None:

@@ -15,7 +15,8 @@ import keras
 import msgspec
 import pytest
 
-from movierank.cli import BACKENDS, main
+from movierank.backends import BACKENDS
+from movierank.cli import main
 from movierank.datasets import load_dataset
 from movierank.model import RankingModel
 from movierank.stored import seal
