@@ -31,7 +31,6 @@ class Job(Message, frozen=True, kw_only=True):
         round_s: shortest wall time of a round, in seconds.
         predictions: file (.npz) in which `Train` leaves the test predictions of each stage.
         stored_predictions: how many test ratings are predicted for that file, from the first on.
-        slowdown: share by which every timed stretch is prolonged on purpose; for `bench validate`.
     """
 
     backend: str
@@ -53,7 +52,6 @@ class Job(Message, frozen=True, kw_only=True):
     round_s: float
     predictions: str
     stored_predictions: int
-    slowdown: float = 0.0
 
 
 class Probe(Message, frozen=True, kw_only=True):
@@ -73,7 +71,13 @@ class WarmUp(Message, frozen=True, kw_only=True):
 
 
 class MeasureRound(Message, frozen=True, kw_only=True):
-    """Run and time one steady round."""
+    """Run and time one steady round.
+
+    Attributes:
+        slowdown: share by which to prolong it on purpose; for `bench validate`.
+    """
+
+    slowdown: float = 0.0
 
 
 class Stop(Message, frozen=True, kw_only=True):

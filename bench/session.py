@@ -134,8 +134,8 @@ class Session:
             step_times.append(self.measure_round().step_time_ms)
         return Steady(warmup_ms=step_times, steady=is_steady(step_times), steps_per_round=self.plan.steps)
 
-    def measure_round(self) -> Rounded:
-        """Times one round."""
+    def measure_round(self, slowdown: float = 0.0) -> Rounded:
+        """Times one round, prolonged by the share `slowdown`."""
         if self.plan is None:
             raise RuntimeError("a round was asked for before the warm-up")
         timed = timed_fit(
@@ -144,7 +144,7 @@ class Session:
             batch_size=self.job.batch_size,
             epochs=self.plan.epochs,
             synchronise=self.adapter.synchronise,
-            slowdown=self.job.slowdown,
+            slowdown=slowdown,
         )
         return Rounded(step_time_ms=1e3 * timed.epochs_s / self.plan.steps, fit_setup_ms=1e3 * timed.setup_s)
 

@@ -20,7 +20,7 @@ from bench.recorder import now
 from bench.report import Machine, Record, Software
 from bench.report_file import atomic_write
 from bench.software import describe_software
-from bench.validation import Outcome, Simulated, Trial, judge, simulate_coverage
+from bench.validation import Outcome, Simulated, Trial, judge, judge_pooled, simulate_coverage
 from bench.worker_process import WorkerLostError, WorkerProcess
 from movierank.datasets import load_dataset
 from movierank.splits import default_split
@@ -38,11 +38,11 @@ class Options:
         output: JSON file of the result.
         comparisons: trials for each true difference.
         processes: fresh processes for either side of a trial.
-        rounds: of a process.
+        rounds: of a process, for each true difference.
         round_s: shortest wall time of a round, in seconds.
         dataset: as for `movierank.datasets.load_dataset`; prepared before.
         threads: of a worker.
-        seed: of the order in which the sides are measured.
+        seed: of the order in which sides and rounds are measured.
         timeout_s: longest wait for one answer of a worker, in seconds.
         worker_command: program and arguments of a worker.
     """
@@ -79,8 +79,9 @@ class Validation(Record, frozen=True, kw_only=True):
         software: with what.
         backend: whose step was timed.
         processes: fresh processes on either side of a trial.
-        rounds: of a process.
+        rounds: of a process, for each true difference.
         outcomes: what was said, one a true difference.
+        pooled: what would have been said with more processes on either side, from the same samples.
         simulated: coverage on simulated cells.
         trials: raw samples.
     """
@@ -92,6 +93,7 @@ class Validation(Record, frozen=True, kw_only=True):
     processes: int
     rounds: int
     outcomes: list[Outcome]
+    pooled: list[Outcome]
     simulated: list[Simulated]
     trials: list[Trial]
 
@@ -99,8 +101,9 @@ class Validation(Record, frozen=True, kw_only=True):
 def validate(options: Options, console: Console) -> Validation:
     """Measures all trials, saving after each, and returns what was said of them.
 
-    The sides of a block (two equal ones and one for each slowdown) are measured one after the other in random
-    order, as a user measures before and after a change; the first equal side is the base of all its trials.
+    The two sides of a block are measured one after the other in random order, as a user measures before and after a
+    change. The processes of the newer side take rounds of every slowdown in random order, so one older and one newer
+    side make a trial of each true difference; every trial has fresh processes on both sides.
 
     Raises:
         BenchError: a worker cannot be started or is lost, or the output cannot be written.
@@ -120,39 +123,49 @@ def validate(options: Options, console: Console) -> Validation:
         processes=options.processes,
         rounds=options.rounds,
         outcomes=[],
+        pooled=[],
         simulated=[simulate_coverage(n, options.rounds, *scatter) for n, *scatter in SIMULATED],
         trials=[],
     )
     for block in range(options.comparisons):
-        sides = {name: (0.0 if name == "base" else slowdown) for name, slowdown in [("base", 0.0), *_named()]}
-        measured = {}
-        for place, name in enumerate(order.sample(list(sides), len(sides)), start=1):
-            console.print(f"block {block + 1} of {options.comparisons}: side {place} of {len(sides)}", highlight=False)
-            measured[name] = [_measure_process(options, dataset.sha256, sides[name]) for _ in range(options.processes)]
-        trials = [Trial(slowdown=slowdown, base=measured["base"], new=measured[name]) for name, slowdown in _named()]
+        sides: dict[str, list[Rounds]] = {}
+        for side in order.sample(("base", "new"), 2):
+            console.print(f"block {block + 1} of {options.comparisons}: {side}", highlight=False)
+            slowdowns = (0.0,) if side == "base" else SLOWDOWNS
+            sides[side] = [
+                _measure_process(options, dataset.sha256, slowdowns, order) for _ in range(options.processes)
+            ]
+        base = [rounds[0.0] for rounds in sides["base"]]
+        trials = [Trial(slowdown=s, base=base, new=[rounds[s] for rounds in sides["new"]]) for s in SLOWDOWNS]
         result = msgspec.structs.replace(result, trials=[*result.trials, *trials])
-        result = msgspec.structs.replace(result, outcomes=judge(result.trials))
+        result = msgspec.structs.replace(result, outcomes=judge(result.trials), pooled=judge_pooled(result.trials))
         with atomic_write(options.output) as temporary:
             temporary.write_bytes(msgspec.json.format(msgspec.json.encode(result), indent=1) + b"\n")
     return result
 
 
-def _named() -> list[tuple[str, float]]:
-    return [(f"{slowdown:g}", slowdown) for slowdown in SLOWDOWNS]
+Rounds = dict[float, list[float]]
 
 
-def _measure_process(options: Options, sha256: str, slowdown: float) -> list[float]:
+def _measure_process(options: Options, sha256: str, slowdowns: Sequence[float], order: random.Random) -> Rounds:
+    """Returns the step times in ms of one fresh process by slowdown, its rounds in random order."""
+    wanted = [slowdown for slowdown in slowdowns for _ in range(options.rounds)]
+    order.shuffle(wanted)
+    measured: Rounds = {slowdown: [] for slowdown in slowdowns}
     with tempfile.TemporaryDirectory(prefix="movierank-bench-") as folder:
         environment = worker_environment(options.backend, "cpu", options.threads)
         worker = WorkerProcess(options.worker_command, environment, Path(folder) / "worker.log")
         try:
-            _ask(worker, _job(options, sha256, slowdown, folder), options.timeout_s)
+            _ask(worker, _job(options, sha256, folder), options.timeout_s)
             _ask(worker, WarmUp(), options.timeout_s)
-            replies = [_ask(worker, MeasureRound(), options.timeout_s) for _ in range(options.rounds)]
+            for slowdown in wanted:
+                reply = _ask(worker, MeasureRound(slowdown=slowdown), options.timeout_s)
+                if isinstance(reply, Rounded):
+                    measured[slowdown].append(reply.step_time_ms)
             _ask(worker, Stop(), options.timeout_s)
         finally:
             worker.kill()
-    return [reply.step_time_ms for reply in replies if isinstance(reply, Rounded)]
+    return measured
 
 
 def _ask(worker: WorkerProcess, command: Command, timeout_s: float) -> Reply:
@@ -169,7 +182,7 @@ def _ask(worker: WorkerProcess, command: Command, timeout_s: float) -> Reply:
             return reply
 
 
-def _job(options: Options, sha256: str, slowdown: float, folder: str) -> Job:
+def _job(options: Options, sha256: str, folder: str) -> Job:
     return Job(
         backend=options.backend,
         device="cpu",
@@ -190,5 +203,4 @@ def _job(options: Options, sha256: str, slowdown: float, folder: str) -> Job:
         round_s=options.round_s,
         predictions=f"{folder}/unused.npz",
         stored_predictions=0,
-        slowdown=slowdown,
     )

@@ -13,6 +13,7 @@ from bench.report import Record
 from bench.verdicts import Limits, TimedPair, compare_times
 
 PYTEST_BENCHMARK_LIMIT = 0.05  # as in `--benchmark-compare-fail=median:5%`
+POOLED_DRAWS = 400
 
 
 class Trial(Record, frozen=True, kw_only=True):
@@ -35,6 +36,7 @@ class Outcome(Record, frozen=True, kw_only=True):
     Attributes:
         slowdown: that difference.
         trials: how many.
+        processes: on either side of a trial.
         called_slower: share that `compare` called slower.
         called_faster: share that `compare` called faster.
         called_same: share that `compare` called the same.
@@ -47,6 +49,7 @@ class Outcome(Record, frozen=True, kw_only=True):
 
     slowdown: float
     trials: int
+    processes: int
     called_slower: float
     called_faster: float
     called_same: float
@@ -82,6 +85,39 @@ def judge(trials: Sequence[Trial]) -> list[Outcome]:
     return [_outcome(slowdown, [trial for trial in trials if trial.slowdown == slowdown]) for slowdown in slowdowns]
 
 
+def judge_pooled(trials: Sequence[Trial], *, draws: int = POOLED_DRAWS, seed: int = 0) -> list[Outcome]:
+    """Says what `compare` would have made of more processes: pools the sides of blocks drawn at random.
+
+    Each draw takes k different blocks and puts their processes together, k = 2, 4, 8 … up to half of the blocks, so
+    that draws still differ. Draws share blocks, so their shares are surer of themselves than as many real trials.
+
+    Args:
+        trials: as measured, those of one block with the same place among those of their slowdown.
+        draws: for each true difference and number of processes.
+        seed: of the draws.
+    """
+    generator = np.random.default_rng(seed)
+    by_slowdown: dict[float, list[Trial]] = {}
+    for trial in trials:
+        by_slowdown.setdefault(trial.slowdown, []).append(trial)
+    outcomes = []
+    for slowdown, blocks in sorted(by_slowdown.items()):
+        size = 2
+        while size <= len(blocks) // 2:
+            drawn = [generator.choice(len(blocks), size, replace=False) for _ in range(draws)]
+            outcomes.append(_outcome(slowdown, [_pool([blocks[place] for place in places]) for places in drawn]))
+            size *= 2
+    return outcomes
+
+
+def _pool(trials: Sequence[Trial]) -> Trial:
+    return Trial(
+        slowdown=trials[0].slowdown,
+        base=[process for trial in trials for process in trial.base],
+        new=[process for trial in trials for process in trial.new],
+    )
+
+
 def simulate_coverage(
     processes: int, rounds: int, process_sd: float, round_sd: float, *, cells: int = 2000, seed: int = 0
 ) -> Simulated:
@@ -111,6 +147,7 @@ def _outcome(slowdown: float, trials: Sequence[Trial]) -> Outcome:
     return Outcome(
         slowdown=slowdown,
         trials=len(trials),
+        processes=len(trials[0].base),
         called_slower=verdicts.count("slower") / len(trials),
         called_faster=verdicts.count("faster") / len(trials),
         called_same=verdicts.count("same") / len(trials),

@@ -35,6 +35,8 @@ def print_validation(result: Validation, console: Console) -> None:
             f"{outcome.pytest_benchmark_fails:.0%}",
         )
     console.print(said)
+    if result.pooled:
+        console.print(_pooled(result))
     simulated = _table(
         "95 % intervals on simulated cells", ("processes", "rounds", "process sd", "round sd", "coverage")
     )
@@ -43,6 +45,17 @@ def print_validation(result: Validation, console: Console) -> None:
             str(row.processes), str(row.rounds), f"{row.process_sd:.0%}", f"{row.round_sd:.0%}", f"{row.coverage:.1%}"
         )
     console.print(simulated)
+
+
+def _pooled(result: Validation) -> Table:
+    table = _table(
+        "with more processes on either side, from the same samples drawn together at random",
+        ("true change", "processes", "slower", "faster", "same", "undecided", "covered"),
+    )
+    for outcome in result.pooled:
+        shares = (outcome.called_slower, outcome.called_faster, outcome.called_same, outcome.undecided, outcome.covered)
+        table.add_row(f"+{outcome.slowdown:.0%}", str(outcome.processes), *(f"{share:.0%}" for share in shares))
+    return table
 
 
 def _table(title: str, columns: tuple[str, ...]) -> Table:

@@ -151,7 +151,7 @@ def _carry_out(command: Command, session: Session) -> Reply:
         case WarmUp():
             return session.warm_up()
         case MeasureRound():
-            return session.measure_round()
+            return session.measure_round(command.slowdown)
         case Stop():
             return Stopped(peak_rss_mib=_peak_rss_mib(), peak_device_mib=session.adapter.peak_device_mib())
         case Job() | Probe():

@@ -123,7 +123,8 @@ def answer(command, job: Job, part: dict, rounds: int):
             time.sleep(part.get("round_s", 0))
             own = [1 + time.monotonic_ns() % 10**9 / 10**9] if part.get("own") else [1.0]
             step_times = part.get("step_time_ms", own)
-            return Rounded(step_time_ms=step_times[rounds % len(step_times)], fit_setup_ms=30.0)
+            step_time = step_times[rounds % len(step_times)] * (1 + command.slowdown)
+            return Rounded(step_time_ms=step_time, fit_setup_ms=30.0)
         case _:
             return Stopped(peak_rss_mib=100.0, peak_device_mib=None)
 

@@ -11,7 +11,7 @@ from rich.console import Console
 
 from bench.errors import BenchError
 from bench.validate import Options, validate
-from bench.validation import Trial, judge, pytest_benchmark_fails, simulate_coverage
+from bench.validation import Trial, judge, judge_pooled, pytest_benchmark_fails, simulate_coverage
 
 FAKE_WORKER = Path(__file__).with_name("fake_worker.py")
 
@@ -59,14 +59,25 @@ def options(tmp_path, monkeypatch):
 
 
 def test_every_side_of_every_trial_has_fresh_processes_and_is_stored(options, tmp_path):
-    result = validate(options({"jax": {"step_time_ms": [1.0, 1.1, 1.2]}}), Console(file=io.StringIO()))
+    result = validate(options({"jax": {"step_time_ms": [1.0]}}), Console(file=io.StringIO()))
     stored = json.loads((tmp_path / "validation.json").read_text())
     assert len(stored["trials"]) == len(result.trials) == 2 * 3
     assert {trial["slowdown"] for trial in stored["trials"]} == {0.0, 0.05, 0.1}
-    assert all(trial["new"] == [[1.0, 1.1, 1.2]] * 2 for trial in stored["trials"])
+    assert all(trial["base"] == [[1.0] * 3] * 2 for trial in stored["trials"])
+    assert all(trial["new"] == [[1.0 + trial["slowdown"]] * 3] * 2 for trial in stored["trials"])
     assert [outcome["trials"] for outcome in stored["outcomes"]] == [2, 2, 2]
     started = (tmp_path / "script.started").read_text().splitlines()
-    assert len({line.rpartition(":")[2] for line in started}) == 2 * 4 * 2
+    assert len({line.rpartition(":")[2] for line in started}) == 2 * 2 * 2
+
+
+def test_pooled_blocks_see_what_a_single_one_leaves_open():
+    rng = np.random.default_rng(1)
+    trials = [trial(rng, slowdown, 0.05) for _ in range(40) for slowdown in (0.0, 0.05)]
+    by_size = {(outcome.slowdown, outcome.processes): outcome for outcome in judge_pooled(trials, draws=100)}
+    assert set(by_size) == {(s, n) for s in (0.0, 0.05) for n in (10, 20, 40, 80)}
+    (single,) = judge([t for t in trials if t.slowdown == 0.05])
+    assert single.called_slower < 0.5 < by_size[0.05, 40].called_slower
+    assert by_size[0.0, 20].called_slower + by_size[0.0, 20].called_faster <= 0.1
 
 
 def test_a_lost_worker_ends_it_with_a_word_and_no_half_written_file(options, tmp_path):
