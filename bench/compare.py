@@ -13,7 +13,8 @@ from typing import TypeVar
 from bench.comparable import difference, machine_key, software_changes, workload_key
 from bench.comparison import Comparison, Timed
 from bench.errors import BenchError
-from bench.report import Cell, ParityResult, Report, Run, StepTime
+from bench.parity_records import ParityResult
+from bench.report import Cell, Report, Run, StepTime
 from bench.report_file import load_report
 from bench.summary import cell_of, process_medians, seed_rmse, summarise
 from bench.verdicts import Limits, ScoredPair, TimedPair, compare_scores, compare_times

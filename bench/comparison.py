@@ -7,7 +7,8 @@ from typing import Any, Literal
 import msgspec
 
 from bench.contrast import MOST_PROCESSES
-from bench.report import ParityResult, Record
+from bench.parity_records import ParityResult
+from bench.record import Record
 from bench.statistics import Interval
 
 StepVerdict = Literal["faster", "slower", "same", "undecided", "not comparable"]

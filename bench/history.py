@@ -15,7 +15,8 @@ import msgspec
 from bench.change_points import levels
 from bench.comparable import machine_key, software_changes, workload_key
 from bench.errors import BenchError
-from bench.report import Cell, Record, Report, Rmse, StepTime
+from bench.record import Record
+from bench.report import Cell, Report, Rmse, StepTime
 from bench.report_file import REPORT_NAME, load_report
 from bench.summary import Summary, cell_of, process_medians, summarise
 

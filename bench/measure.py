@@ -15,7 +15,7 @@ from bench.errors import BenchError
 from bench.interrupts import interruptible, interrupts_held
 from bench.machine import describe_machine
 from bench.options import Options
-from bench.parity_check import check_parity
+from bench.parity_check import Parity, check_parity
 from bench.predictions import MOST_STORED
 from bench.progress import Progress
 from bench.protocol import Job
@@ -60,7 +60,7 @@ def measure(options: Options, console: Console) -> Report:
         ):
             Supervisor(plan, recorder, progress).measure()
         judge = options.parity if options.parity is not None else len(split.train) * options.epochs <= PARITY_EXAMPLES
-        parity = []
+        parity = Parity()
         if judge:
             with interruptible():
                 parity = check_parity(
@@ -137,6 +137,7 @@ def _job(options: Options, workload: Workload, cell: Cell, process: int, parts: 
         round_s=options.round_s,
         predictions=str((parts / f"{cell.backend}-{cell.device}-{cell.loop}-{process}.npz").absolute()),
         stored_predictions=MOST_STORED,
+        early_stages=options.init == "shared" and process == 0,
     )
 
 

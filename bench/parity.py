@@ -1,133 +1,203 @@
-"""Whether trainings from the same initial weights are still the same model: a pure judgement of predictions.
+"""Whether trainings from the same initial weights are still the same model: a pure judgement of what they left behind.
 
 Every cell is compared with the float64 oracle and with every other cell of the same seed, at each stage that both
-have. A comparison is `within` when the root mean square of the differences is no more than the rounding envelope
-explains (`bench.parity_threshold`), else `outside`; predictions that are not finite are `outside`.
+have (`bench.stages`). A comparison is `within` when the distance is no more than the rounding envelope explains
+(`bench.parity_threshold`), else `outside`; values that are not finite are `outside`.
 
 A pair of cells has one record a stage, and where it rests on several seeds or processes the record is the worst of
-them: any comparison that is not finite, else the one with the largest rms relative to its own envelope. Every process
-of one cell is compared with every process of the other that trained the same seed.
+them: any comparison that is not finite, else one that is `outside` and not explained, else the one with the largest
+distance relative to its own envelope. Every process of one cell is compared with every process of the other that
+trained the same seed.
+
+A deviation that is understood has an oracle of its own (`movierank.oracle.KNOWN_VARIANTS`). An `outside` is marked
+`known` when nothing is left of it once what the deviations of the two cells do, the difference between their oracles,
+is taken off. What is left is judged by the same envelope, so a known deviation hides no other fault.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from bench.envelope import Predictions, Reference, distance, with_rmse
+from bench.distances import Distance, TestPart, Training, distance, distances, size_of
 from bench.errors import BenchError
+from bench.parity_records import ParityResult
 from bench.parity_threshold import thresholds
-from bench.report import Cell, ParityResult
+from bench.reference import Reference
+from bench.report import Cell
+from bench.rounding import FLOAT32_EPS
+from bench.stages import Values
+from movierank.oracle import KNOWN_VARIANTS
 
 ORACLE = "oracle"
 
 
 @dataclass(frozen=True)
 class Trajectory:
-    """The test predictions of one training.
+    """What one training left behind.
 
     Attributes:
         cell: that trained.
         seed: of the initial weights.
         process: index of the worker process within its cell.
-        stages: float32 [N] in label units by stage, `forward`, `epoch 1` …, in the order of training. A training
-            that ended early has fewer.
+        values: float32 arrays by stage (`bench.stages`). A training that ended early has fewer stages, and not every
+            process records the early ones.
+        name: of the cell in the records; its own where it is empty.
     """
 
     cell: Cell
     seed: int
     process: int
-    stages: Mapping[str, npt.NDArray[np.float32]]
+    values: Mapping[str, npt.NDArray[np.floating[Any]]]
+    name: str = ""
+
+    @property
+    def label(self) -> str:
+        """The name of the cell in the records."""
+        return self.name or str(self.cell)
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """Two trainings at one stage, not yet judged; `b` is None for the oracle."""
+class Side:
+    """One of two trainings that are compared.
 
-    a: Cell
-    b: Cell | None
-    seed: int
-    stage: str
-    rms: float
-    max_abs: float
+    Attributes:
+        name: of the cell; `oracle` for the float64 oracle.
+        training: its values.
+        explained: the values of the oracle that does what is known of the cell.
+        known: name of that deviation; None where nothing is known of it.
+    """
 
-    @property
-    def finite(self) -> bool:
-        """Whether both trainings' values are numbers."""
-        return math.isfinite(self.rms) and math.isfinite(self.max_abs)
+    name: str
+    training: Training
+    explained: Values
+    known: str | None = None
 
 
-def judge(trajectories: Sequence[Trajectory], references: Mapping[int, Reference]) -> list[ParityResult]:
+@dataclass(frozen=True)
+class Judged:
+    """Two trainings at one stage.
+
+    Attributes:
+        result: the record.
+        badness: the larger the worse; orders the comparisons of one pair and stage.
+    """
+
+    result: ParityResult
+    badness: tuple[bool, bool, float]
+
+
+def known_deviation(cell: Cell) -> str | None:
+    """Returns the name of the understood deviation that this cell may show; None where there is none."""
+    return next((name for name in KNOWN_VARIANTS if name.startswith(f"{cell.backend}-")), None)
+
+
+def judge(
+    trajectories: Sequence[Trajectory], references: Mapping[int, Reference], test: TestPart, epochs: int
+) -> list[ParityResult]:
     """Compares all trainings and returns one record a pair and stage.
 
     Args:
         trajectories: of all cells, seeds and processes.
         references: by seed of the initial weights. Trainings of another seed are not judged; with each backend's
             own initial weights there are none, and the result is empty.
+        test: what the stored predictions are predictions of.
+        epochs: of the training.
 
     Returns:
         For each cell its comparison with the oracle, then for each pair of cells theirs, in the order of the
-        cells; the stages in the order of training. `a` is the lower cell of a pair.
+        cells' names; the stages in the order of training. `a` is the lower cell of a pair.
 
     Raises:
-        BenchError: predictions are not as many as the oracle's.
+        BenchError: an array has another shape than the oracle's.
     """
-    comparisons = [c for seed, reference in sorted(references.items()) for c in _compare(trajectories, seed, reference)]
+    pairs = [
+        (pair, seed, distances(pair[0].training, pair[1].training))
+        for seed in sorted(references)
+        for pair in _pairs(trajectories, seed, references[seed], test, epochs)
+    ]
+    comparisons = sum(len(apart) for _, _, apart in pairs)
     if not comparisons:
         return []
-    limits = {seed: thresholds(reference.envelope, len(comparisons)) for seed, reference in references.items()}
-    judged: dict[tuple[Cell, Cell | None, str], list[tuple[Comparison, float]]] = {}
-    for c in comparisons:
-        judged.setdefault((c.a, c.b, c.stage), []).append((c, limits[c.seed][c.stage]))
-    order = {stage: i for i, stage in enumerate(dict.fromkeys(s for of_seed in limits.values() for s in of_seed))}
-    keys = sorted(judged, key=lambda key: (key[1] is not None, key[0], key[1] or key[0], order[key[2]]))
-    return [_record(*max(judged[key], key=_badness)) for key in keys]
+    limits = {seed: thresholds(reference.envelope, comparisons) for seed, reference in references.items()}
+    worst: dict[tuple[str, str, str], Judged] = {}
+    for (a, b), seed, apart in pairs:
+        for stage, at_stage in apart.items():
+            judged = _judge(a, b, seed, stage, at_stage, limits[seed][stage], references[seed].oracle)
+            key = (a.name, b.name, stage)
+            if key not in worst or judged.badness > worst[key].badness:
+                worst[key] = judged
+    order = {
+        stage: place for place, stage in enumerate(dict.fromkeys(s for of_seed in limits.values() for s in of_seed))
+    }
+    keys = sorted(worst, key=lambda key: (key[1] != ORACLE, key[0], key[1], order[key[2]]))
+    return [worst[key].result for key in keys]
 
 
-def _compare(trajectories: Sequence[Trajectory], seed: int, reference: Reference) -> list[Comparison]:
-    oracle = with_rmse(reference.predictions, reference.label)
-    trainings = [(t.cell, _stages(t, reference)) for t in trajectories if t.seed == seed]
-    # Sorted by cell, so that the order in which trainings arrive changes nothing.
-    trainings.sort(key=lambda training: training[0])
-    found = []
-    for cell, stages in trainings:
-        found += [Comparison(cell, None, seed, s, *distance(stages[s], oracle[s])) for s in oracle if s in stages]
-    for (a, a_stages), (b, b_stages) in combinations(trainings, 2):
-        if a != b:
-            common = [s for s in oracle if s in a_stages and s in b_stages]
-            found += [Comparison(a, b, seed, s, *distance(a_stages[s], b_stages[s])) for s in common]
-    return found
+def _pairs(
+    trajectories: Sequence[Trajectory], seed: int, reference: Reference, test: TestPart, epochs: int
+) -> list[tuple[Side, Side]]:
+    oracle = Side(ORACLE, Training.of(reference.oracle, test, epochs), reference.oracle)
+    # Sorted by name, so that the order in which trainings arrive changes nothing.
+    found = sorted((t for t in trajectories if t.seed == seed), key=lambda trajectory: trajectory.label)
+    sides = [_side(trajectory, reference, test, epochs) for trajectory in found]
+    return [(side, oracle) for side in sides] + [(a, b) for a, b in combinations(sides, 2) if a.name != b.name]
 
 
-def _stages(trajectory: Trajectory, reference: Reference) -> Predictions:
-    stages = {s: np.asarray(trajectory.stages[s], np.float64) for s in reference.predictions if s in trajectory.stages}
-    for stage, values in stages.items():
-        if values.shape != reference.label.shape:
+def _side(trajectory: Trajectory, reference: Reference, test: TestPart, epochs: int) -> Side:
+    for stage, values in trajectory.values.items():
+        expected = reference.oracle.get(stage)
+        if expected is not None and expected.shape != values.shape:
             raise BenchError(
-                f"{trajectory.cell} has {values.size} predictions at {stage}, the oracle {reference.label.size}; "
-                "measure both on the same test part"
+                f"{trajectory.label} has {values.size} values at {stage}, the oracle {expected.size}; "
+                "measure both on the same data"
             )
-    complete = len(stages) == len(reference.predictions)
-    return with_rmse(stages, reference.label) if complete else stages
-
-
-def _badness(judged: tuple[Comparison, float]) -> float:
-    comparison, limit = judged
-    return comparison.rms / limit if comparison.finite else math.inf
-
-
-def _record(comparison: Comparison, limit: float) -> ParityResult:
-    return ParityResult(
-        a=str(comparison.a),
-        b=ORACLE if comparison.b is None else str(comparison.b),
-        stage=comparison.stage,
-        rms=comparison.rms if comparison.finite else None,
-        max_abs=comparison.max_abs if comparison.finite else None,
-        envelope=limit,
-        verdict="within" if comparison.finite and comparison.rms <= limit else "outside",
+    known = known_deviation(trajectory.cell)
+    return Side(
+        trajectory.label,
+        Training.of(trajectory.values, test, epochs),
+        reference.variants.get(known, reference.oracle) if known else reference.oracle,
+        known if known in reference.variants else None,
     )
+
+
+def _judge(a: Side, b: Side, seed: int, stage: str, apart: Distance, limit: float, oracle: Values) -> Judged:
+    within = apart.finite and apart.rms <= limit
+    known = None if within or not apart.finite else _explained(a, b, stage, limit)
+    result = ParityResult(
+        a=a.name,
+        b=b.name,
+        stage=stage,
+        rms=apart.rms if apart.finite else None,
+        max_abs=apart.max_abs if apart.finite else None,
+        envelope=limit,
+        verdict="within" if within else "outside",
+        known=known,
+        ulps=_ulps(apart, stage, oracle),
+        where=None if apart.where is None else list(apart.where),
+        seed=seed,
+    )
+    return Judged(result, (not apart.finite, not within and known is None, apart.rms / limit if apart.finite else 0.0))
+
+
+def _explained(a: Side, b: Side, stage: str, limit: float) -> str | None:
+    """Returns the names of the deviations without which the two lie within; None where they do not."""
+    names = " and ".join(dict.fromkeys(side.known for side in (a, b) if side.known))
+    if not names or stage not in a.explained or stage not in b.explained:
+        return None
+    a_left, b_left = (side.training.values[stage] - side.explained[stage] for side in (a, b))
+    rms, _ = distance(a_left, b_left)
+    return names if rms <= limit else None
+
+
+def _ulps(apart: Distance, stage: str, oracle: Values) -> float | None:
+    """Returns the distance in float32 spacings: up to the first step, rounding of single values is all there is."""
+    if stage not in oracle or not apart.finite or not (stage in ("forward", "loss") or stage.startswith("gradient/")):
+        return None
+    size = size_of(oracle, stage)
+    return apart.rms / (FLOAT32_EPS * size) if size > 0 else None

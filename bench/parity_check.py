@@ -2,18 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from bench.envelope import EnvelopeRequest, Reference, measure_in_process
-from bench.parity import Trajectory, judge
+from bench.distances import TestPart
+from bench.divergence import divergences
+from bench.envelope import EnvelopeRequest, measure_in_process
+from bench.parity import Trajectory, judge, known_deviation
+from bench.parity_records import Divergence, ParityResult, SeedEnvelope
 from bench.predictions import MOST_STORED, Arrays, stages_of
-from bench.report import ParityResult, Run, Workload
+from bench.reference import Reference
+from bench.report import Run, Workload
+from bench.stages import first_batches
+from bench.stored_reference import to_arrays
 from movierank.ratings import Ratings
 from movierank.splits import Split
 from movierank.weights import Weights, initial_weights
+
+
+@dataclass(frozen=True)
+class Parity:
+    """All that is stored of a report's parity.
+
+    Attributes:
+        results: one record a pair and stage.
+        envelopes: one a seed.
+        divergences: one a pair whose first steps were recorded.
+        arrays: for `predictions.npz`, by key.
+    """
+
+    results: list[ParityResult] = field(default_factory=list)
+    envelopes: list[SeedEnvelope] = field(default_factory=list)
+    divergences: list[Divergence] = field(default_factory=list)
+    arrays: Arrays = field(default_factory=dict)
 
 
 def check_parity(
@@ -25,12 +49,12 @@ def check_parity(
     threads: int,
     folder: Path,
     say: Callable[[str], None],
-) -> list[ParityResult]:
+) -> Parity:
     """Compares every completed training with the oracle and with every other of its seed.
 
     Args:
         runs: of the report.
-        arrays: their predictions, as in `predictions.npz`.
+        arrays: what they left behind, as in `predictions.npz`.
         workload: of the report; with each backend's own initial weights there is nothing to compare.
         split: that the runs trained on.
         threads: float32 copies of the oracle trained at the same time.
@@ -40,22 +64,56 @@ def check_parity(
     Raises:
         BenchError: a reference cannot be computed.
     """
-    if workload.init != "shared":
-        return []
-    trajectories = [
-        Trajectory(cell=run.cell, seed=run.seed, process=run.process, stages=stages)
-        for run in runs
-        if run.test_rmse is not None and (stages := stages_of(run, arrays))
-    ]
-    seeds = sorted({trajectory.seed for trajectory in trajectories})
+    found = trajectories(runs, arrays)
+    if workload.init != "shared" or not found:
+        return Parity()
+    variants = sorted({name for trajectory in found if (name := known_deviation(trajectory.cell))})
+    seeds = sorted({trajectory.seed for trajectory in found})
     references = {}
     for place, seed in enumerate(seeds, start=1):
         say(f"Training the float64 oracle and its float32 copies, seed {place} of {len(seeds)}")
-        references[seed] = _reference(workload, split, seed, threads, folder)
-    return judge(trajectories, references)
+        references[seed] = _reference(workload, split, seed, variants, threads, folder)
+    test = split.test.take(slice(0, MOST_STORED))
+    return Parity(
+        results=judge(found, references, TestPart.of(test.user_id, test.label), workload.epochs),
+        envelopes=envelopes_of(references),
+        divergences=divergences(found, references),
+        arrays=to_arrays(references, test, first_batches(split.train, workload.batch_size)),
+    )
 
 
-def _reference(workload: Workload, split: Split, seed: int, threads: int, folder: Path) -> Reference:
+def trajectories(runs: Sequence[Run], arrays: Arrays, name: Callable[[Run], str] = lambda run: "") -> list[Trajectory]:
+    """Returns what the completed trainings among `runs` left behind.
+
+    Args:
+        runs: of a report.
+        arrays: of its `predictions.npz`.
+        name: returns what to call a run's cell; its own name where it is empty.
+    """
+    return [
+        Trajectory(
+            cell=run.cell,
+            seed=run.seed,
+            process=run.process,
+            values={**values, "training rmse": np.array(run.train_rmse)},
+            name=name(run),
+        )
+        for run in runs
+        if run.test_rmse is not None and (values := stages_of(run, arrays))
+    ]
+
+
+def envelopes_of(references: Mapping[int, Reference]) -> list[SeedEnvelope]:
+    """Returns the part of references that a report keeps."""
+    return [
+        SeedEnvelope(seed=seed, bias_step=reference.bias_step, stages=reference.envelope)
+        for seed, reference in references.items()
+    ]
+
+
+def _reference(
+    workload: Workload, split: Split, seed: int, variants: list[str], threads: int, folder: Path
+) -> Reference:
     weights = initial_weights(workload.num_users, workload.num_movies, workload.embedding_dimension, seed=seed)
     return measure_in_process(
         EnvelopeRequest(
@@ -67,6 +125,7 @@ def _reference(workload: Workload, split: Split, seed: int, threads: int, folder
             learning_rate=workload.learning_rate,
             seed=seed,
             output=str(folder / f"reference-{seed}"),
+            variants=variants,
             threads=threads,
         )
     )

@@ -29,7 +29,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy.special import stdtrit
 
-from bench.envelope import StageEnvelope
+from bench.parity_records import StageEnvelope
 
 FALSE_ALARMS = 0.01
 PRIOR_DEGREES = 10.0
@@ -38,16 +38,22 @@ PRIOR_RMSE_SHARE = 0.25
 
 
 def thresholds(envelope: Sequence[StageEnvelope], comparisons: int) -> dict[str, float]:
-    """Returns the largest rms that rounding explains, in label units, by stage.
+    """Returns the largest distance that rounding explains, in the unit of the stage, by stage.
 
     Args:
-        envelope: the stages in the order of training, `rmse` last.
+        envelope: the stages in the order of training.
         comparisons: distances that are judged together.
     """
     level = 1 - FALSE_ALARMS / comparisons
-    *predictions, rmse = envelope
-    limits = {stage.stage: _of_predictions(stage, level) for stage in predictions}
-    return {**limits, rmse.stage: _of_rmse(rmse, predictions[-1], level)}
+    limits, last = {}, None
+    for stage in envelope:
+        if stage.stage == "rmse" and last is not None:
+            limits[stage.stage] = _of_rmse(stage, last, level)
+        else:
+            limits[stage.stage] = _lognormal(stage, level)
+        if stage.stage.startswith("epoch "):
+            last = stage
+    return limits
 
 
 def _logarithms(stage: StageEnvelope) -> tuple[float, float]:
@@ -60,7 +66,7 @@ def _moderated(variance: float, degrees: int, prior: float) -> tuple[float, floa
     return (PRIOR_DEGREES * prior + degrees * variance) / total, total
 
 
-def _of_predictions(stage: StageEnvelope, level: float) -> float:
+def _lognormal(stage: StageEnvelope, level: float) -> float:
     mean, variance = _logarithms(stage)
     moderated, degrees = _moderated(variance, stage.trainings - 1, PRIOR_LOG_SD**2)
     return float(np.exp(mean + stdtrit(degrees, level) * np.sqrt(moderated * (1 + 1 / stage.trainings))))

@@ -17,7 +17,8 @@ import numpy as np
 
 from bench.errors import BenchError
 from bench.formatting import with_interval
-from bench.report import Cell, ParityResult, Report, StepTime
+from bench.parity_records import ParityResult
+from bench.report import Cell, Report, StepTime
 from bench.summary import cell_of, process_medians, summarise
 
 # A colour no plot uses; in an SVG it becomes `currentColor`, so that text is readable on light and dark pages.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,7 @@ from bench.errors import BenchError
 from bench.report import Run
 from bench.report_file import PREDICTIONS_NAME, atomic_write
 
-Arrays = dict[str, npt.NDArray[np.float32]]
+Arrays = dict[str, npt.NDArray[Any]]
 
 MOST_STORED = 20_000  # test ratings; MovieLens 25M's five million would make gigabytes
 

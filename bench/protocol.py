@@ -31,6 +31,7 @@ class Job(Message, frozen=True, kw_only=True):
         round_s: shortest wall time of a round, in seconds.
         predictions: file (.npz) in which `Train` leaves the test predictions of each stage.
         stored_predictions: how many test ratings are predicted for that file, from the first on.
+        early_stages: whether `Train` records loss, gradients and the first steps too (`bench.stages`).
     """
 
     backend: str
@@ -52,6 +53,7 @@ class Job(Message, frozen=True, kw_only=True):
     round_s: float
     predictions: str
     stored_predictions: int
+    early_stages: bool = False
 
 
 class Probe(Message, frozen=True, kw_only=True):

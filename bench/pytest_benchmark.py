@@ -21,7 +21,7 @@ from bench.comparable import arrows, difference
 from bench.compare import choose, label_of
 from bench.comparison import Comparison, Timed
 from bench.errors import BenchError
-from bench.report import Record
+from bench.record import Record
 from bench.report_file import REPORT_NAME
 from bench.verdicts import Limits, TimedPair, compare_times
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import msgspec
 
+from bench.parity_check import Parity
 from bench.predictions import Arrays, key_of, load_arrays, save_predictions
-from bench.report import Cell, Conditions, ParityResult, Report, Run
+from bench.report import Cell, Conditions, Report, Run
 from bench.report_file import PREDICTIONS_NAME, save_report
 from bench.summary import summarise
 
@@ -90,11 +91,18 @@ class Recorder:
         ordered = sorted(self._runs, key=lambda key: (places.get(key[0], len(places)), key[1]))
         self._runs = {key: self._runs[key] for key in ordered}
 
-    def finish(self, parity: list[ParityResult]) -> Report:
-        """Adds the parity results and the time of the end, saves, and returns the report."""
-        if self._unsaved:
+    def finish(self, parity: Parity) -> Report:
+        """Adds what was found of parity and the time of the end, saves, and returns the report."""
+        self.arrays |= parity.arrays
+        if self._unsaved or parity.arrays:
             self._save_predictions()
-        self.report = msgspec.structs.replace(self.report, parity=parity, finished=now())
+        self.report = msgspec.structs.replace(
+            self.report,
+            parity=parity.results,
+            envelopes=parity.envelopes,
+            divergences=parity.divergences,
+            finished=now(),
+        )
         return self.save()
 
     def save(self) -> Report:

@@ -9,16 +9,13 @@ from __future__ import annotations
 
 from typing import Literal
 
-import msgspec
+from bench.convergence_records import ReferenceRmse, TimeToTarget
+from bench.parity_records import Divergence, ParityResult, SeedEnvelope
+from bench.record import Record
 
 SCHEMA = "movierank-bench/1"
 
 Status = Literal["ok", "failed", "killed", "timeout", "interrupted", "skipped"]
-Verdict = Literal["within", "outside"]
-
-
-class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """Base of all records: immutable, keyword-only, unknown keys ignored on reading."""
 
 
 class Workload(Record, frozen=True, kw_only=True):
@@ -230,30 +227,6 @@ class Rmse(Record, frozen=True, kw_only=True):
     seeds: int
 
 
-class ParityResult(Record, frozen=True, kw_only=True):
-    """How far two trainings from the same initial weights lie apart at one stage.
-
-    Attributes:
-        a: a cell as `backend/device/loop`.
-        b: another cell, or `oracle` (NumPy float64).
-        stage: `forward`, `epoch 1` … or `rmse`.
-        rms: root mean square of the differences; None where they are not finite.
-        max_abs: largest difference; None where it is not finite.
-        envelope: what rounding alone explains at this stage, in the unit of `rms`.
-        verdict: `within` or `outside` the envelope.
-        known: name of the understood deviation that explains an `outside`; None otherwise.
-    """
-
-    a: str
-    b: str
-    stage: str
-    rms: float | None
-    max_abs: float | None
-    envelope: float
-    verdict: Verdict
-    known: str | None = None
-
-
 class Gpu(Record, frozen=True, kw_only=True):
     """One GPU as the driver names it."""
 
@@ -366,7 +339,11 @@ class Report(Record, frozen=True, kw_only=True):
         step_time: derived, one a cell.
         ratios: derived, one a pair of cells.
         rmse: derived, one a cell.
+        reference_rmse: derived, one a cell; empty where no oracle was trained.
+        time_to_target: derived, one a cell with predictions after each epoch.
         parity: derived from `predictions.npz`, one a pair and stage.
+        envelopes: what rounding alone does, one a seed; `parity` was judged by them.
+        divergences: where pairs of trainings first part, one a pair.
     """
 
     schema: str
@@ -381,4 +358,8 @@ class Report(Record, frozen=True, kw_only=True):
     step_time: list[StepTime] = []
     ratios: list[Ratio] = []
     rmse: list[Rmse] = []
+    reference_rmse: list[ReferenceRmse] = []
+    time_to_target: list[TimeToTarget] = []
     parity: list[ParityResult] = []
+    envelopes: list[SeedEnvelope] = []
+    divergences: list[Divergence] = []

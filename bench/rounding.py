@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from bench.stages import BIAS_TRACE, WEIGHT_NAMES, Values, by_weight
 from movierank.oracle import Oracle
 from movierank.ratings import Ratings
 from movierank.weights import Weights
@@ -16,26 +18,59 @@ Flip = tuple[str, int, float]  # bias array, its unit, and the value to add
 FLOAT32_EPS = float(np.finfo(np.float32).eps)
 
 
-def permute_units(weights: Weights, rng: np.random.Generator) -> tuple[Weights, dict[str, npt.NDArray[np.intp]]]:
-    """Permutes embedding dimensions and hidden units together with their weights.
+@dataclass(frozen=True)
+class Symmetry:
+    """An order of the embedding dimensions and of the hidden units, of which the model's function knows nothing.
 
-    Returns the permuted weights, which define the same function, and for `bias1` and `bias2` where each
-    unit went.
+    Attributes:
+        dimensions: permutation of the embedding dimensions, [D].
+        first: of the units of the first hidden layer.
+        second: of the second.
     """
-    dimension = weights.user_embedding.shape[1]
-    d = rng.permutation(dimension)
-    first, second = rng.permutation(len(weights.bias1)), rng.permutation(len(weights.bias2))
-    permuted = Weights(
-        user_embedding=weights.user_embedding[:, d],
-        candidate_embedding=weights.candidate_embedding[:, d],
-        kernel1=weights.kernel1[np.concatenate([d, dimension + d])][:, first],
-        bias1=weights.bias1[first],
-        kernel2=weights.kernel2[first][:, second],
-        bias2=weights.bias2[second],
-        kernel3=weights.kernel3[second],
-        bias3=weights.bias3,
-    )
-    return permuted, {"bias1": np.argsort(first), "bias2": np.argsort(second)}
+
+    dimensions: npt.NDArray[np.intp]
+    first: npt.NDArray[np.intp]
+    second: npt.NDArray[np.intp]
+
+    @classmethod
+    def draw(cls, weights: Weights, rng: np.random.Generator) -> Symmetry:
+        """Draws an order for weights of these shapes."""
+        sizes = weights.user_embedding.shape[1], len(weights.bias1), len(weights.bias2)
+        return cls(*(rng.permutation(size) for size in sizes))
+
+    def inverse(self) -> Symmetry:
+        """Returns the symmetry that undoes this one."""
+        return Symmetry(*(np.argsort(order) for order in (self.dimensions, self.first, self.second)))
+
+    def apply(self, weights: Weights) -> Weights:
+        """Returns weights, or gradients or accumulators in their shapes, in this order."""
+        d, first, second = self.dimensions, self.first, self.second
+        return Weights(
+            user_embedding=weights.user_embedding[:, d],
+            candidate_embedding=weights.candidate_embedding[:, d],
+            kernel1=weights.kernel1[np.concatenate([d, len(d) + d])][:, first],
+            bias1=weights.bias1[first],
+            kernel2=weights.kernel2[first][:, second],
+            bias2=weights.bias2[second],
+            kernel3=weights.kernel3[second],
+            bias3=weights.bias3,
+        )
+
+    def apply_to_values(self, values: Values) -> Values:
+        """Returns the early stages' values (`bench.stages`) in this order."""
+        changed = dict(values)
+        groups = dict.fromkeys(stage.partition("/")[0] for stage in values if "/" in stage)
+        for group in groups:
+            arrays = Weights(*(values[f"{group}/{name}"] for name in WEIGHT_NAMES))
+            changed |= by_weight(group, self.apply(arrays).as_list())
+        both = np.concatenate([self.first, len(self.first) + self.second])
+        trace = values[BIAS_TRACE]
+        changed[BIAS_TRACE] = np.concatenate([trace[:, both], trace[:, len(both) :]], axis=1)
+        return changed
+
+    def place(self, bias: str, unit: int) -> int:
+        """Returns where a hidden unit went, by the name of its layer's bias."""
+        return int(np.flatnonzero((self.first if bias == "bias1" else self.second) == unit)[0])
 
 
 def permute_in_batches(ratings: Ratings, batch_size: int, rng: np.random.Generator) -> Ratings:

@@ -13,6 +13,8 @@ import numpy as np
 from bench.fit_loop import timed_fit
 from bench.frameworks import adapter_for
 from bench.protocol import Job, Rounded, Steady, Trained
+from bench.stage_recorder import record_early_stages
+from bench.stages import Values
 from bench.warmup import MOST_ROUNDS, is_steady
 from movierank import training
 from movierank.model import RankingModel
@@ -82,7 +84,11 @@ class Session:
             NotFiniteError: a loss or a prediction is not finite.
         """
         self.initial_state.restore(self.model)  # the first step has moved the weights
-        stages: dict[str, Float32Array] = {"forward": self._predict_stored()}
+        stages: Values = {"forward": self._predict_stored()}
+        if self.job.early_stages:
+            stages |= record_early_stages(
+                self.model, self.initial_state, self.split.train, self.job.batch_size, self.adapter
+            )
         rmses: list[float] = []
         seconds = 0.0
         started = time.perf_counter()

@@ -9,7 +9,9 @@ from itertools import combinations
 from bench import statistics
 from bench.formatting import three_digits, with_interval
 from bench.modes import two_modes
-from bench.report import Cell, ParityResult, Ratio, Record, Report, Rmse, Run, StepTime
+from bench.parity_records import ParityResult
+from bench.record import Record
+from bench.report import Cell, Ratio, Report, Rmse, Run, StepTime
 from bench.variance import components
 
 

@@ -16,8 +16,9 @@ from bench.errors import BenchError
 from bench.machine import describe_machine
 from bench.options import WORKER_COMMAND
 from bench.protocol import Command, Failed, Job, MeasureRound, Reply, Rounded, Stop, Unavailable, WarmUp
+from bench.record import Record
 from bench.recorder import now
-from bench.report import Machine, Record, Software
+from bench.report import Machine, Software
 from bench.report_file import atomic_write
 from bench.software import describe_software
 from bench.validation import Outcome, Simulated, Trial, judge, judge_pooled, simulate_coverage

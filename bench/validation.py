@@ -9,7 +9,7 @@ import numpy as np
 
 from bench import statistics
 from bench.comparison import Timed
-from bench.report import Record
+from bench.record import Record
 from bench.verdicts import Limits, TimedPair, compare_times
 
 PYTEST_BENCHMARK_LIMIT = 0.05  # as in `--benchmark-compare-fail=median:5%`

@@ -191,14 +191,18 @@ def train(
     ratings: Ratings,
     batch_size: int,
     epochs: int,
-    on_epoch: Callable[[int], None] | None = None,
+    on_epoch: Callable[[int, float], None] | None = None,
 ) -> None:
     """Trains on `ratings` in their order, `epochs` times over; the last batch of an epoch may be smaller.
 
-    `on_epoch` is called after each epoch with its number, from 1.
+    `on_epoch` is called after each epoch with its number, from 1, and its training RMSE: over all its examples, each
+    predicted before the step that trains on it, and summed in the oracle's dtype as Keras's metric does in float32.
     """
+    kind = oracle.weights.kernel1.dtype.type
     for epoch in range(1, epochs + 1):
+        squares = kind(0)
         for start in range(0, len(ratings), batch_size):
-            oracle.step(ratings.take(slice(start, start + batch_size)))
+            batch = ratings.take(slice(start, start + batch_size))
+            squares += kind(oracle.step(batch) * len(batch))
         if on_epoch is not None:
-            on_epoch(epoch)
+            on_epoch(epoch, float(np.sqrt(squares / kind(len(ratings)))))

@@ -100,8 +100,8 @@ class TrainingState:
     def of(cls, model: RankingModel) -> TrainingState:
         """Copies the state of a built and compiled model."""
         return cls(
-            weights=[_copy(variable) for variable in model.weights],
-            optimizer=[_copy(variable) for variable in model.optimizer.variables],
+            weights=[as_numpy(variable) for variable in model.weights],
+            optimizer=[as_numpy(variable) for variable in model.optimizer.variables],
         )
 
     def restore(self, model: RankingModel) -> None:
@@ -111,6 +111,7 @@ class TrainingState:
             variable.assign(value)
 
 
-def _copy(variable: keras.Variable) -> npt.NDArray[Any]:
+def as_numpy(variable: keras.Variable) -> npt.NDArray[Any]:
+    """Returns a copy of a variable's value."""
     # Through `.value`: NumPy 2 warns when it converts Keras 3.15's own Variable.
     return np.array(keras.ops.convert_to_numpy(variable.value))

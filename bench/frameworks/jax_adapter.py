@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import jax
+import numpy as np
+import numpy.typing as npt
 
 from bench.errors import UnavailableError
 
@@ -33,3 +37,15 @@ def peak_device_mib() -> float | None:
     if not statistics or "peak_bytes_in_use" not in statistics:
         return None
     return float(statistics["peak_bytes_in_use"]) / 2**20
+
+
+def loss_and_gradients(model: Any, features: dict[str, Any], label: Any) -> tuple[float, list[npt.NDArray[np.float32]]]:
+    """Returns a compiled model's loss on one batch and its gradients by trainable variable; trains nothing."""
+    fixed = [variable.value for variable in model.non_trainable_variables]
+
+    def loss_of(trainable: list[Any]) -> Any:
+        predictions, _ = model.stateless_call(trainable, fixed, features)
+        return model.compute_loss(x=features, y=label, y_pred=predictions)
+
+    loss, gradients = jax.jit(jax.value_and_grad(loss_of))([variable.value for variable in model.trainable_variables])
+    return float(loss), [np.asarray(gradient, np.float32) for gradient in gradients]

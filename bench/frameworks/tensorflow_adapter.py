@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
 import tensorflow as tf
 
 from bench.errors import UnavailableError
@@ -35,3 +40,13 @@ def peak_device_mib() -> float | None:
     if not tf.config.list_logical_devices("GPU"):
         return None
     return float(tf.config.experimental.get_memory_info("GPU:0")["peak"]) / 2**20
+
+
+def loss_and_gradients(model: Any, features: dict[str, Any], label: Any) -> tuple[float, list[npt.NDArray[np.float32]]]:
+    """Returns a compiled model's loss on one batch and its gradients by trainable variable; trains nothing."""
+    with tf.GradientTape() as tape:
+        predictions = model({name: keras.ops.convert_to_tensor(ids) for name, ids in features.items()})
+        loss = model.compute_loss(x=features, y=keras.ops.convert_to_tensor(label), y_pred=predictions)
+    gradients = tape.gradient(loss, [variable.value for variable in model.trainable_variables])
+    # An embedding's gradient is IndexedSlices, one an example; as a tensor, those of one id are summed.
+    return float(loss), [np.asarray(tf.cast(tf.convert_to_tensor(gradient), tf.float32)) for gradient in gradients]

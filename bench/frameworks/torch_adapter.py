@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
 import torch
 
 from bench.errors import UnavailableError
@@ -30,3 +35,14 @@ def synchronise() -> None:
 def peak_device_mib() -> float | None:
     """Returns the most device memory in use by tensors so far, in MiB; None on the CPU."""
     return torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_available() else None
+
+
+def loss_and_gradients(model: Any, features: dict[str, Any], label: Any) -> tuple[float, list[npt.NDArray[np.float32]]]:
+    """Returns a compiled model's loss on one batch and its gradients by trainable variable; trains nothing."""
+    model.zero_grad()
+    predictions = model({name: keras.ops.convert_to_tensor(ids) for name, ids in features.items()})
+    loss = model.compute_loss(x=features, y=keras.ops.convert_to_tensor(label), y_pred=predictions)
+    loss.backward()
+    gradients = [variable.value.grad.float().cpu().numpy() for variable in model.trainable_variables]
+    model.zero_grad()
+    return float(loss), gradients

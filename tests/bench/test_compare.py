@@ -16,7 +16,8 @@ from bench.compare import compare_reports
 from bench.compare_table import render
 from bench.comparison import Comparison, Timed, as_json
 from bench.errors import BenchError
-from bench.report import ParityResult, Report, Run
+from bench.parity_records import ParityResult
+from bench.report import Report, Run
 from bench.summary import summarise
 
 MakeReport = Callable[..., Report]

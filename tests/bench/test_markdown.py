@@ -10,7 +10,8 @@ from markdown_it.token import Token
 
 from bench.compare import compare_reports
 from bench.markdown import as_markdown
-from bench.report import ParityResult, Report, Run
+from bench.parity_records import ParityResult
+from bench.report import Report, Run
 
 MakeReport = Callable[..., Report]
 

@@ -6,7 +6,8 @@ import msgspec
 import pytest
 
 from bench.outcome import exit_code
-from bench.report import ParityResult, Report
+from bench.parity_records import ParityResult
+from bench.report import Report
 
 MakeReport = Callable[..., Report]
 

@@ -12,7 +12,8 @@ import pytest
 
 from bench.errors import BenchError
 from bench.page import write_page
-from bench.report import ParityResult, Report, Run
+from bench.parity_records import ParityResult
+from bench.report import Report, Run
 from bench.summary import headline
 
 MakeReport = Callable[..., Report]

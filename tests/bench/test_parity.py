@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from bench.envelope import Reference, measure
 from bench.errors import BenchError
 from bench.parity import Trajectory, judge
-from bench.report import Cell, ParityResult
+from bench.parity_records import ParityResult
+from bench.report import Cell
 from bench.rounding import permute_in_batches, permute_units
 from movierank.oracle import Oracle, train
 from movierank.ratings import Ratings

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import UnionType
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 import pytest
@@ -18,7 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.errors import BenchError
-from bench.report import SCHEMA, Record, Report, Run
+from bench.record import Record
+from bench.report import SCHEMA, Report, Run
 from bench.report_file import REPORT_NAME, atomic_write, claimed, load_report, save_report, with_unknown_keys
 
 MakeReport = Callable[..., Report]
@@ -299,7 +300,7 @@ def instances(kind: Any) -> st.SearchStrategy[Any]:
         return st.dictionaries(*map(instances, arguments), max_size=2)
     if origin is Literal:
         return st.sampled_from(arguments)
-    if origin is UnionType:
+    if origin in (UnionType, Union):  # `Literal[...] | None` is of the older kind
         return st.one_of(*map(instances, arguments))
     plain = {float: st.floats(allow_nan=False, allow_infinity=False), int: st.integers(-(2**63), 2**63 - 1)}
     return {**plain, str: st.text(max_size=8), bool: st.booleans(), type(None): st.none()}[kind]

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
-from bench.report import Cell, ParityResult, Report, Run
+from bench.parity_records import ParityResult
+from bench.report import Cell, Report, Run
 from bench.summary import headline, process_medians, seed_rmse, summarise
 
 MakeReport = Callable[..., Report]

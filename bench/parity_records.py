@@ -1,0 +1,99 @@
+"""The records of `report.json` on whether trainings are the same model."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from bench.record import Record
+
+Verdict = Literal["within", "outside"]
+
+
+class ParityResult(Record, frozen=True, kw_only=True):
+    """How far two trainings from the same initial weights lie apart at one stage.
+
+    Where a pair was compared with several seeds or in several processes, this is the worst of them.
+
+    Attributes:
+        a: a cell as `backend/device/loop`.
+        b: another cell, or `oracle` (NumPy float64).
+        stage: as in `bench.stages`: `forward`, `loss`, `gradient/kernel1`, `weights 10/bias1`, `epoch 5`, `rmse` …
+        rms: root mean square of the differences; None where they are not finite.
+        max_abs: largest difference; None where it is not finite.
+        envelope: what rounding alone explains at this stage, in the unit of `rms`.
+        verdict: `within` or `outside` the envelope.
+        known: names of the understood deviations that explain an `outside`: without them the pair lies within. None
+            otherwise.
+        ulps: `rms` in float32 spacings at the typical size of the oracle's values; None where that means nothing.
+        where: index of the largest difference in its array, for stages of weights.
+        seed: of the initial weights; None in a report of a version that did not tell.
+    """
+
+    a: str
+    b: str
+    stage: str
+    rms: float | None
+    max_abs: float | None
+    envelope: float
+    verdict: Verdict
+    known: str | None = None
+    ulps: float | None = None
+    where: list[int] | None = None
+    seed: int | None = None
+
+
+class StageEnvelope(Record, frozen=True, kw_only=True):
+    """Distances by rounding alone at one stage, between every two of the oracle and its copies.
+
+    The oracle is one of them without distinction: where rounding drift has grown, it is one more trajectory.
+
+    Attributes:
+        stage: as in `bench.stages`.
+        trainings: the oracle and its copies, n.
+        rms: n (n - 1) / 2 distances of two trainings, in the unit of the stage.
+        resolution: no distance below it means anything, such as float32's relative spacing times the size of the
+            values.
+    """
+
+    stage: str
+    trainings: int
+    rms: list[float]
+    resolution: float
+
+
+class SeedEnvelope(Record, frozen=True, kw_only=True):
+    """What rounding alone does to trainings from one seed's initial weights.
+
+    Attributes:
+        seed: of the initial weights.
+        bias_step: largest difference of a bias between two copies after one step.
+        stages: in the order of training.
+    """
+
+    seed: int
+    bias_step: float
+    stages: list[StageEnvelope]
+
+
+class Divergence(Record, frozen=True, kw_only=True):
+    """Where two trainings first part by more than plain rounding.
+
+    A relu that opens for one example in one training and not in the other shows as a jump in its unit's bias.
+
+    Attributes:
+        a, b: as in `ParityResult`.
+        seed: of the initial weights.
+        step: training step, from 1, after which a bias first differs by more than rounding explains; None where
+            none does in the steps that were recorded.
+        steps: training steps that were recorded.
+        unit: the bias with the largest such difference, as `bias1[17]`.
+        difference: of that bias.
+    """
+
+    a: str
+    b: str
+    seed: int
+    step: int | None
+    steps: int
+    unit: str | None = None
+    difference: float | None = None
