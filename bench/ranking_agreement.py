@@ -154,7 +154,7 @@ def disagreement(a: Rankings, b: Rankings) -> Disagreement:
 def _tau_b(a: Rankings, b: Rankings) -> npt.NDArray[np.float64]:
     agreeing = _per_user(a.signs * b.signs, a.index)
     possible = np.sqrt(a.untied.astype(np.float64) * b.untied)
-    tau = ((a.untied == 0) & (b.untied == 0)).astype(np.float64)
+    tau: npt.NDArray[np.float64] = ((a.untied == 0) & (b.untied == 0)).astype(np.float64)
     np.divide(agreeing, possible, out=tau, where=possible > 0)
     return tau
 

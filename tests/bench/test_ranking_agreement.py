@@ -120,6 +120,14 @@ def test_a_single_swap_of_neighbours_is_seen() -> None:
     assert compared(user_id, a, b) == (pytest.approx(2 / 55 / 2), pytest.approx(1 / 10 / 2))
 
 
+def test_a_training_that_predicts_the_same_for_all_items_ranks_nothing() -> None:
+    user_id = np.repeat([1, 2], 12)
+    ranked, constant = np.arange(24.0), np.full(24, 0.6)
+    assert compared(user_id, ranked, constant)[0] == 1.0
+    assert compared(user_id, constant, constant.copy())[0] == 0.0
+    assert compared(user_id, np.where(user_id == 1, constant, ranked), ranked)[0] == 0.5
+
+
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 def test_predictions_that_are_not_finite_never_agree(bad: float) -> None:
     user_id = np.repeat([1, 2], 12)
