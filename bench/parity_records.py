@@ -53,12 +53,14 @@ class StageEnvelope(Record, frozen=True, kw_only=True):
         rms: n (n - 1) / 2 distances of two trainings, in the unit of the stage.
         resolution: no distance below it means anything, such as float32's relative spacing times the size of the
             values.
+        values: how many numbers one training has at this stage; 0 for rankings.
     """
 
     stage: str
     trainings: int
     rms: list[float]
     resolution: float
+    values: int
 
 
 class SeedEnvelope(Record, frozen=True, kw_only=True):

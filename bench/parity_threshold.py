@@ -5,21 +5,22 @@ what rounding does. The threshold is the upper end of a prediction interval for 
 1 - FALSE_ALARMS / comparisons (Bonferroni): if every backend were correct, at most one report in a hundred would hold
 any `outside`.
 
-Predictions: the logarithm of a distance is taken as normal. With n trainings, m and s the mean and standard deviation
-of the logarithms,
+Arrays and rankings: the logarithm of a distance is taken as normal. With n trainings, m and s the mean and standard
+deviation of the logarithms,
 
     threshold = exp(m + t s' sqrt(1 + 1/n))    s'^2 = (d0 s0^2 + (n - 1) s^2) / (d0 + n - 1)
 
 where t is the quantile of Student's t with d0 + n - 1 degrees of freedom. s' is the moderated standard deviation of
 Smyth (2004), "Linear models and empirical Bayes methods for assessing differential expression", section 3: seven
 trainings alone say too little about s, so it is drawn towards what is typical. Smyth's moment estimates on 25 stages of
-MovieLens 100K (five seeds, five epochs, eleven trainings each) are d0 = 13 and s0 = 0.36; the constants below err to
-the wide side. The prior also keeps the `forward` stage, where copies differ by 2 % only, from refusing a backend that
-merely sums in blocks of another size.
+predictions on MovieLens 100K (five seeds, five epochs, eleven trainings each) are d0 = 13 and s0 = 0.36; the constants
+below err to the wide side. The prior also keeps the `forward` stage, where copies differ by 2 % only, from refusing a
+backend that merely sums in blocks of another size.
 
-RMSE: the signed difference of two test RMSEs is taken as normal around zero, and its standard deviation is moderated
-in the same way towards a share of the typical distance of the last predictions: 0.22 in the mean square of the five
-seeds above, 0.15 to 0.30 for each. Copies whose RMSEs happen to agree would otherwise refuse a correct backend.
+Single values (the loss, the last bias, the RMSE): the signed difference is taken as normal around zero, since the
+logarithm of one number's distance has no lower end. Of the RMSE, the standard deviation is moderated in the same way
+towards a share of the typical distance of the last predictions: 0.22 in the mean square of the five seeds above, 0.15
+to 0.30 for each. Copies whose RMSEs happen to agree would otherwise refuse a correct backend.
 """
 
 from __future__ import annotations
@@ -45,12 +46,13 @@ def thresholds(envelope: Sequence[StageEnvelope], comparisons: int) -> dict[str,
         comparisons: distances that are judged together.
     """
     level = 1 - FALSE_ALARMS / comparisons
-    limits, last = {}, None
+    limits: dict[str, float] = {}
+    last: StageEnvelope | None = None
     for stage in envelope:
+        prior = None
         if stage.stage == "rmse" and last is not None:
-            limits[stage.stage] = _of_rmse(stage, last, level)
-        else:
-            limits[stage.stage] = _lognormal(stage, level)
+            prior = float(PRIOR_RMSE_SHARE * np.exp(_logarithms(last)[0])) ** 2
+        limits[stage.stage] = _of_one_value(stage, level, prior) if stage.values == 1 else _lognormal(stage, level)
         if stage.stage.startswith("epoch "):
             last = stage
     return limits
@@ -72,10 +74,10 @@ def _lognormal(stage: StageEnvelope, level: float) -> float:
     return float(np.exp(mean + stdtrit(degrees, level) * np.sqrt(moderated * (1 + 1 / stage.trainings))))
 
 
-def _of_rmse(rmse: StageEnvelope, last: StageEnvelope, level: float) -> float:
-    typical, _ = _logarithms(last)
-    # The mean square of all pairs' differences estimates twice the variance of one training's RMSE.
-    squares = float(np.mean(np.square(np.maximum(rmse.rms, rmse.resolution))))
-    moderated, degrees = _moderated(squares, rmse.trainings - 1, (PRIOR_RMSE_SHARE * np.exp(typical)) ** 2)
+def _of_one_value(stage: StageEnvelope, level: float, prior: float | None) -> float:
+    # The mean square of all pairs' differences estimates twice the variance of one training's value.
+    squares, degrees = float(np.mean(np.square(np.maximum(stage.rms, stage.resolution)))), float(stage.trainings - 1)
+    if prior is not None:
+        squares, degrees = _moderated(squares, stage.trainings - 1, prior)
     # Both tails count, since the sign of a difference is not judged.
-    return float(stdtrit(degrees, (1 + level) / 2) * np.sqrt(moderated))
+    return float(stdtrit(degrees, (1 + level) / 2) * np.sqrt(squares))

@@ -18,6 +18,7 @@ first batch within rounding of zero. Where they do, every other copy has the fli
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -30,7 +31,7 @@ from bench.errors import BenchError
 from bench.parity_records import StageEnvelope
 from bench.rounding import FLOAT32_EPS, Flip, Symmetry, nearest_flips, permute_in_batches
 from bench.stages import BIAS_TRACE, Values, early_values, first_batches
-from movierank.oracle import KNOWN_VARIANTS, Oracle, train
+from movierank.oracle import INITIAL_ACCUMULATOR, KNOWN_VARIANTS, Oracle, train
 from movierank.ratings import Ratings
 from movierank.weights import Weights
 
@@ -110,7 +111,7 @@ def measure(task: Task, *, seed: int, runs: int = 6, variants: Sequence[str] = (
         raise BenchError(f"training diverges at learning rate {task.learning_rate:g}; choose a smaller one")
     test = TestPart.of(task.test.user_id, task.test.label)
     trainings = [Training.of(run, test, task.epochs) for run in (oracle, *copies)]
-    return Reference(_envelope(trainings), _bias_step(copies), oracle, of_variants)
+    return Reference(_envelope(trainings, task.weights), _bias_step(copies), oracle, of_variants)
 
 
 def _variant(task: Task, name: str) -> Callable[[], Oracle]:
@@ -185,7 +186,8 @@ def _bias_step(copies: Sequence[Values]) -> float:
     return max(float(np.max(np.abs(a[BIAS_TRACE][0] - b[BIAS_TRACE][0]))) for a, b in combinations(copies, 2))
 
 
-def _envelope(trainings: Sequence[Training]) -> list[StageEnvelope]:
+def _envelope(trainings: Sequence[Training], initial: Weights) -> list[StageEnvelope]:
+    oracle = trainings[0]
     found: dict[str, list[Distance]] = {}
     for a, b in combinations(trainings, 2):
         for stage, apart in distances(a, b).items():
@@ -195,14 +197,23 @@ def _envelope(trainings: Sequence[Training]) -> list[StageEnvelope]:
             stage=stage,
             trainings=len(trainings),
             rms=[apart.rms for apart in apart_at],
-            resolution=_resolution(trainings[0], stage),
+            resolution=_resolution(oracle, stage, initial),
+            values=oracle.values[stage].size if stage in oracle.values else 0,
         )
         for stage, apart_at in found.items()
     ]
 
 
-def _resolution(oracle: Training, stage: str) -> float:
-    """Returns float32's spacing at the size of the values; for rankings, what two items that change places make."""
+def _resolution(oracle: Training, stage: str, initial: Weights) -> float:
+    """Returns a distance below which nothing can be told.
+
+    Weights and accumulators: what rounding each of them once makes, which spreads evenly over a spacing. Other values:
+    float32's spacing at their size. Rankings: what two items that change places make.
+    """
+    kind, _, name = stage.partition("/")
+    if kind.startswith(("weights ", "accumulators ")):
+        start = getattr(initial, name) if kind.startswith("weights ") else INITIAL_ACCUMULATOR
+        return FLOAT32_EPS / math.sqrt(12) * float(np.sqrt(np.mean(np.square(start + oracle.values[stage]))))
     if oracle.rankings is None or stage in oracle.values:
         return FLOAT32_EPS * size_of(oracle.values, stage)
     if stage == TAU:

@@ -77,7 +77,8 @@ def early_values(build: Callable[[], Oracle], batches: Sequence[Ratings]) -> Val
         oracle.step(batch)
         trace.append(biases(dict(zip(WEIGHT_NAMES, oracle.weights.as_list(), strict=True))))
         if step in recorded_steps(len(batches)):
-            grown = [np.subtract(a, INITIAL_ACCUMULATOR, dtype=np.float64) for a in oracle.accumulators.as_list()]
+            # From 0.1 as the oracle's dtype holds it, so that a row without a gradient has grown by nothing.
+            grown = [array - array.dtype.type(INITIAL_ACCUMULATOR) for array in oracle.accumulators.as_list()]
             values |= by_weight(f"accumulators {step}", grown)
             values |= by_weight(f"weights {step}", moved(oracle.weights.as_list(), initial))
     values[BIAS_TRACE] = np.array(trace)

@@ -1,7 +1,8 @@
 """The references of a report in `predictions.npz`: its trainings can be judged again without training an oracle.
 
 Stored are the test part, the first batches, and the oracles' test predictions. The oracles' early stages follow from
-the first batches in a moment; what rounding does lies in `report.json` (`envelopes`).
+the first batches in a moment, and are worked out for those seeds of which a training recorded them; what rounding does
+lies in `report.json` (`envelopes`).
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from bench.parity_records import SeedEnvelope
 from bench.predictions import Arrays
 from bench.reference import Reference
 from bench.report import Workload
-from bench.stages import Values, early_values
+from bench.stages import BIAS_TRACE, Values, early_values
 from movierank.oracle import KNOWN_VARIANTS, Oracle
 from movierank.ratings import Ratings
 from movierank.weights import initial_weights
@@ -82,6 +83,18 @@ def from_arrays(workload: Workload, envelopes: Sequence[SeedEnvelope], arrays: A
     return StoredReferences(references, TestPart.of(test.user_id, test.label), test)
 
 
+def late_values(arrays: Arrays, name: str, seed: int) -> Values:
+    """Returns what is stored of one oracle by stage: test predictions after each epoch, and training RMSEs.
+
+    Args:
+        arrays: of a report.
+        name: `oracle`, or of a known deviation.
+        seed: of the initial weights.
+    """
+    prefix = f"{name}/s{seed}/"
+    return {key.removeprefix(prefix): array for key, array in arrays.items() if key.startswith(prefix)}
+
+
 def _batches(arrays: Arrays) -> list[Ratings]:
     together = Ratings(*(arrays[f"{FIRST_BATCHES}/{name}"] for name in ("user_id", "movie_id", "label")))
     ends = [0, *(int(end) for end in np.cumsum(arrays[f"{FIRST_BATCHES}/sizes"]))]
@@ -92,6 +105,9 @@ def _reference(
     workload: Workload, envelope: SeedEnvelope, arrays: Arrays, test: Ratings, batches: Sequence[Ratings]
 ) -> Reference:
     weights = initial_weights(workload.num_users, workload.num_movies, workload.embedding_dimension, seed=envelope.seed)
+    # float32 would be too coarse to compare untrained predictions with.
+    forward = Oracle(weights).predict(test.user_id, test.movie_id)
+    recorded = any(key.endswith(f"/s{envelope.seed}/{BIAS_TRACE}") for key in arrays)
 
     def values(name: str) -> Values:
         squares = KNOWN_VARIANTS.get(name, "sum_then_square")
@@ -99,10 +115,8 @@ def _reference(
         def build() -> Oracle:
             return Oracle(weights, learning_rate=workload.learning_rate, squares=squares)
 
-        prefix = f"{name}/s{envelope.seed}/"
-        late = {key.removeprefix(prefix): array for key, array in arrays.items() if key.startswith(prefix)}
-        # float32 would be too coarse to compare untrained predictions with.
-        return {"forward": build().predict(test.user_id, test.movie_id), **early_values(build, batches), **late}
+        early = early_values(build, batches) if recorded else {}
+        return {"forward": forward, **early, **late_values(arrays, name, envelope.seed)}
 
     present = {key.partition("/")[0] for key in arrays}
     variants = {name: values(name) for name in KNOWN_VARIANTS if name in present}

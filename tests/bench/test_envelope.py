@@ -8,10 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.envelope import EnvelopeRequest, StageEnvelope, measure, measure_in_process
+from bench.envelope import EnvelopeRequest, measure_in_process
 from bench.errors import BenchError
+from bench.parity_records import StageEnvelope
 from bench.parity_threshold import FALSE_ALARMS, PRIOR_LOG_SD, PRIOR_RMSE_SHARE, thresholds
-from bench.rounding import nearest_flips, permute_in_batches, permute_units
+from bench.reference import Task, measure, trained_copy
+from bench.rounding import Symmetry, nearest_flips, permute_in_batches
+from bench.stages import early_values, first_batches
 from movierank.oracle import Oracle
 from movierank.ratings import Ratings
 from movierank.weights import initial_weights
@@ -25,6 +28,7 @@ def some_ratings(count: int, seed: int) -> Ratings:
 
 WEIGHTS = initial_weights(20, 30, 8)
 TRAIN, TEST = some_ratings(430, 1), some_ratings(100, 2)
+TASK = Task(WEIGHTS, TRAIN, TEST, 100, 2, 0.1)
 
 
 def request(folder: Path, **changes: object) -> EnvelopeRequest:
@@ -39,17 +43,32 @@ def request(folder: Path, **changes: object) -> EnvelopeRequest:
 
 def test_a_process_measures_the_same_twice_and_names_every_stage(tmp_path: Path) -> None:
     first, second = (measure_in_process(request(tmp_path, threads=threads)) for threads in (1, 2))
-    assert [stage.stage for stage in first.envelope] == ["forward", "epoch 1", "epoch 2", "rmse"]
-    assert first.envelope == second.envelope
-    assert list(first.predictions) == ["forward", "epoch 1", "epoch 2"]
-    for stage, values in first.predictions.items():
+    named = [stage.stage for stage in first.envelope]
+    assert named[:3] == ["forward", "loss", "gradient/user_embedding"]
+    assert named[-5:] == ["epoch 1", "epoch 2", "training rmse", "rmse", "ranking tau"]
+    assert (first.envelope, first.bias_step) == (second.envelope, second.bias_step)
+    assert set(named[:-2]) == set(first.oracle) - {"bias trace"}
+    for stage, values in first.oracle.items():
         assert values.dtype == np.float64
-        np.testing.assert_array_equal(values, second.predictions[stage])
-    np.testing.assert_array_equal(first.label, TEST.label)
+        np.testing.assert_array_equal(values, second.oracle[stage])
+
+
+def test_a_known_deviation_has_an_oracle_of_its_own(tmp_path: Path) -> None:
+    found = measure_in_process(request(tmp_path, variants=["tensorflow-indexed-slices"]))
+    (variant,) = found.variants.values()
+    np.testing.assert_array_equal(variant["gradient/kernel1"], found.oracle["gradient/kernel1"])
+    assert (variant["accumulators 1/user_embedding"] != found.oracle["accumulators 1/user_embedding"]).any()
+
+
+def test_a_copy_tells_its_first_steps_in_the_order_of_the_weights_it_was_made_from() -> None:
+    copy = trained_copy(TASK, np.random.SeedSequence(3))
+    exact = early_values(lambda: Oracle(WEIGHTS), first_batches(TRAIN, 100))
+    for stage, values in exact.items():
+        np.testing.assert_allclose(copy[stage], values, rtol=0, atol=3e-8 + 1e-5 * float(np.abs(values).max()))
 
 
 def test_the_envelope_holds_every_pair_and_lies_at_the_size_of_float32_rounding(tmp_path: Path) -> None:
-    reference = measure(WEIGHTS, TRAIN, TEST, batch_size=100, epochs=2, learning_rate=0.1, seed=0, runs=4, threads=1)
+    reference = measure(TASK, seed=0, runs=4, threads=1)
     for stage in reference.envelope:
         assert (stage.trainings, len(stage.rms)) == (5, 10)
     forward, *_ = reference.envelope
@@ -63,19 +82,23 @@ def test_a_learning_rate_at_which_training_diverges_is_named(tmp_path: Path) -> 
 
 def test_too_few_runs_are_refused() -> None:
     with pytest.raises(BenchError, match="at least 3 runs, not 2"):
-        measure(WEIGHTS, TRAIN, TEST, batch_size=100, epochs=1, learning_rate=0.1, seed=0, runs=2)
+        measure(TASK, seed=0, runs=2)
 
 
 @given(seed=st.integers(0, 10_000))
 @settings(max_examples=20, deadline=None)
 def test_permuted_units_define_the_same_function(seed: int) -> None:
-    permuted, places = permute_units(WEIGHTS, np.random.default_rng(seed))
+    symmetry = Symmetry.draw(WEIGHTS, np.random.default_rng(seed))
+    permuted = symmetry.apply(WEIGHTS)
     ids = TEST.user_id, TEST.movie_id
     np.testing.assert_allclose(Oracle(permuted).predict(*ids), Oracle(WEIGHTS).predict(*ids), rtol=0, atol=1e-14)
     for layer, (z, moved) in enumerate(
         zip(Oracle(WEIGHTS).preactivations(*ids), Oracle(permuted).preactivations(*ids), strict=True), start=1
     ):
-        np.testing.assert_allclose(moved[:, places[f"bias{layer}"]], z, rtol=0, atol=1e-14)
+        places = [symmetry.place(f"bias{layer}", unit) for unit in range(z.shape[1])]
+        np.testing.assert_allclose(moved[:, places], z, rtol=0, atol=1e-14)
+    for back, array in zip(symmetry.inverse().apply(permuted).as_list(), WEIGHTS.as_list(), strict=True):
+        np.testing.assert_array_equal(back, array)
 
 
 @given(seed=st.integers(0, 10_000), batch_size=st.integers(1, 500))
@@ -109,8 +132,8 @@ def stages_of(rng: np.random.Generator, scale: float, log_sd: float, share: floa
     rmse = rng.normal(0, share * scale / 2**0.5, 7)
     pairs = np.abs(rmse[:, None] - rmse)[np.triu_indices(7, 1)]
     return [
-        StageEnvelope(stage="epoch 1", trainings=7, rms=last.tolist(), resolution=1e-12),
-        StageEnvelope(stage="rmse", trainings=7, rms=pairs.tolist(), resolution=1e-12),
+        StageEnvelope(stage="epoch 1", trainings=7, rms=last.tolist(), resolution=1e-12, values=9),
+        StageEnvelope(stage="rmse", trainings=7, rms=pairs.tolist(), resolution=1e-12, values=1),
     ]
 
 
@@ -143,5 +166,8 @@ def test_thresholds_scale_with_the_distances_and_rise_with_the_comparisons(
 
 
 def test_copies_that_agree_to_the_last_bit_still_leave_room_for_rounding() -> None:
-    equal = [StageEnvelope(stage=stage, trainings=4, rms=[0.0] * 6, resolution=1e-8) for stage in ("forward", "rmse")]
+    equal = [
+        StageEnvelope(stage=stage, trainings=4, rms=[0.0] * 6, resolution=1e-8, values=values)
+        for stage, values in (("forward", 9), ("rmse", 1))
+    ]
     assert all(limit > 1e-9 for limit in thresholds(equal, 10).values())

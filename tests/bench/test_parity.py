@@ -12,19 +12,24 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.envelope import Reference, measure
+from bench import parity
+from bench.distances import TestPart
+from bench.divergence import divergences
 from bench.errors import BenchError
-from bench.parity import Trajectory, judge
+from bench.parity import Trajectory
 from bench.parity_records import ParityResult
+from bench.reference import Reference, Task, measure, trained_copy
 from bench.report import Cell
-from bench.rounding import permute_in_batches, permute_units
+from bench.rounding import Symmetry, permute_in_batches
+from bench.stages import WEIGHT_NAMES, early_values, first_batches
 from movierank.oracle import Oracle, train
 from movierank.ratings import Ratings
 from movierank.weights import initial_weights
 
 USERS, MOVIES, BATCH, EPOCHS = 60, 90, 250, 2
 STAGES = ("forward", "epoch 1", "epoch 2")
-JAX, TORCH = (Cell(backend=backend, device="cpu", loop="fit") for backend in ("jax", "torch"))
+DERIVED = ("rmse", "ranking tau", "ranking top-10")
+JAX, TENSORFLOW, TORCH = (Cell(backend=backend, device="cpu", loop="fit") for backend in ("jax", "tensorflow", "torch"))
 
 
 @cache
@@ -39,31 +44,50 @@ def ratings(seed: int, count: int) -> Ratings:
 
 
 TRAIN, TEST = ratings(1, 4100), ratings(2, 1000)
+PART = TestPart.of(TEST.user_id, TEST.label)
+
+
+def task(seed: int = 0) -> Task:
+    return Task(initial_weights(USERS, MOVIES, seed=seed), TRAIN, TEST, BATCH, EPOCHS, 0.1)
 
 
 @cache
 def reference(seed: int = 0) -> Reference:
-    weights = initial_weights(USERS, MOVIES, seed=seed)
-    return measure(weights, TRAIN, TEST, batch_size=BATCH, epochs=EPOCHS, learning_rate=0.1, seed=seed, threads=1)
+    return measure(task(seed), seed=seed, variants=["tensorflow-indexed-slices"], threads=1)
+
+
+def judge(trajectories: list[Trajectory], references: dict[int, Reference]) -> list[ParityResult]:
+    return parity.judge(trajectories, references, PART, EPOCHS)
 
 
 def trained(cell: Cell = JAX, *, data: Ratings = TRAIN, permutation: int | None = 0, **oracle: Any) -> Trajectory:
-    """A float32 training; a `permutation` gives it a rounding of its own."""
+    """A float32 training's predictions; a `permutation` gives it a rounding of its own."""
     weights, seed = initial_weights(USERS, MOVIES, seed=0), 0
     if permutation is not None:
         rng = np.random.default_rng([99, permutation])
-        weights, _ = permute_units(weights, rng)
+        weights = Symmetry.draw(weights, rng).apply(weights)
         data = permute_in_batches(data, BATCH, rng)
     model = Oracle(weights, dtype=np.float32, **oracle)
-    stages = {"forward": model.predict(TEST.user_id, TEST.movie_id)}
+    values = {"forward": model.predict(TEST.user_id, TEST.movie_id)}
     train(
         model,
         data,
         BATCH,
         EPOCHS,
-        lambda epoch: stages.__setitem__(f"epoch {epoch}", model.predict(TEST.user_id, TEST.movie_id)),
+        lambda epoch, _: values.__setitem__(f"epoch {epoch}", model.predict(TEST.user_id, TEST.movie_id)),
     )
-    return Trajectory(cell, seed, 0, stages)
+    return Trajectory(cell, seed, 0, values)
+
+
+def first_steps(cell: Cell = JAX, fault: Callable[[Oracle], None] = lambda oracle: None, **oracle: Any) -> Trajectory:
+    """The early stages of a float32 training from the shared weights; `fault` may change it before it starts."""
+
+    def build() -> Oracle:
+        model = Oracle(initial_weights(USERS, MOVIES, seed=0), dtype=np.float32, **oracle)
+        fault(model)
+        return model
+
+    return Trajectory(cell, 0, 0, early_values(build, first_batches(TRAIN, BATCH)))
 
 
 @cache
@@ -84,7 +108,7 @@ def other_batch_order(data: Ratings) -> Ratings:
 @pytest.mark.parametrize("permutation", range(6))
 def test_a_clean_training_with_another_rounding_is_within_at_every_stage(permutation: int) -> None:
     results = judge([trained(permutation=permutation)], {0: reference()})
-    assert verdicts(results) == dict.fromkeys((*STAGES, "rmse"), "within")
+    assert verdicts(results) == dict.fromkeys((*STAGES, *DERIVED), "within")
 
 
 @pytest.mark.parametrize(
@@ -107,7 +131,7 @@ def test_a_training_that_does_something_else_is_outside_from_the_first_epoch(mut
 def test_identical_trainings_are_within_at_distance_zero() -> None:
     run = clean_training()
     pair = [r for r in judge([run, replace(run, cell=TORCH)], {0: reference()}) if r.b != "oracle"]
-    assert [(r.a, r.b, r.stage) for r in pair] == [("jax/cpu/fit", "torch/cpu/fit", s) for s in (*STAGES, "rmse")]
+    assert [(r.a, r.b, r.stage) for r in pair] == [("jax/cpu/fit", "torch/cpu/fit", s) for s in (*STAGES, *DERIVED)]
     assert all(r.rms == r.max_abs == 0 and r.verdict == "within" and r.known is None for r in pair)
 
 
@@ -120,9 +144,9 @@ def test_a_planted_difference_is_outside_first_where_it_was_planted(stage: str, 
     planted = STAGES.index(stage)
     stages = {
         s: (v + factor * limits[s] * direction).astype(np.float64) if STAGES.index(s) >= planted else v
-        for s, v in clean.stages.items()
+        for s, v in clean.values.items()
     }
-    found = verdicts(judge([replace(clean, stages=stages)], {0: reference()}))
+    found = verdicts(judge([replace(clean, values=stages)], {0: reference()}))
     assert [s for s in STAGES if found[s] == "outside"] == list(STAGES[planted:])
 
 
@@ -143,11 +167,11 @@ def test_the_distance_of_a_pair_does_not_depend_on_which_cell_is_named_first() -
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_one_prediction_that_is_not_finite_is_outside_and_has_no_distance(value: float) -> None:
     run = clean_training()
-    last = run.stages["epoch 2"].copy()
+    last = run.values["epoch 2"].copy()
     last[7] = value
-    results = judge([replace(run, stages={**run.stages, "epoch 2": last})], {0: reference()})
+    results = judge([replace(run, values={**run.values, "epoch 2": last})], {0: reference()})
     broken = [r for r in results if r.verdict == "outside"]
-    assert [r.stage for r in broken] == ["epoch 2", "rmse"]
+    assert [r.stage for r in broken] == ["epoch 2", *DERIVED]
     assert all(r.rms is None and r.max_abs is None for r in broken)
 
 
@@ -163,7 +187,7 @@ def test_of_several_processes_the_worst_is_told(worst: int) -> None:
 
 def test_a_process_with_nan_is_worse_than_one_far_outside() -> None:
     far = trained(learning_rate=0.2)
-    nan = replace(far, process=1, stages={s: np.full_like(v, np.nan) for s, v in far.stages.items()})
+    nan = replace(far, process=1, values={s: np.full_like(v, np.nan) for s, v in far.values.items()})
     for runs in ([far, nan], [nan, far]):
         assert all(r.rms is None for r in judge(runs, {0: reference()}))
 
@@ -177,7 +201,7 @@ def test_each_seed_is_judged_by_its_own_oracle_and_never_against_another_seed() 
 
 def test_a_training_that_ended_early_is_judged_as_far_as_it_came() -> None:
     run = clean_training()
-    short = replace(run, cell=TORCH, stages={s: run.stages[s] for s in STAGES[:2]})
+    short = replace(run, cell=TORCH, values={s: run.values[s] for s in STAGES[:2]})
     results = judge([run, short], {0: reference()})
     assert [r.stage for r in results if r.a == "torch/cpu/fit" or r.b == "torch/cpu/fit"] == [*STAGES[:2], *STAGES[:2]]
 
@@ -189,11 +213,88 @@ def test_without_references_there_is_nothing_to_judge() -> None:
 
 def test_predictions_of_another_test_part_are_refused() -> None:
     run = clean_training()
-    short = replace(run, stages={s: v[:-1] for s, v in run.stages.items()})
-    with pytest.raises(BenchError, match="jax/cpu/fit has 999 predictions at forward, the oracle 1000"):
+    short = replace(run, values={s: v[:-1] for s, v in run.values.items()})
+    with pytest.raises(BenchError, match="jax/cpu/fit has 999 values at forward, the oracle 1000"):
         judge([short], {0: reference()})
 
 
 def test_judging_needs_no_framework() -> None:
     code = "import sys, bench.parity; print({'keras', 'jax', 'torch', 'tensorflow', 'scipy.stats'} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
+
+
+def outside(results: list[ParityResult]) -> dict[str, str | None]:
+    return {result.stage: result.known for result in results if result.verdict == "outside"}
+
+
+def test_clean_copies_are_within_at_every_stage_from_the_loss_to_the_rankings() -> None:
+    for place, stream in enumerate(np.random.SeedSequence(7).spawn(5)):
+        results = judge([Trajectory(JAX, 0, 0, trained_copy(task(), stream))], {0: reference()})
+        assert not outside(results), place
+        assert len(results) == 2 + 6 * 8 + EPOCHS + 4, "every stage is judged"
+
+
+@pytest.mark.parametrize(
+    ("options", "first"),
+    [
+        ({"epsilon": 1e-8}, "probe/user_embedding"),
+        ({"learning_rate": 0.1001}, "probe/user_embedding"),
+        ({"fault": lambda oracle: oracle.accumulators.bias2.fill(0.11)}, "accumulators 1/bias2"),
+        ({"fault": lambda oracle: oracle.weights.kernel2.__setitem__((3, 4), 0.01)}, "loss"),
+    ],
+    ids=["epsilon", "learning rate", "accumulator", "one weight"],
+)
+def test_a_fault_in_the_first_step_is_outside_from_the_stage_where_it_shows(
+    options: dict[str, Any], first: str
+) -> None:
+    found = outside(judge([first_steps(**options)], {0: reference()}))
+    assert next(iter(found)) == first
+    assert not any(found.values())
+
+
+def test_a_difference_in_one_weight_is_told_with_its_place() -> None:
+    run = first_steps()
+    changed = np.array(run.values["gradient/kernel1"])
+    changed[5, 17] += 1.0
+    results = judge([replace(run, values={**run.values, "gradient/kernel1": changed})], {0: reference()})
+    (result,) = (r for r in results if r.verdict == "outside")
+    assert (result.stage, result.where, result.seed) == ("gradient/kernel1", [5, 17], 0)
+    assert result.ulps is not None
+    assert result.ulps > 1e6
+
+
+def test_a_known_deviation_is_named_with_the_oracle_and_with_every_other_cell() -> None:
+    clean, deviating = first_steps(JAX), first_steps(TENSORFLOW, squares="square_then_sum")
+    results = judge([clean, deviating, replace(clean, cell=TORCH)], {0: reference()})
+    found = [r for r in results if r.verdict == "outside"]
+    assert {r.known for r in found} == {"tensorflow-indexed-slices"}
+    assert {(r.a, r.b) for r in found} == {
+        ("tensorflow/cpu/fit", "oracle"),
+        ("jax/cpu/fit", "tensorflow/cpu/fit"),
+        ("tensorflow/cpu/fit", "torch/cpu/fit"),
+    }
+    stages = {r.stage for r in found}
+    assert {f"{kind}/{table}" for kind in ("probe", "accumulators 1") for table in WEIGHT_NAMES[:2]} <= stages
+
+
+def test_what_is_known_of_one_backend_excuses_no_other() -> None:
+    assert set(outside(judge([first_steps(JAX, squares="square_then_sum")], {0: reference()})).values()) == {None}
+
+
+def test_a_known_deviation_hides_no_other_fault() -> None:
+    both = first_steps(TENSORFLOW, squares="square_then_sum", learning_rate=0.1001)
+    found = outside(judge([both], {0: reference()}))
+    assert found["probe/user_embedding"] is None
+    assert found["probe/kernel1"] is None
+
+
+def test_the_step_and_the_unit_where_two_trainings_part_are_told() -> None:
+    clean = first_steps()
+    trace = np.array(clean.values["bias trace"])
+    trace[3:, 256 + 17] += 1e-4
+    parted = replace(clean, cell=TORCH, values={**clean.values, "bias trace": trace})
+    found = {(d.a, d.b): d for d in divergences([clean, parted], {0: reference()})}
+    assert found["jax/cpu/fit", "oracle"].step is None
+    pair = found["jax/cpu/fit", "torch/cpu/fit"]
+    assert (pair.step, pair.steps, pair.unit) == (4, 10, "bias2[17]")
+    assert pair.difference == pytest.approx(1e-4, rel=1e-3)

@@ -100,7 +100,7 @@ def test_the_last_partial_batch_is_trained_with_its_own_mean() -> None:
 def test_training_tells_each_epoch_and_lowers_the_loss() -> None:
     ratings, losses = some_ratings(60), []
     oracle = Oracle(lively_weights(), learning_rate=0.01)
-    train(oracle, ratings, 20, 5, lambda epoch: losses.append((epoch, oracle.loss_and_gradients(ratings)[0])))
+    train(oracle, ratings, 20, 5, lambda epoch, _: losses.append((epoch, oracle.loss_and_gradients(ratings)[0])))
     assert [epoch for epoch, _ in losses] == [1, 2, 3, 4, 5]
     assert losses[-1][1] < losses[0][1] < Oracle(lively_weights()).loss_and_gradients(ratings)[0]
 
