@@ -20,7 +20,8 @@ from bench.errors import BenchError
 from bench.interrupts import interrupts_once
 from bench.matrix import parse_cells
 from bench.outcome import BAD_INPUT, FINE, RUNS_FAILED, exit_code
-from bench.quantities import parse_duration, parse_percent
+from bench.precision import FULL, PRECISIONS
+from bench.quantities import PrecisionAction, parse_duration
 from movierank.backends import BACKENDS
 from movierank.errors import MovierankError
 from movierank.short_parser import ShortParser
@@ -30,6 +31,7 @@ EXAMPLES = """examples:
   python -m bench run --quick --backends jax,torch          a first look, in a minute
   python -m bench run --devices cpu,gpu --output results/my-gpu
   python -m bench run --precision 2% --budget 10m           until the intervals are within 2 %
+  python -m bench run --precision float32,mixed_bfloat16    speed and RMSE of other arithmetic beside float32
   python -m bench compare results/before results/after --max-regression 5%
   python -m bench page results/after -o after.html
   python -m bench history results/ -o history.html          step time over all reports, with its changes
@@ -118,7 +120,7 @@ def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         help="measure and write a report",
         description="Measures each backend on each device in several worker processes and writes a report.",
     )
-    run.set_defaults(command=_run)
+    run.set_defaults(command=_run, arithmetic=None)
     what = run.add_argument_group("what to compare")
     what.add_argument("--backends", default=",".join(BACKENDS), metavar="LIST", help="(default: %(default)s)")
     what.add_argument("--devices", default="cpu", metavar="LIST", help="cpu, gpu or gpu:N (default: %(default)s)")
@@ -145,9 +147,11 @@ def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     )
     how.add_argument(
         "--precision",
-        type=parse_percent,
-        metavar="2%",
-        help="start processes until every interval is this narrow either way (with --budget 5m if none is given)",
+        action=PrecisionAction,
+        metavar="2%|LIST",
+        help="2%%: start processes until every interval is this narrow either way (with --budget 5m if none is "
+        f"given); a list of {', '.join(PRECISIONS)}: arithmetic to compare, each a cell of its own (default: {FULL}). "
+        "May be given twice, once for each",
     )
     how.add_argument(
         "--budget",
@@ -197,7 +201,7 @@ def _run(arguments: argparse.Namespace) -> int:
     output = arguments.output or Path("results/local") / datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
     given = {name: value for name in HOW_TO_MEASURE if (value := getattr(arguments, name)) is not None}
     options = Options(
-        cells=parse_cells(arguments.backends, arguments.devices, arguments.loops),
+        cells=parse_cells(arguments.backends, arguments.devices, arguments.loops, arguments.arithmetic or FULL),
         output=output,
         dataset=arguments.dataset,
         data_source=arguments.data_source,

@@ -19,6 +19,16 @@ THREAD_VARIABLES = (
     "TF_NUM_INTEROP_THREADS",
 )
 
+# They change float32's arithmetic behind a framework's back, so a cell would not be what its name says: cuBLAS's and
+# PyTorch's own word on tf32, and oneDNN's leave to compute float32 in bfloat16.
+ARITHMETIC_VARIABLES = (
+    "NVIDIA_TF32_OVERRIDE",
+    "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE",
+    "ONEDNN_DEFAULT_FPMATH_MODE",
+    "DNNL_DEFAULT_FPMATH_MODE",
+    "TF_SET_ONEDNN_FPMATH_MODE",
+)
+
 
 def gpu_index(device: str) -> int:
     """Returns N of `gpu:N`, 0 for `gpu`."""
@@ -36,9 +46,9 @@ def worker_environment(
     """Returns the variables of a worker for `backend` on `device` with `threads` CPU threads.
 
     What the user set for a framework stays, except where it would change what a cell is: the backend, the
-    device and the number of threads.
+    device, the number of threads and the arithmetic.
     """
-    environment = dict(inherited)
+    environment = {name: value for name, value in inherited.items() if name not in ARITHMETIC_VARIABLES}
     environment["KERAS_BACKEND"] = backend
     environment.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
     environment.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")

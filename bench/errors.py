@@ -6,4 +6,4 @@ class BenchError(Exception):
 
 
 class UnavailableError(Exception):
-    """A backend, device or loop is not to be had on this machine; the run is recorded as skipped."""
+    """A backend, device, loop or precision is not to be had on this machine; the run is recorded as skipped."""

@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 
 from bench.errors import BenchError
+from bench.precision import FULL, PRECISIONS, loop_name
 from bench.report import Cell
 from movierank.backends import BACKENDS
 
@@ -14,8 +15,8 @@ LOOPS = ("fit",)
 DEVICE = re.compile(r"cpu|gpu(:\d+)?")
 
 
-def parse_cells(backends: str, devices: str, loops: str) -> list[Cell]:
-    """Returns all combinations of three comma-separated lists, without repeats, in the order given.
+def parse_cells(backends: str, devices: str, loops: str, precisions: str = FULL) -> list[Cell]:
+    """Returns all combinations of four comma-separated lists, without repeats, in the order given.
 
     Raises:
         BenchError: a name is unknown or a list is empty.
@@ -35,9 +36,18 @@ def parse_cells(backends: str, devices: str, loops: str) -> list[Cell]:
     for loop in chosen_loops:
         if loop not in LOOPS:
             raise BenchError(f"unknown loop {loop!r}; choose from {', '.join(LOOPS)}")
+    chosen_precisions = _parse_list("precision", precisions)
+    for precision in chosen_precisions:
+        if precision not in PRECISIONS:
+            raise BenchError(
+                f"unknown precision {precision!r}; choose from {', '.join(PRECISIONS)}, or give the intervals' "
+                "half-width as a share such as 2%"
+            )
     return [
-        Cell(backend=backend, device=device, loop=loop)
-        for backend, device, loop in itertools.product(chosen_backends, chosen_devices, chosen_loops)
+        Cell(backend=backend, device=device, loop=loop_name(loop, precision))
+        for backend, device, loop, precision in itertools.product(
+            chosen_backends, chosen_devices, chosen_loops, chosen_precisions
+        )
     ]
 
 

@@ -16,6 +16,7 @@ from bench.interrupts import interruptible, interrupts_held
 from bench.machine import describe_machine
 from bench.options import Options
 from bench.parity_check import Parity, check_parity
+from bench.precision import precision_of
 from bench.predictions import MOST_STORED
 from bench.progress import Progress
 from bench.protocol import Job
@@ -153,6 +154,7 @@ def _recorder(options: Options, workload: Workload) -> Recorder:
         workload=workload,
         settings=options.settings(),
     )
+        precision=precision_of(cell),
     if options.existing == "overwrite":
         _clear(options.output)
     if not (options.output / REPORT_NAME).exists():

@@ -31,7 +31,9 @@ class Job(Message, frozen=True, kw_only=True):
         round_s: shortest wall time of a round, in seconds.
         predictions: file (.npz) in which `Train` leaves the test predictions of each stage.
         stored_predictions: how many test ratings are predicted for that file, from the first on.
+        precision: one of `bench.precision.PRECISIONS`, which `loop` names too where it is not float32.
         early_stages: whether `Train` records loss, gradients and the first steps too (`bench.stages`).
+        fault: name of a fault to plant on purpose (`bench.fault_catalogue`); for `bench mutants`.
     """
 
     backend: str
@@ -53,7 +55,9 @@ class Job(Message, frozen=True, kw_only=True):
     round_s: float
     predictions: str
     stored_predictions: int
+    precision: str = "float32"
     early_stages: bool = False
+    fault: str | None = None
 
 
 class Probe(Message, frozen=True, kw_only=True):
@@ -171,4 +175,4 @@ def encode(message: Message) -> bytes:
 
 def log_name(backend: str, device: str, loop: str, process: int) -> Path:
     """Returns where a worker's stdout and stderr go, relative to the report's directory."""
-    return Path("logs") / f"{backend}-{device.replace(':', '')}-{loop}-p{process}.log"
+    return Path("logs") / f"{backend}-{device.replace(':', '')}-{loop.replace(':', '-')}-p{process}.log"

@@ -90,7 +90,7 @@ class Run(Record, frozen=True, kw_only=True):
     Attributes:
         backend: `jax`, `torch` or `tensorflow`.
         device: `cpu`, `gpu` or `gpu:N`.
-        loop: how training is driven: `fit`.
+        loop: how training is driven: `fit`; with the arithmetic where it is not float32, as `fit:bfloat16`.
         process: index of the worker process within its cell, from 0.
         seed: of the initial weights.
         status: `ok`, or why measuring ended early.

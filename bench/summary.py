@@ -9,8 +9,11 @@ from itertools import combinations
 from bench import statistics
 from bench.formatting import three_digits, with_interval
 from bench.modes import two_modes
+from bench.outcome import counts
 from bench.parity_records import ParityResult
+from bench.precision import FULL, full_precision, precision_of
 from bench.record import Record
+from bench.reduced import reduced_lines
 from bench.report import Cell, Ratio, Report, Rmse, Run, StepTime
 from bench.variance import components
 
@@ -161,10 +164,12 @@ def headline(report: Report) -> str:
     """Returns the report's answer in a few plain sentences: speed on each device, RMSE, agreement, failures.
 
     It names a fastest cell only where the interval of every ratio to it lies above 1, and says "too close to
-    call" or that one process gives no interval where that is the truth.
+    call" or that one process gives no interval where that is the truth. Cells of reduced precision follow in a line
+    each, and are part of the rest only where nothing was measured in float32.
     """
-    summary = summarise(report.runs)
+    everything = summarise(report.runs)
     names = short_names(run.cell for run in report.runs)
+    summary = _in_float32(everything)
     devices = _unique(row.device for row in summary.step_time)
     parts = [_speed(report, summary, device, names) for device in devices]
     parts += [
@@ -173,7 +178,21 @@ def headline(report: Report) -> str:
         _agreement(report.parity, names),
         _failures(report.runs, names),
     ]
-    return " ".join(part for part in parts if part)
+    lines = reduced_lines(
+        {cell_of(row): row for row in everything.step_time},
+        everything.ratios,
+        {cell_of(row): row for row in everything.rmse},
+        report.parity,
+        names,
+    )
+    return "\n".join([" ".join(part for part in parts if part), *lines])
+
+
+def _in_float32(summary: Summary) -> Summary:
+    """Returns the part of float32, or all where no float32 step was timed."""
+    step_time = [row for row in summary.step_time if precision_of(cell_of(row)) == FULL]
+    rmse = [row for row in summary.rmse if precision_of(cell_of(row)) == FULL]
+    return Summary(step_time=step_time, ratios=summary.ratios, rmse=rmse) if step_time else summary
 
 
 def _speed(report: Report, summary: Summary, device: str, names: dict[str, str]) -> str:
@@ -227,11 +246,15 @@ def _quality(rows: Sequence[Rmse], names: dict[str, str]) -> str:
 def _agreement(results: Sequence[ParityResult], names: dict[str, str]) -> str:
     if not results:
         return "Whether the backends agree was not measured."
+    everything, results = results, [result for result in results if counts(result)]
+    if not results:
+        return ""
+    of_what = "All" if len(results) == len(everything) else "All in float32"
     outside = [result for result in results if result.verdict == "outside"]
     if not outside:
         others = ["each other"] if any(row.b != "oracle" for row in results) else []
         others += ["the oracle"] if any(row.b == "oracle" for row in results) else []
-        return f"All agree with {_and(others)} within rounding."
+        return f"{of_what} agree with {_and(others)} within rounding."
     known = _unique(f"{names.get(row.a, row.a)} ({row.known})" for row in outside if row.known)
     unknown: dict[tuple[str, str], ParityResult] = {}
     for row in outside:
@@ -244,7 +267,7 @@ def _agreement(results: Sequence[ParityResult], names: dict[str, str]) -> str:
     if known:
         parts.append(f"Known deviation: {_and(known)}.")
     if not unknown:
-        parts.insert(0, "All else agrees within rounding.")
+        parts.insert(0, f"{of_what.replace('All', 'All else')} agrees within rounding.")
     return " ".join(parts)
 
 
@@ -262,10 +285,19 @@ def _failures(runs: Sequence[Run], names: dict[str, str]) -> str:
 
 
 def short_names(cells: Iterable[Cell]) -> dict[str, str]:
-    """Returns each cell's shortest clear name: `jax` where that says it all, `jax/gpu/fit` otherwise."""
+    """Returns each cell's shortest clear name: `jax` where that says it all, `jax/gpu/fit` otherwise.
+
+    Reduced precision is told in words, as `jax with bfloat16`.
+    """
     unique = set(cells)
-    short = len({cell.backend for cell in unique}) == len(unique)
-    return {str(cell): cell.backend if short else str(cell) for cell in unique}
+    full = {full_precision(cell) for cell in unique}
+    short = len({cell.backend for cell in full}) == len(full)
+    return {str(cell): _name(cell, short) for cell in unique}
+
+
+def _name(cell: Cell, short: bool) -> str:
+    base = cell.backend if short else str(full_precision(cell))
+    return base if precision_of(cell) == FULL else f"{base} with {precision_of(cell)}"
 
 
 def _unique(values: Iterable[str]) -> list[str]:

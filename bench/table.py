@@ -13,6 +13,8 @@ from rich.table import Table
 from bench.design import widest
 from bench.formatting import three_digits, with_interval
 from bench.report import Cell, Report, Run, StepTime
+from bench.precision import FULL, full_precision, precision_of
+from bench.reduced import relative_step_time
 from bench.summary import cell_of, headline, short_names
 
 
@@ -33,7 +35,7 @@ def _table(report: Report) -> Table:
     names = short_names(cells)
     rows = report.step_time
     counts = [row.processes for row in rows]
-    shared = "" if "/" in names[str(cells[0])] else f", {cells[0].loop} on the {cells[0].device}"
+    shared = "" if "/" in names[str(cells[0])] else f", {full_precision(cells[0]).loop} on the {cells[0].device}"
     table = Table(
         title=f"{report.workload.dataset}, batch {report.workload.batch_size}{shared}; "
         f"95 % intervals over {min(counts)} processes" + (" or more" if min(counts) < max(counts) else ""),
@@ -41,33 +43,32 @@ def _table(report: Report) -> Table:
         pad_edge=False,
     )
     table.add_column("", no_wrap=True)
-    for name in ("ms/step", "× fastest", "1st step", "RMSE", "MiB"):
+    base = next((cell for cell in cells if precision_of(cell) == FULL), cells[0])
+    times_base = "× fastest" if base == cells[0] else f"× {names[str(base)]}"
+    for name in ("ms/step", times_base, "1st step", "RMSE", "MiB"):
         # A wide interval may take a second line; a figure that is cut off says nothing.
-        table.add_column(name, justify="right", no_wrap=name not in ("ms/step", "× fastest"))
+        table.add_column(name, justify="right", no_wrap=name not in ("ms/step", times_base))
     for cell, row in zip(cells, rows, strict=True):
-        table.add_row(names[str(cell)], *_figures(report, cell, row))
+        table.add_row(names[str(cell)], *_figures(report, cell, row, base))
     return table
 
 
-def _figures(report: Report, cell: Cell, row: StepTime) -> list[str]:
+def _figures(report: Report, cell: Cell, row: StepTime, base: Cell) -> list[str]:
     runs = [run for run in report.runs if run.cell == cell]
     return [
         with_interval(row.median_ms, row.ci95_ms),
-        _times_fastest(report, cell),
+        _times(report, cell, base),
         _typical(runs, "first_step_s", 2, " s"),
         next((f"{rmse.mean:.4f}" for rmse in report.rmse if cell_of(rmse) == cell), "–"),
         _typical(runs, "peak_rss_mib", 0),
     ]
 
 
-def _times_fastest(report: Report, cell: Cell) -> str:
-    fastest = cell_of(report.step_time[0])
-    if cell == fastest:
+def _times(report: Report, cell: Cell, base: Cell) -> str:
+    if cell == base:
         return "1"
-    for ratio in report.ratios:
-        if {ratio.a, ratio.b} == {str(cell), str(fastest)}:
-            return with_interval(ratio.ratio, ratio.ci95)
-    return "–"
+    ratio = relative_step_time(report.ratios, cell, base)
+    return "–" if ratio is None else with_interval(*ratio)
 
 
 def _typical(runs: list[Run], name: str, digits: int, unit: str = "") -> str:

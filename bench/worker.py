@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING
 
 from bench.environment import hidden_modules
 from bench.errors import UnavailableError
+from bench.precision import dtype_policy
 from bench.probing import allowed_cpus
 from bench.protocol import (
     Available,
@@ -111,14 +112,30 @@ def _import_backend(backend: str, device: str, threads: int) -> tuple[str, int |
     return used
 
 
+def _set_precision(backend: str, precision: str) -> None:
+    """Sets the arithmetic of everything that is built and compiled from now on.
+
+    Raises:
+        UnavailableError: the device has no such arithmetic.
+    """
+    import keras
+
+    from bench.frameworks import adapter_for
+
+    adapter_for(backend).set_precision(precision)
+    keras.config.set_floatx("float32")  # of loss and metrics; like the policy, a user's keras.json may have another
+    keras.config.set_dtype_policy(dtype_policy(precision))
+
+
 def _start(job: Job) -> tuple[Session, Ready]:
     """Imports the backend and builds the model, each phase timed apart.
 
     Raises:
-        UnavailableError: the backend is not installed, or does not see the device.
+        UnavailableError: the backend is not installed, does not see the device, or the device lacks the precision.
     """
     started = time.perf_counter()
     device_name, threads = _import_backend(job.backend, job.device, job.threads)
+    _set_precision(job.backend, job.precision)
     import_s = time.perf_counter() - started
 
     from bench.session import Session

@@ -5,14 +5,33 @@ from __future__ import annotations
 import importlib
 from types import ModuleType
 
+from bench.errors import UnavailableError
+
+AMPERE = 8  # the first major compute capability with tf32 (NVIDIA, CUDA C++ Programming Guide)
+
 
 def adapter_for(backend: str) -> ModuleType:
     """Imports and returns the adapter of `backend`.
 
     An adapter has `configure(device, threads)`, which returns the device's name and the threads in use and
-    raises `UnavailableError` where the device is not to be had, `synchronise()`, which returns when all
-    submitted work is done, `peak_device_mib()`, and
+    raises `UnavailableError` where the device is not to be had, `set_precision(precision)`, which sets how float32
+    matrix products are computed (`bench.precision`) and raises the same where the device cannot do so,
+    `synchronise()`, which returns when all submitted work is done, `peak_device_mib()`, and
     `loss_and_gradients(model, features, label)`, which returns a compiled model's loss and its gradients by trainable
     variable as dense float32 arrays, without training it.
     """
     return importlib.import_module(f"bench.frameworks.{backend}_adapter")
+
+
+def require_tf32(device: str, capability: int | None) -> None:
+    """Checks that a device multiplies matrices in tf32.
+
+    Args:
+        device: its name.
+        capability: major CUDA compute capability; None where it is no CUDA device.
+
+    Raises:
+        UnavailableError: it does not.
+    """
+    if capability is None or capability < AMPERE:
+        raise UnavailableError(f"{device} has no tf32; NVIDIA GPUs have it from Ampere (compute capability 8.0) on")

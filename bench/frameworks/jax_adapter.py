@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.errors import UnavailableError
+from bench.frameworks import require_tf32
 
 
 def configure(device: str, threads: int) -> tuple[str, int | None]:
@@ -24,6 +25,21 @@ def configure(device: str, threads: int) -> tuple[str, int | None]:
     if (found.platform == "gpu") != (device != "cpu"):
         raise UnavailableError(f"JAX {jax.__version__} sees no {device}, only {found.platform}")
     return found.device_kind, None
+
+
+def set_precision(precision: str) -> None:
+    """Sets how float32 matrix products are computed: left to itself, XLA takes tf32 for them on a GPU that has it.
+
+    Raises:
+        UnavailableError: tf32 was asked for and the device has none.
+    """
+    device = jax.devices()[0]
+    if precision == "tf32":
+        name = "this CPU" if device.platform == "cpu" else device.device_kind
+        major = str(getattr(device, "compute_capability", "")).partition(".")[0]  # such as 9.0, or gfx942 on ROCm
+        require_tf32(name, int(major) if major.isdecimal() else None)
+    gpu_modes = {"float32": "highest", "tf32": "tensorfloat32"}  # no float32 product is left where Keras has bfloat16
+    jax.config.update("jax_default_matmul_precision", gpu_modes.get(precision) if device.platform == "gpu" else None)
 
 
 def synchronise() -> None:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from bench.errors import UnavailableError
+from bench.frameworks import require_tf32
 
 
 def configure(device: str, threads: int) -> tuple[str, int | None]:
@@ -28,6 +29,21 @@ def configure(device: str, threads: int) -> tuple[str, int | None]:
         raise UnavailableError(f"TensorFlow {tf.__version__} sees no {device}")
     tf.config.experimental.set_memory_growth(found[0], True)
     return str(tf.config.experimental.get_device_details(found[0]).get("device_name", found[0].name)), used
+
+
+def set_precision(precision: str) -> None:
+    """Sets how float32 matrix products are computed; left to itself, TensorFlow takes tf32 on a GPU that has it.
+
+    Raises:
+        UnavailableError: tf32 was asked for and the device has none.
+    """
+    if precision == "tf32":
+        found = tf.config.list_physical_devices("GPU")
+        details = tf.config.experimental.get_device_details(found[0]) if found else {}
+        capability = details.get("compute_capability")  # (major, minor) on CUDA, missing elsewhere
+        name = str(details.get("device_name", "this GPU")) if found else "this CPU"
+        require_tf32(name, None if capability is None else int(capability[0]))
+    tf.config.experimental.enable_tensor_float_32_execution(precision == "tf32")
 
 
 def synchronise() -> None:

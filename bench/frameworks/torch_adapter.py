@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 
 from bench.errors import UnavailableError
+from bench.frameworks import require_tf32
 
 
 def configure(device: str, threads: int) -> tuple[str, int | None]:
@@ -24,6 +25,19 @@ def configure(device: str, threads: int) -> tuple[str, int | None]:
     if not torch.cuda.is_available():
         raise UnavailableError(f"PyTorch {torch.__version__} sees no {device}")
     return torch.cuda.get_device_name(0), torch.get_num_threads()
+
+
+def set_precision(precision: str) -> None:
+    """Sets how float32 matrix products are computed; `high` means tf32 on a GPU.
+
+    Raises:
+        UnavailableError: tf32 was asked for and the device has none.
+    """
+    if precision == "tf32":
+        cuda = torch.cuda.is_available() and torch.version.hip is None
+        device = torch.cuda.get_device_name(0) if torch.cuda.is_available() else "this CPU"
+        require_tf32(device, torch.cuda.get_device_capability(0)[0] if cuda else None)
+    torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
 
 
 def synchronise() -> None:

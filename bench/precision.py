@@ -1,0 +1,36 @@
+"""The arithmetic in which a cell trains: a part of its loop's name, so that two arithmetics are never one cell."""
+
+from __future__ import annotations
+
+import re
+
+from bench.report import Cell
+
+PRECISIONS = ("float32", "bfloat16", "mixed_bfloat16", "tf32")
+FULL = "float32"
+REDUCED_NAME = re.compile(rf"/\w+:({'|'.join(name for name in PRECISIONS if name != FULL)})\b")
+
+
+def loop_name(loop: str, precision: str) -> str:
+    """Returns a cell's loop: `fit` for float32, `fit:bfloat16` for bfloat16."""
+    return loop if precision == FULL else f"{loop}:{precision}"
+
+
+def precision_of(cell: Cell) -> str:
+    """Returns one of `PRECISIONS`."""
+    return cell.loop.partition(":")[2] or FULL
+
+
+def full_precision(cell: Cell) -> Cell:
+    """Returns the float32 cell of the same backend, device and loop."""
+    return Cell(backend=cell.backend, device=cell.device, loop=cell.loop.partition(":")[0])
+
+
+def is_reduced(name: str) -> bool:
+    """Returns whether a cell's name, as records of parity give it, tells of another arithmetic than float32's."""
+    return REDUCED_NAME.search(name) is not None
+
+
+def dtype_policy(precision: str) -> str:
+    """Returns Keras's name of the dtype policy; tf32 is float32 to Keras and differs in matrix products alone."""
+    return FULL if precision == "tf32" else precision
