@@ -7,6 +7,8 @@ from typing import Any
 
 from bench.report import Report, Software
 
+BUSY_PERCENT = 15.0  # of one core, used by other programs: from here on a two-core step time shows it
+
 
 def workload_key(report: Report) -> dict[str, Any]:
     """Returns what is trained; reports that differ here compare in nothing."""

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from bench.comparable import difference, machine_key, software_changes, workload_key
+from bench.comparable import BUSY_PERCENT, difference, machine_key, software_changes, workload_key
 from bench.comparison import Comparison, Timed
 from bench.errors import BenchError
 from bench.parity_records import ParityResult
@@ -78,7 +78,8 @@ def compare_reports(
         new: the newer report; may be the same.
         max_regression: share by which a step may take longer, such as 0.05.
         rmse_margin: by how much the test RMSE may rise.
-        force: compare step times even where workload, machine or threads differ.
+        force: compare step times even where workload, machine or threads differ, and decide even where other
+            programs were busy.
         cells: as `backend/device/loop`, one of `base` and one of `new`; None for all that both have.
 
     Raises:
@@ -91,7 +92,7 @@ def compare_reports(
     measured = [{run.cell for run in report.runs if _measured(run)} for report in (base, new)]
     chosen = None if cells is None else _chosen(measured, cells)
     try:
-        timed = _timed_pairs(base, new, chosen)
+        timed = _timed_pairs(base, new, chosen, None if force else _disturbed(base, new))
     except ValueError as error:
         raise BenchError(f"A report holds an impossible step time: {error}. Measure it again.") from error
     step_time, step_confidence = compare_times(timed, limits, refuse=reason is not None and not force)
@@ -138,7 +139,20 @@ def _pairs_of(cells: tuple[Cell, Cell] | None, old: Iterable[Cell], new: Iterabl
     return [cells] if cells[0] in old and cells[1] in new else []
 
 
-def _timed_pairs(base: Report, new: Report, cells: tuple[Cell, Cell] | None) -> list[TimedPair]:
+def _disturbed(base: Report, new: Report) -> str | None:
+    """Returns which reports were measured while other programs were busy, and how busy; None for neither."""
+    shares = {
+        name: share
+        for name, report in (("base", base), ("new", new))
+        if report.conditions is not None and (share := report.conditions.others_cpu_run_percent or 0.0) > BUSY_PERCENT
+    }
+    if not shares:
+        return None
+    told = " and ".join(f"{share:.0f} % of a core ({name})" for name, share in shares.items())
+    return f"other processes used {told} while it was measured; measure again with them stopped, or --force"
+
+
+def _timed_pairs(base: Report, new: Report, cells: tuple[Cell, Cell] | None, disturbed: str | None) -> list[TimedPair]:
     rows = [{cell_of(row): row for row in summarise(report.runs).step_time} for report in (base, new)]
     old, recent = process_medians(base.runs), process_medians(new.runs)
     return [
@@ -148,6 +162,7 @@ def _timed_pairs(base: Report, new: Report, cells: tuple[Cell, Cell] | None) -> 
             new=recent[b],
             shown=(_timed(rows[0][a]), _timed(rows[1][b])),
             side_by_side=a != b and base == new,
+            disturbed=None if a != b and base == new else disturbed,
         )
         for a, b in _pairs_of(cells, rows[0], rows[1])
     ]

@@ -48,7 +48,9 @@ class StepComparison(Record, frozen=True, kw_only=True):
             `faster` or `slower` where it lies on one side of 1, else `undecided`.
         regression: whether the whole interval lies above 1 + max_regression.
         processes_needed: where undecided, the processes on each side that would likely decide; 101 stands for
-            more than 100; None where decided or where one process tells no scatter.
+            more than 100; None where decided, where one process tells no scatter, or where it is disturbed.
+        disturbed: what other programs did to one side while it was measured, for which no difference is believed;
+            None where nothing was seen.
     """
 
     cell: str
@@ -59,12 +61,15 @@ class StepComparison(Record, frozen=True, kw_only=True):
     verdict: StepVerdict
     regression: bool
     processes_needed: int | None = None
+    disturbed: str | None = None
 
     @property
     def why_undecided(self) -> str | None:
         """What is missing for a verdict, in words; None where there is one."""
         if self.verdict != "undecided":
             return None
+        if self.disturbed is not None:
+            return self.disturbed
         if self.processes_needed is None:
             lone = [name for name, side in (("base", self.base), ("new", self.new)) if side.processes == 1]
             return f"one process ({' and '.join(lone)}) gives no interval, so it settles nothing; measure more"

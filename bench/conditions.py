@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from msgspec.structs import replace
 
+from bench.comparable import BUSY_PERCENT
 from bench.recorder import Recorder
 from bench.report import Conditions, Machine
 from bench.snapshot import Snapshot, others_percent, take_snapshot
@@ -17,7 +18,6 @@ T = TypeVar("T", int, float)
 SAMPLE_S = 0.5
 SHORTEST_S = 1.0  # the kernel counts in ticks of 10 ms: in less time their shares say nothing
 BUSY_LOAD = 0.25  # of the usable cores: from here on, others' work shows in a two-core step time
-BUSY_PERCENT = 15.0  # of one core
 STEAL_PERCENT = 1.0
 THROTTLED_PERCENT = 0.1  # of the run
 FEW_PAGES = 100  # swapped in by a system at rest

@@ -10,6 +10,8 @@ from pathlib import Path
 from rich.console import Console
 
 from bench.conditions import noting_conditions
+from bench.convergence import learning_curve, rmse_by_epoch, time_to_target
+from bench.convergence_records import TimeToTarget
 from bench.environment import worker_environment
 from bench.errors import BenchError
 from bench.interrupts import interruptible, interrupts_held
@@ -17,7 +19,7 @@ from bench.machine import describe_machine
 from bench.options import Options
 from bench.parity_check import Parity, check_parity
 from bench.precision import precision_of
-from bench.predictions import MOST_STORED
+from bench.predictions import MOST_STORED, stages_of
 from bench.progress import Progress
 from bench.protocol import Job
 from bench.recorder import Recorder, now, stored_arrays
@@ -73,7 +75,21 @@ def measure(options: Options, console: Console) -> Report:
                     folder=parts,
                     say=lambda line: console.print(line, highlight=False, markup=False),
                 )
-        return recorder.finish(parity)
+        return recorder.finish(parity, _time_to_target(recorder, workload, split, options.target_rmse))
+
+
+def _time_to_target(recorder: Recorder, workload: Workload, split: Split, target: float) -> list[TimeToTarget]:
+    label = split.test.take(slice(0, MOST_STORED)).label
+    curves = [
+        learning_curve(
+            run,
+            rmse_by_epoch(stages_of(run, recorder.arrays), label),
+            num_train=workload.num_train,
+            batch_size=workload.batch_size,
+        )
+        for run in recorder.runs
+    ]
+    return time_to_target([curve for curve in curves if curve is not None], target)
 
 
 def _refuse_existing(options: Options) -> None:
@@ -138,6 +154,7 @@ def _job(options: Options, workload: Workload, cell: Cell, process: int, parts: 
         round_s=options.round_s,
         predictions=str((parts / f"{cell.backend}-{cell.device}-{cell.loop}-{process}.npz").absolute()),
         stored_predictions=MOST_STORED,
+        precision=precision_of(cell),
         early_stages=options.init == "shared" and process == 0,
     )
 
@@ -154,7 +171,6 @@ def _recorder(options: Options, workload: Workload) -> Recorder:
         workload=workload,
         settings=options.settings(),
     )
-        precision=precision_of(cell),
     if options.existing == "overwrite":
         _clear(options.output)
     if not (options.output / REPORT_NAME).exists():

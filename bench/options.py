@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from bench.conditions import SAMPLE_S
+from bench.convergence import TARGET_RMSE
 from bench.environment import usable_cores
 from bench.errors import BenchError
 from bench.report import Cell, Settings
@@ -32,6 +33,7 @@ class Options:
         data_source: as for `movierank.datasets.load_dataset`.
         data_path: as for `movierank.datasets.load_dataset`.
         split: None for the dataset's own default.
+        target_rmse: test RMSE, in label units, up to which training time is told.
         parity: None to judge parity where the oracle takes seconds, as on MovieLens 100K.
         existing: what to do when `output` already holds a report.
         watch_s: how long to watch, in seconds, what other processes use before the first worker starts.
@@ -49,6 +51,7 @@ class Options:
     embedding_dimension: int = 32
     learning_rate: float = 0.1
     init: Literal["shared", "backend"] = "shared"
+    target_rmse: float = TARGET_RMSE
     processes: int = 5
     seeds: int = 3
     rounds: int = 5
@@ -75,6 +78,7 @@ class Options:
                 raise BenchError(f"--{name.replace('_', '-')} must be at least 1; received {getattr(self, name)}")
         for name, option in (
             ("learning_rate", "--learning-rate"),
+            ("target_rmse", "--target-rmse"),
             ("round_s", "--round-seconds"),
             ("timeout_s", "--timeout"),
             ("precision", "--precision"),

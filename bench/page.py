@@ -146,7 +146,7 @@ def _rmse_label(summary: Summary) -> str:
 def _parity_label(report: Report) -> str:
     outside = sum(result.verdict == "outside" for result in report.parity)
     return (
-        "Differences between trainings by stage, beside what rounding explains: "
+        "Distances between trainings by stage, as a share of what rounding explains: "
         f"{outside} of {len(report.parity)} comparisons are outside"
     )
 

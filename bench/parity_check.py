@@ -8,7 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.distances import TestPart
+from bench.convergence import reference_rmse
+from bench.convergence_records import ReferenceRmse
+from bench.distances import TestPart, Training
 from bench.divergence import divergences
 from bench.envelope import EnvelopeRequest, measure_in_process
 from bench.parity import Trajectory, judge, known_deviation
@@ -18,6 +20,7 @@ from bench.reference import Reference
 from bench.report import Run, Workload
 from bench.stages import first_batches
 from bench.stored_reference import to_arrays
+from bench.summary import seed_rmse
 from movierank.ratings import Ratings
 from movierank.splits import Split
 from movierank.weights import Weights, initial_weights
@@ -31,12 +34,14 @@ class Parity:
         results: one record a pair and stage.
         envelopes: one a seed.
         divergences: one a pair whose first steps were recorded.
+        reference_rmse: one a cell, where the whole test part is predicted at every stage.
         arrays: for `predictions.npz`, by key.
     """
 
     results: list[ParityResult] = field(default_factory=list)
     envelopes: list[SeedEnvelope] = field(default_factory=list)
     divergences: list[Divergence] = field(default_factory=list)
+    reference_rmse: list[ReferenceRmse] = field(default_factory=list)
     arrays: Arrays = field(default_factory=dict)
 
 
@@ -74,8 +79,14 @@ def check_parity(
         say(f"Training the float64 oracle and its float32 copies, seed {place} of {len(seeds)}")
         references[seed] = _reference(workload, split, seed, variants, threads, folder)
     test = split.test.take(slice(0, MOST_STORED))
+    part = TestPart.of(test.user_id, test.label)
+    rmses = {
+        seed: float(Training.of(reference.oracle, part, workload.epochs).values["rmse"][0])
+        for seed, reference in references.items()
+    }
     return Parity(
-        results=judge(found, references, TestPart.of(test.user_id, test.label), workload.epochs),
+        results=judge(found, references, part, workload.epochs),
+        reference_rmse=reference_rmse(seed_rmse(runs), rmses) if len(test) == len(split.test) else [],
         envelopes=envelopes_of(references),
         divergences=divergences(found, references),
         arrays=to_arrays(references, test, first_batches(split.train, workload.batch_size)),

@@ -17,6 +17,7 @@ import numpy as np
 
 from bench.errors import BenchError
 from bench.formatting import with_interval
+from bench.parity_groups import group_of, share_of_envelope, worst_by_group
 from bench.parity_records import ParityResult
 from bench.report import Cell, Report, StepTime
 from bench.summary import cell_of, process_medians, summarise
@@ -29,6 +30,7 @@ FAULT = "#d62839"
 MARKERS = "os^Dv"
 LOG_FROM = 20.0  # largest over smallest step time from which a linear axis hides the fast cells
 ORACLE = "oracle"
+LEAST_SHARE = 1e-3  # of what rounding explains; anything smaller is drawn there
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")  # allowed neither in XML nor in HTML
 STANDALONE_STYLE = (
     "<style>svg{color:#1f2328;background:#fff}"
@@ -87,29 +89,28 @@ def rmse_plot(report: Report) -> Draw:
 
 
 def parity_plot(report: Report) -> Draw:
-    """Returns what draws differences by stage on a log axis, with what rounding alone explains in grey."""
+    """Returns what draws distances by stage as a share of what rounding alone explains, on a log axis.
+
+    Of the weights of one stage, the one with the largest share is drawn.
+    """
 
     def draw(axes: Any) -> None:
         axes.set_title("Parity by stage")
         if not report.parity:
             return _say_nothing(axes, "parity was not measured")
-        stages = list(dict.fromkeys(result.stage for result in report.parity))
-        positive = [v for result in report.parity for v in (result.rms, result.envelope) if v and 0 < v < math.inf]
-        floor, ceiling = (min(positive) / 4, max(positive) * 8) if positive else (1e-9, 1.0)
-        for is_oracle, line in ((True, "-"), (False, ":")):
-            group = [result for result in report.parity if (result.b == ORACLE) == is_oracle]
-            limits = {r.stage: max(r.envelope, floor) for r in reversed(group) if math.isfinite(r.envelope)}
-            known = [stage for stage in stages if stage in limits]
-            axes.plot([stages.index(s) for s in known], [limits[s] for s in known], line, color="#888888", lw=2)
-            if is_oracle:
-                axes.fill_between([stages.index(s) for s in known], [limits[s] for s in known], floor,
-                                  color="#888888", alpha=0.15, lw=0)  # fmt: skip
-        pairs = list(dict.fromkeys((result.a, result.b) for result in report.parity))
-        for result in report.parity:
+        worst = worst_by_group(report.parity)
+        stages = list(dict.fromkeys(group_of(result.stage) for result in worst))
+        shares = [share for result in worst if 0 < (share := share_of_envelope(result)) < math.inf]
+        floor, ceiling = min([LEAST_SHARE, *shares]) / 2, max([10.0, *shares]) * 4
+        axes.axhspan(floor, 1, color="#888888", alpha=0.15, lw=0)
+        axes.axhline(1, color="#888888", lw=2)
+        pairs = list(dict.fromkeys((result.a, result.b) for result in worst))
+        for result in worst:
             shift = (pairs.index((result.a, result.b)) - (len(pairs) - 1) / 2) * 0.6 / len(pairs)
-            _draw_parity(axes, stages.index(result.stage) + shift, result, report, floor, ceiling)
+            _draw_parity(axes, stages.index(group_of(result.stage)) + shift, result, report, floor, ceiling)
         axes.set_yscale("log")
         axes.set_ylim(floor, ceiling)
+        axes.set_ylabel("distance / what rounding explains")
         axes.set_xticks(range(len(stages)), [_plain(stage) for stage in stages], rotation=35, ha="right",
                         parse_math=False)  # fmt: skip
         axes.set_xlabel("filled: to the oracle; hollow: between backends; grey: rounding; cross: outside")
@@ -209,8 +210,7 @@ def _limit_times(axes: Any, rows: Sequence[StepTime], medians: Sequence[float]) 
 def _draw_parity(axes: Any, x: float, result: ParityResult, report: Report, floor: float, ceiling: float) -> None:
     colours = {str(run.cell): _style(report, run.cell) for run in report.runs}
     colour, marker = colours.get(result.a, (OTHER_COLOUR, "o"))
-    finite = result.rms is not None and math.isfinite(result.rms)
-    y = min(max(result.rms, floor * 1.2), ceiling / 3) if result.rms is not None and finite else ceiling / 3
+    y = min(max(share_of_envelope(result), floor * 1.2), ceiling / 3)
     filled = result.b == ORACLE
     axes.plot([x], [y], marker, ms=5, mec=colour, mfc=colour if filled else "none", ls="none")
     if result.verdict == "outside":

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from bench.convergence_records import TimeToTarget
 from bench.parity_check import Parity
 from bench.predictions import Arrays, key_of, load_arrays, save_predictions
 from bench.report import Cell, Conditions, Report, Run
@@ -91,8 +92,8 @@ class Recorder:
         ordered = sorted(self._runs, key=lambda key: (places.get(key[0], len(places)), key[1]))
         self._runs = {key: self._runs[key] for key in ordered}
 
-    def finish(self, parity: Parity) -> Report:
-        """Adds what was found of parity and the time of the end, saves, and returns the report."""
+    def finish(self, parity: Parity, time_to_target: list[TimeToTarget]) -> Report:
+        """Adds what was found of parity and convergence, and the time of the end; saves, and returns the report."""
         self.arrays |= parity.arrays
         if self._unsaved or parity.arrays:
             self._save_predictions()
@@ -101,6 +102,8 @@ class Recorder:
             parity=parity.results,
             envelopes=parity.envelopes,
             divergences=parity.divergences,
+            reference_rmse=parity.reference_rmse,
+            time_to_target=time_to_target,
             finished=now(),
         )
         return self.save()

@@ -255,7 +255,7 @@ def _agreement(results: Sequence[ParityResult], names: dict[str, str]) -> str:
         others = ["each other"] if any(row.b != "oracle" for row in results) else []
         others += ["the oracle"] if any(row.b == "oracle" for row in results) else []
         return f"{of_what} agree with {_and(others)} within rounding."
-    known = _unique(f"{names.get(row.a, row.a)} ({row.known})" for row in outside if row.known)
+    known = _unique(row.known for row in outside if row.known)
     unknown: dict[tuple[str, str], ParityResult] = {}
     for row in outside:
         if row.known is None:
@@ -265,7 +265,7 @@ def _agreement(results: Sequence[ParityResult], names: dict[str, str]) -> str:
         for (a, b), row in unknown.items()
     ]
     if known:
-        parts.append(f"Known deviation: {_and(known)}.")
+        parts.append(f"Known deviation: {_and(known)} (see docs/deviations.md).")
     if not unknown:
         parts.insert(0, f"{of_what.replace('All', 'All else')} agrees within rounding.")
     return " ".join(parts)

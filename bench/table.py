@@ -10,11 +10,12 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from bench.convergence_table import reference_rmse_lines, time_to_target_lines
 from bench.design import widest
 from bench.formatting import three_digits, with_interval
-from bench.report import Cell, Report, Run, StepTime
 from bench.precision import FULL, full_precision, precision_of
 from bench.reduced import relative_step_time
+from bench.report import Cell, Report, Run, StepTime
 from bench.summary import cell_of, headline, short_names
 
 
@@ -23,7 +24,12 @@ def print_report(report: Report, directory: Path, console: Console) -> None:
     if report.step_time:
         console.print(_table(report))
     console.print(headline(report), highlight=False, markup=False)
-    for line in [*_noteworthy(report), *_not_measured(report)]:
+    names = short_names(run.cell for run in report.runs)
+    converged = [
+        *time_to_target_lines(report.time_to_target, names),
+        *reference_rmse_lines(report.reference_rmse, names),
+    ]
+    for line in [*converged, *_noteworthy(report), *_not_measured(report)]:
         console.print(line, highlight=False, markup=False)
     for warning in report.conditions.warnings if report.conditions else ():
         console.print(f"Noise: {warning}", highlight=False, markup=False)

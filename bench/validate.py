@@ -43,7 +43,7 @@ class Options:
         round_s: shortest wall time of a round, in seconds.
         dataset: as for `movierank.datasets.load_dataset`; prepared before.
         threads: of a worker.
-        seed: of the order in which sides and rounds are measured.
+        seed: of the order of rounds.
         timeout_s: longest wait for one answer of a worker, in seconds.
         worker_command: program and arguments of a worker.
     """
@@ -102,9 +102,9 @@ class Validation(Record, frozen=True, kw_only=True):
 def validate(options: Options, console: Console) -> Validation:
     """Measures all trials, saving after each, and returns what was said of them.
 
-    The two sides of a block are measured one after the other in random order, as a user measures before and after a
-    change. The processes of the newer side take rounds of every slowdown in random order, so one older and one newer
-    side make a trial of each true difference; every trial has fresh processes on both sides.
+    Sides are measured one after the other, as a user measures before and after a change. The processes of a side take
+    rounds of every slowdown in random order, so that a side and the one before it make a trial of each true difference.
+    A side is the newer one of a trial and the older one of the next: both have fresh processes, and a side costs once.
 
     Raises:
         BenchError: a worker cannot be started or is lost, or the output cannot be written.
@@ -128,16 +128,14 @@ def validate(options: Options, console: Console) -> Validation:
         simulated=[simulate_coverage(n, options.rounds, *scatter) for n, *scatter in SIMULATED],
         trials=[],
     )
-    for block in range(options.comparisons):
-        sides: dict[str, list[Rounds]] = {}
-        for side in order.sample(("base", "new"), 2):
-            console.print(f"block {block + 1} of {options.comparisons}: {side}", highlight=False)
-            slowdowns = (0.0,) if side == "base" else SLOWDOWNS
-            sides[side] = [
-                _measure_process(options, dataset.sha256, slowdowns, order) for _ in range(options.processes)
-            ]
-        base = [rounds[0.0] for rounds in sides["base"]]
-        trials = [Trial(slowdown=s, base=base, new=[rounds[s] for rounds in sides["new"]]) for s in SLOWDOWNS]
+    before: list[Rounds] = []
+    for side in range(options.comparisons + 1):
+        console.print(f"side {side + 1} of {options.comparisons + 1}", highlight=False)
+        after = [_measure_process(options, dataset.sha256, order) for _ in range(options.processes)]
+        base, before = [rounds[0.0] for rounds in before], after
+        if not base:
+            continue
+        trials = [Trial(slowdown=s, base=base, new=[rounds[s] for rounds in after]) for s in SLOWDOWNS]
         result = msgspec.structs.replace(result, trials=[*result.trials, *trials])
         result = msgspec.structs.replace(result, outcomes=judge(result.trials), pooled=judge_pooled(result.trials))
         with atomic_write(options.output) as temporary:
@@ -148,11 +146,11 @@ def validate(options: Options, console: Console) -> Validation:
 Rounds = dict[float, list[float]]
 
 
-def _measure_process(options: Options, sha256: str, slowdowns: Sequence[float], order: random.Random) -> Rounds:
+def _measure_process(options: Options, sha256: str, order: random.Random) -> Rounds:
     """Returns the step times in ms of one fresh process by slowdown, its rounds in random order."""
-    wanted = [slowdown for slowdown in slowdowns for _ in range(options.rounds)]
+    wanted = [slowdown for slowdown in SLOWDOWNS for _ in range(options.rounds)]
     order.shuffle(wanted)
-    measured: Rounds = {slowdown: [] for slowdown in slowdowns}
+    measured: Rounds = {slowdown: [] for slowdown in SLOWDOWNS}
     with tempfile.TemporaryDirectory(prefix="movierank-bench-") as folder:
         environment = worker_environment(options.backend, "cpu", options.threads)
         worker = WorkerProcess(options.worker_command, environment, Path(folder) / "worker.log")

@@ -38,6 +38,7 @@ class Outcome(Record, frozen=True, kw_only=True):
         trials: how many.
         processes: on either side of a trial.
         called_slower: share that `compare` called slower.
+        called_regression: share for which `compare` would have ended with 1: surely more than 5 % slower.
         called_faster: share that `compare` called faster.
         called_same: share that `compare` called the same.
         undecided: share that `compare` left open.
@@ -51,6 +52,7 @@ class Outcome(Record, frozen=True, kw_only=True):
     trials: int
     processes: int
     called_slower: float
+    called_regression: float
     called_faster: float
     called_same: float
     undecided: float
@@ -86,13 +88,14 @@ def judge(trials: Sequence[Trial]) -> list[Outcome]:
 
 
 def judge_pooled(trials: Sequence[Trial], *, draws: int = POOLED_DRAWS, seed: int = 0) -> list[Outcome]:
-    """Says what `compare` would have made of more processes: pools the sides of blocks drawn at random.
+    """Says what `compare` would have made of more processes: pools the sides of trials drawn at random.
 
-    Each draw takes k different blocks and puts their processes together, k = 2, 4, 8 … up to half of the blocks, so
-    that draws still differ. Draws share blocks, so their shares are surer of themselves than as many real trials.
+    Each draw takes k different trials and puts their processes together, k = 2, 4, 8 … up to half of the trials, so
+    that draws still differ. Every second trial is left out, since it shares a side with its neighbours. Draws share
+    trials, so their shares are surer of themselves than as many real trials.
 
     Args:
-        trials: as measured, those of one block with the same place among those of their slowdown.
+        trials: in the order of measuring.
         draws: for each true difference and number of processes.
         seed: of the draws.
     """
@@ -101,7 +104,8 @@ def judge_pooled(trials: Sequence[Trial], *, draws: int = POOLED_DRAWS, seed: in
     for trial in trials:
         by_slowdown.setdefault(trial.slowdown, []).append(trial)
     outcomes = []
-    for slowdown, blocks in sorted(by_slowdown.items()):
+    for slowdown, chain in sorted(by_slowdown.items()):
+        blocks = chain[::2]
         size = 2
         while size <= len(blocks) // 2:
             drawn = [generator.choice(len(blocks), size, replace=False) for _ in range(draws)]
@@ -148,6 +152,7 @@ def _outcome(slowdown: float, trials: Sequence[Trial]) -> Outcome:
         slowdown=slowdown,
         trials=len(trials),
         processes=len(trials[0].base),
+        called_regression=sum(row.regression for row in rows) / len(trials),
         called_slower=verdicts.count("slower") / len(trials),
         called_faster=verdicts.count("faster") / len(trials),
         called_same=verdicts.count("same") / len(trials),

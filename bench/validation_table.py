@@ -1,44 +1,38 @@
-"""The result of `bench validate` on the terminal."""
+"""The result of `bench validate` on the terminal, in 80 columns."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
 from bench.validate import Validation
+from bench.validation import Outcome
+
+SAID = ("gate fails", "slower", "faster", "same", "undecided", "interval holds it")
 
 
 def print_validation(result: Validation, console: Console) -> None:
     """Prints what was said of trials with a known answer, and the coverage on simulated cells."""
-    said = _table(
-        f"{result.backend}: {result.processes} processes × {result.rounds} rounds on either side",
-        (
-            "true change",
-            "trials",
-            "slower",
-            "faster",
-            "same",
-            "undecided",
-            "covered",
-            "median ratio",
-            "pytest-benchmark fails",
-        ),
+    console.print(
+        _outcomes(
+            f"{result.backend}: {result.rounds} rounds of each process, sides measured one after the other",
+            result.outcomes,
+        )
     )
     for outcome in result.outcomes:
-        shares = (outcome.called_slower, outcome.called_faster, outcome.called_same, outcome.undecided, outcome.covered)
-        said.add_row(
-            f"+{outcome.slowdown:.0%}",
-            str(outcome.trials),
-            *(f"{share:.0%}" for share in shares),
-            f"{outcome.median_ratio:.3f}",
-            f"{outcome.pytest_benchmark_fails:.0%}",
+        console.print(
+            f"+{outcome.slowdown:.0%}: estimated at {outcome.median_ratio - 1:+.1%}; one process a side under "
+            f"pytest-benchmark's median:5% fails {outcome.pytest_benchmark_fails:.0%}",
+            highlight=False,
+            soft_wrap=True,
         )
-    console.print(said)
     if result.pooled:
-        console.print(_pooled(result))
+        console.print(_outcomes("from the same samples, drawn together at random", result.pooled))
     simulated = _table(
-        "95 % intervals on simulated cells", ("processes", "rounds", "process sd", "round sd", "coverage")
+        "95 % intervals on simulated cells", ("processes", "rounds", "process sd", "round sd", "interval holds it")
     )
     for row in result.simulated:
         simulated.add_row(
@@ -47,14 +41,20 @@ def print_validation(result: Validation, console: Console) -> None:
     console.print(simulated)
 
 
-def _pooled(result: Validation) -> Table:
-    table = _table(
-        "with more processes on either side, from the same samples drawn together at random",
-        ("true change", "processes", "slower", "faster", "same", "undecided", "covered"),
-    )
-    for outcome in result.pooled:
-        shares = (outcome.called_slower, outcome.called_faster, outcome.called_same, outcome.undecided, outcome.covered)
-        table.add_row(f"+{outcome.slowdown:.0%}", str(outcome.processes), *(f"{share:.0%}" for share in shares))
+def _outcomes(title: str, outcomes: Sequence[Outcome]) -> Table:
+    table = _table(title, ("change", "pro-\ncesses", "trials", *SAID))
+    for row in outcomes:
+        shares = (
+            row.called_regression,
+            row.called_slower,
+            row.called_faster,
+            row.called_same,
+            row.undecided,
+            row.covered,
+        )
+        table.add_row(
+            f"+{row.slowdown:.0%}", str(row.processes), str(row.trials), *(f"{share:.0%}" for share in shares)
+        )
     return table
 
 

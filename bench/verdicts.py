@@ -49,6 +49,7 @@ class TimedPair:
         shown: both sides as the table shows them.
         side_by_side: whether processes of equal index ran side by side, so that what the machine did to both
             cancels.
+        disturbed: what other programs did to a side while it was measured; None where nothing was seen.
     """
 
     label: str
@@ -56,6 +57,7 @@ class TimedPair:
     new: Mapping[int, float]
     shown: tuple[Timed, Timed]
     side_by_side: bool = False
+    disturbed: str | None = None
 
 
 def compare_times(pairs: Sequence[TimedPair], limits: Limits, *, refuse: bool) -> tuple[list[StepComparison], float]:
@@ -91,6 +93,10 @@ def _row(pair: TimedPair, log_ratio: Contrast, limits: Limits, confidence: float
     logs = log_ratio.interval(confidence)
     ends = None if logs is None else _exponential(logs)
     verdict = _step_verdict(ends, limits.max_regression)
+    # What others do lasts for minutes, so all processes of one side may share it, and no interval of theirs knows.
+    if pair.disturbed is not None and verdict != "same":
+        return StepComparison(cell=pair.label, base=pair.shown[0], new=pair.shown[1], ratio=math.exp(log_ratio.value),
+                              ci95=ends, verdict="undecided", regression=False, disturbed=pair.disturbed)  # fmt: skip
 
     def decides(ends: Interval) -> bool:
         return _step_verdict(_exponential(ends), limits.max_regression) != "undecided"

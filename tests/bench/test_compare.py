@@ -17,7 +17,7 @@ from bench.compare_table import render
 from bench.comparison import Comparison, Timed, as_json
 from bench.errors import BenchError
 from bench.parity_records import ParityResult
-from bench.report import Report, Run
+from bench.report import Conditions, Report, Run
 from bench.summary import summarise
 
 MakeReport = Callable[..., Report]
@@ -342,3 +342,25 @@ def test_a_cell_that_was_not_measured_is_named_with_those_that_were(make_report:
         compare_reports(report, report, cells=("tpu/cpu/fit", "jax/cpu/fit"))
     with pytest.raises(BenchError, match="--new-cell: NEW did not measure"):
         compare_reports(report, report, cells=("jax/cpu/fit", "torch"))
+
+
+def busy(report: Report, percent: float) -> Report:
+    return msgspec.structs.replace(report, conditions=Conditions(others_cpu_run_percent=percent))
+
+
+def test_no_difference_is_believed_where_other_programs_were_busy(make_report: MakeReport) -> None:
+    base, new = make_report({"jax": (1.0, 1.01, 0.99)}), make_report({"jax": (2.0, 2.02, 1.98)})
+    (row,) = compare_reports(base, busy(new, 40)).step_time
+    assert (row.verdict, row.regression, row.processes_needed) == ("undecided", False, None)
+    assert row.ratio == pytest.approx(2.0, rel=0.01)
+    assert row.why_undecided is not None
+    assert row.why_undecided.startswith("other processes used 40 % of a core (new)")
+    (forced,) = compare_reports(base, busy(new, 40), force=True).step_time
+    (quiet,) = compare_reports(base, busy(new, 3)).step_time
+    assert forced.verdict == quiet.verdict == "slower"
+
+
+def test_two_cells_of_one_report_share_what_others_do(make_report: MakeReport) -> None:
+    report = busy(make_report({"jax": (1.0, 1.01, 0.99), "torch": (2.0, 2.02, 1.98)}), 40)
+    (row,) = compare_reports(report, report, cells=("jax/cpu/fit", "torch/cpu/fit")).step_time
+    assert row.verdict == "slower"

@@ -77,7 +77,7 @@ def test_the_page_answers_first_and_then_gives_every_number(page: Page, make_rep
 
 def test_each_figure_is_there_with_a_text_for_those_who_cannot_see_it(page: Page) -> None:
     labels = [attributes.get("aria-label") or "" for tag, attributes in page.elements if tag == "svg"]
-    assert [label.split()[0] for label in labels] == ["Step", "RMSE", "Differences"]
+    assert [label.split()[0] for label in labels] == ["Step", "RMSE", "Distances"]
     assert "jax/cpu/fit 0.820 [0.748, 0.898]" in labels[0]
     assert "0 of 21 comparisons are outside" in labels[2]
     for title in ("Step time", "RMSE over epochs", "Parity by stage"):
