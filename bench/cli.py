@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench import compare_command, history_command
+from bench import compare_command, history_command, parity_command
 from bench.errors import BenchError
 from bench.interrupts import interrupts_once
 from bench.matrix import parse_cells
@@ -33,6 +33,7 @@ EXAMPLES = """examples:
   python -m bench run --precision 2% --budget 10m           until the intervals are within 2 %
   python -m bench run --precision float32,mixed_bfloat16    speed and RMSE of other arithmetic beside float32
   python -m bench compare results/before results/after --max-regression 5%
+  python -m bench parity results/jax results/torch          the same model in both?
   python -m bench page results/after -o after.html
   python -m bench history results/ -o history.html          step time over all reports, with its changes
 
@@ -95,6 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_run(commands)
     compare_command.add(commands)
+    parity_command.add(commands)
     history_command.add(commands)
 
     page = commands.add_parser("page", help="write a report as one HTML page (or its figure as .svg or .png)")

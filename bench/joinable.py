@@ -1,0 +1,138 @@
+"""What reports must share for the parity of all their cells to be judged together, and their common references."""
+
+from __future__ import annotations
+
+from collections import ChainMap
+from collections.abc import Sequence
+from itertools import combinations
+from typing import NamedTuple
+
+import numpy as np
+
+from bench.comparable import workload_key
+from bench.errors import BenchError
+from bench.parity_records import SeedEnvelope
+from bench.predictions import Arrays
+from bench.report import Report
+from bench.stored_reference import FIRST_BATCHES, ORACLE, TEST, StoredReferences, from_arrays
+from movierank.oracle import KNOWN_VARIANTS
+
+
+class NamedReport(NamedTuple):
+    """A report with its predictions.
+
+    Attributes:
+        name: by which it is told from the others.
+        report: of `report.json`.
+        arrays: of `predictions.npz`.
+    """
+
+    name: str
+    report: Report
+    arrays: Arrays
+
+    @property
+    def seeds(self) -> set[int]:
+        """The seeds of the initial weights whose trainings are complete."""
+        return {run.seed for run in self.report.runs if run.test_rmse is not None}
+
+
+def require_joinable(reports: Sequence[NamedReport]) -> None:
+    """Checks what `report.json` alone tells.
+
+    Raises:
+        BenchError: a report was measured from each backend's own initial weights or stores no references, or two
+            have different workloads.
+    """
+    for name, report, _ in reports:
+        if report.workload.init == "backend":
+            raise BenchError(
+                f"{name} was measured with each backend's own initial weights, so its trainings are different ones; "
+                "measure again without --init backend"
+            )
+        if not report.envelopes:
+            raise BenchError(
+                f"{name} stores no references to judge by: it is of an older version, or was measured with "
+                "--no-parity; measure it again"
+            )
+    first, *others = reports
+    for other in others:
+        differing = _differing(first.report, other.report)
+        if differing:
+            raise BenchError(
+                f"{first.name} and {other.name} have different workloads: {differing}; measure both with the same"
+            )
+
+
+def _differing(a: Report, b: Report) -> str:
+    # Equal checksums mean equal ratings in equal order, by whatever name and from whatever source.
+    ours, theirs = ({n: v for n, v in workload_key(report).items() if n != "dataset"} for report in (a, b))
+    parts = [f"{_words(n)} {_short(n, ours[n])} and {_short(n, theirs[n])}" for n in ours if ours[n] != theirs[n]]
+    return ", ".join(parts)
+
+
+def _words(field: str) -> str:
+    return "sha256 of the dataset" if field == "sha256" else field.replace("_", " ")
+
+
+def _short(field: str, value: object) -> str:
+    return f"{str(value)[:12]}…" if field == "sha256" else str(value)
+
+
+def common_references(reports: Sequence[NamedReport]) -> StoredReferences:
+    """Returns what the trainings of all reports are judged by.
+
+    A seed that several reports have is judged by the rounding envelope of the first; the oracles of known deviations
+    are those of any.
+
+    Raises:
+        BenchError: a report lacks its references, or those of two contradict each other.
+    """
+    for report in reports:
+        last = f"epoch {report.report.workload.epochs}"
+        for key in (f"{TEST}/label", *(f"{ORACLE}/s{envelope.seed}/{last}" for envelope in report.report.envelopes)):
+            if key not in report.arrays:
+                raise BenchError(f"{report.name}: predictions.npz lacks {key!r}; measure the report again")
+    for a, b in combinations(reports, 2):
+        _require_same_data(a, b)
+        _require_same_oracles(a, b)
+    envelopes: dict[int, SeedEnvelope] = {}
+    for report in reports:
+        for envelope in report.report.envelopes:
+            envelopes.setdefault(envelope.seed, envelope)
+    everything = dict(ChainMap(*(report.arrays for report in reports)))
+    return from_arrays(reports[0].report.workload, list(envelopes.values()), everything)
+
+
+def _require_same_data(a: NamedReport, b: NamedReport) -> None:
+    for part in (TEST, FIRST_BATCHES):
+        ours, theirs = ({k: v for k, v in r.arrays.items() if k.startswith(f"{part}/")} for r in (a, b))
+        if ours.keys() != theirs.keys() or not all(np.array_equal(ours[key], theirs[key]) for key in ours):
+            raise BenchError(
+                f"{a.name} and {b.name} have different ratings in their predictions.npz ({part}), though their "
+                "workloads are equal; one is damaged, measure it again"
+            )
+
+
+def _require_same_oracles(a: NamedReport, b: NamedReport) -> None:
+    """Compares results of float64 that were stored as float32.
+
+    BLAS sums in another order on another processor, and so moves a result by some 1e-12 of itself at most. That is
+    nothing to float32, except where it decides which of two neighbouring numbers the result is rounded to: hence one
+    spacing.
+    """
+    names = (ORACLE, *KNOWN_VARIANTS)
+    for key in sorted(a.arrays.keys() & b.arrays.keys()):
+        name, _, rest = key.partition("/")
+        if name not in names:
+            continue
+        one, other = a.arrays[key], b.arrays[key]
+        if one.shape == other.shape:
+            apart = np.abs(one.astype(np.float64) - other)
+            if np.all(apart <= np.spacing(np.maximum(np.abs(one), np.abs(other)))):
+                continue
+        seed, _, stage = rest.removeprefix("s").partition("/")
+        raise BenchError(
+            f"the float64 oracles stored in {a.name} and {b.name} differ (seed {seed}, {stage}): they were not trained "
+            "from the same weights on the same ratings, or one is damaged"
+        )

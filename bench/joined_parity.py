@@ -1,0 +1,127 @@
+"""The parity of all cells of several reports together, whatever environment or machine each was measured on."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from itertools import combinations
+
+from bench.divergence import divergences
+from bench.joinable import NamedReport, common_references, require_joinable
+from bench.outcome import counts
+from bench.parity import judge
+from bench.parity_check import trajectories
+from bench.parity_records import Divergence, ParityResult
+from bench.record import Record
+from bench.recorded_parity import require_as_recorded
+from bench.report import Run
+
+PACKAGES = {"tensorflow": ("tensorflow", "tensorflow-cpu", "tensorflow-metal", "tf-nightly", "intel-tensorflow")}
+
+
+class JoinedReport(Record, frozen=True, kw_only=True):
+    """One of the reports.
+
+    Attributes:
+        name: by which it is told from the others.
+        created: start of its measurement, ISO 8601 in UTC.
+        machine: the processor, and the GPUs where there are any.
+        keras: its version; None where it was not recorded.
+        backends: version of each backend that was trained with; None where it was not recorded.
+        cells: names of its cells in `JoinedParity`, by name of the cell in the report itself.
+        seeds: of the initial weights of its trainings.
+    """
+
+    name: str
+    created: str
+    machine: str
+    keras: str | None
+    backends: dict[str, str | None]
+    cells: dict[str, str]
+    seeds: list[int]
+
+
+class JoinedParity(Record, frozen=True, kw_only=True):
+    """Whether the trainings of several reports are the same model.
+
+    Attributes:
+        reports: in the order given.
+        results: one record a pair of cells and stage, cells named as in `JoinedReport.cells`.
+        divergences: where pairs of trainings first part, one a pair whose first steps were recorded.
+        notes: sentences on what was not compared.
+    """
+
+    reports: list[JoinedReport]
+    results: list[ParityResult]
+    divergences: list[Divergence]
+    notes: list[str]
+
+    @property
+    def outside(self) -> list[ParityResult]:
+        """What breaks parity: outside the envelope, not known, and in float32."""
+        return [r for r in self.results if r.verdict == "outside" and r.known is None and counts(r)]
+
+
+def join(reports: Sequence[NamedReport]) -> JoinedParity:
+    """Judges the trainings of all reports together, from what the reports store alone.
+
+    Args:
+        reports: at least one, with names that differ.
+
+    Raises:
+        BenchError: the reports cannot be joined, or one does not record what its predictions say.
+    """
+    require_joinable(reports)
+    references = common_references(reports)
+    own = [require_as_recorded(report, references) for report in reports]
+    name = _naming(reports)
+    found = [t for report in reports for t in trajectories(report.report.runs, report.arrays, name(report))]
+    # Of one report, that was the judgement already.
+    results = (
+        own[0]
+        if len(reports) == 1
+        else judge(found, references.references, references.test, reports[0].report.workload.epochs)
+    )
+    return JoinedParity(
+        reports=[_described(report, name(report)) for report in reports],
+        results=results,
+        divergences=divergences(found, references.references),
+        notes=_notes(reports),
+    )
+
+
+def _naming(reports: Sequence[NamedReport]) -> Callable[[NamedReport], Callable[[Run], str]]:
+    """Returns how to name the runs of a report: by their cell, and by the report too where another has the cell."""
+    holders = Counter(cell for report in reports for cell in {run.cell for run in report.report.runs})
+
+    def of_report(report: NamedReport) -> Callable[[Run], str]:
+        return lambda run: f"{report.name}:{run.cell}" if holders[run.cell] > 1 else str(run.cell)
+
+    return of_report
+
+
+def _described(report: NamedReport, name: Callable[[Run], str]) -> JoinedReport:
+    trained = [run for run in report.report.runs if run.test_rmse is not None]
+    packages = report.report.software.packages
+    machine = report.report.machine
+    return JoinedReport(
+        name=report.name,
+        created=report.report.created,
+        machine=", ".join([machine.cpu_model, *(gpu.name for gpu in machine.gpus)]),
+        keras=packages.get("keras"),
+        backends={
+            backend: next((packages[p] for p in PACKAGES.get(backend, (backend,)) if p in packages), None)
+            for backend in dict.fromkeys(run.backend for run in trained)
+        },
+        cells={str(run.cell): name(run) for run in trained},
+        seeds=sorted(report.seeds),
+    )
+
+
+def _notes(reports: Sequence[NamedReport]) -> list[str]:
+    notes = [f"{report.name} holds no finished training." for report in reports if not report.seeds]
+    return notes + [
+        f"{a.name} and {b.name} have no seed in common, so their cells were compared with the oracle alone."
+        for a, b in combinations(reports, 2)
+        if a.seeds and b.seeds and not a.seeds & b.seeds
+    ]

@@ -1,0 +1,86 @@
+"""`python -m bench parity`: its options, and what it reads and prints."""
+
+from __future__ import annotations
+
+import argparse
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.errors import BenchError
+from bench.outcome import FINE, WORSE
+
+if TYPE_CHECKING:
+    from bench.joinable import NamedReport
+
+
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Adds the command to the program's."""
+    parity = commands.add_parser(
+        "parity",
+        help="judge whether reports hold the same model",
+        description="Joins reports measured in separate environments or on different machines, and judges at every "
+        "stage of training whether all their cells are the same model. One report alone is judged again.",
+    )
+    parity.add_argument("reports", type=Path, nargs="+", metavar="REPORT", help="report directory or its report.json")
+    parity.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    parity.add_argument("-o", "--output", type=Path, metavar="FILE", help="write the JSON to a file as well")
+    parity.set_defaults(command=_parity)
+
+
+def _parity(arguments: argparse.Namespace) -> int:
+    import msgspec
+
+    from bench.joined_parity import join
+    from bench.report_file import atomic_write
+
+    joined = join(_load(arguments.reports))
+    as_json = msgspec.json.format(msgspec.json.encode(joined), indent=2)
+    if arguments.output:
+        with atomic_write(arguments.output) as temporary:
+            temporary.write_bytes(as_json + b"\n")
+    if arguments.json:
+        print(as_json.decode())
+    else:
+        from rich.console import Console
+
+        from bench.parity_table import render
+
+        Console().print(render(joined))
+    return WORSE if joined.outside else FINE
+
+
+def _load(paths: Sequence[Path]) -> list[NamedReport]:
+    from bench.joinable import NamedReport, require_joinable
+    from bench.predictions import load_arrays
+    from bench.report_file import PREDICTIONS_NAME, load_report, report_path
+
+    folders = [report_path(path).absolute().parent for path in paths]
+    names = names_of([folder.resolve() for folder in folders])
+    reports = [load_report(path) for path in paths]
+    # What the reports themselves tell is checked before megabytes are read.
+    require_joinable([NamedReport(name, report, {}) for name, report in zip(names, reports, strict=True)])
+    named = []
+    for name, report, folder in zip(names, reports, folders, strict=True):
+        file = folder / PREDICTIONS_NAME
+        if not file.exists():
+            raise BenchError(f"{name} has no {PREDICTIONS_NAME} beside its report.json, and parity is judged from it")
+        named.append(NamedReport(name, report, load_arrays(file)))
+    return named
+
+
+def names_of(folders: Sequence[Path]) -> list[str]:
+    """Returns the last part of each path, or as many more parts as tell them apart.
+
+    Raises:
+        BenchError: two paths are the same.
+    """
+    for folder, times in Counter(folders).items():
+        if times > 1:
+            raise BenchError(f"{folder} was given {times} times; give each report once")
+    names, parts = [folder.name for folder in folders], 1
+    while len(set(names)) < len(names):
+        parts += 1
+        names = ["/".join(folder.parts[-parts:]) for folder in folders]
+    return names
