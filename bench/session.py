@@ -65,6 +65,10 @@ class Session:
         else:
             self.model.build({"user_id": (None,), "movie_id": (None,)})
         training.compile_model(self.model, job.learning_rate)
+        if job.fault is not None:
+            from bench import faults
+
+            faults.plant(job.fault, self)
         self.initial_state = training.TrainingState.of(self.model)
         self.build_s = time.perf_counter() - started
         self.first_step_s = self._first_step()

@@ -10,7 +10,14 @@ import pytest
 ROOT = Path(__file__).parents[1]
 FRAMEWORKS = {"keras", "jax", "jaxlib", "torch", "tensorflow", "tensorflow_datasets"}
 WORKER_SIDE = {
-    "bench": ("bench.session", "bench.fit_loop", "bench.frameworks", "bench.suite"),
+    "bench": (
+        "bench.session",
+        "bench.stage_recorder",
+        "bench.fit_loop",
+        "bench.faults",
+        "bench.frameworks",
+        "bench.suite",
+    ),
     "movierank": ("movierank.model", "movierank.training", "movierank.ranking"),
 }
 LONGEST_FILE = 300

@@ -1,0 +1,284 @@
+"""Train with and without a planted fault in processes of their own, and judge what they leave behind."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from bench.clean_copies import CopiesRequest
+from bench.distances import TestPart
+from bench.envelope import SINGLE_THREADED, EnvelopeRequest, measure_in_process
+from bench.environment import worker_environment
+from bench.errors import BenchError
+from bench.fault_catalogue import FAULTS
+from bench.mutants_records import CleanTrainings, FaultResult, StageRatio, earliest_stage, ratios
+from bench.parity import Trajectory, judge, known_deviation
+from bench.predictions import MOST_STORED, load_arrays
+from bench.protocol import Command, Failed, Job, Reply, Stop, Train, Trained, Unavailable
+from bench.reference import Reference
+from bench.report import Cell
+from bench.worker_process import WorkerLostError, WorkerProcess
+from movierank.ratings import Dataset, Ratings
+from movierank.splits import Split
+from movierank.weights import Weights, initial_weights
+
+SEED = 0  # of the initial weights of trainings with a fault
+DIMENSION = 32
+
+ReferenceKey = tuple[int, int]  # seed, batch size
+
+
+class TrainingFailedError(Exception):
+    """A training broke off; the message says why."""
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What all trainings share.
+
+    Attributes:
+        backend: that trains, on the CPU.
+        dataset: that is trained on, prepared before.
+        split: of it.
+        epochs: passes over the train part.
+        learning_rate: Adagrad's.
+        threads: of a worker.
+        timeout_s: longest wait for one answer of a worker, in seconds.
+        worker_command: program and arguments of a worker.
+        folder: for files that are of no use afterwards.
+    """
+
+    backend: str
+    dataset: Dataset
+    split: Split
+    epochs: int
+    learning_rate: float
+    threads: int
+    timeout_s: float
+    worker_command: Sequence[str]
+    folder: Path
+
+    @property
+    def cell(self) -> Cell:
+        """That trains."""
+        return Cell(backend=self.backend, device="cpu", loop="fit")
+
+
+class MutantTrainings:
+    """Carries out trainings, several at a time where it is called from several threads.
+
+    Args:
+        workload: of all of them.
+    """
+
+    def __init__(self, workload: Workload) -> None:
+        self.workload = workload
+        self.references: dict[ReferenceKey, Reference] = {}
+        test = workload.split.test.take(slice(0, MOST_STORED))
+        self._test = TestPart.of(test.user_id, test.label)
+        self._train_file = _save(workload.folder / "train.npz", workload.split.train)
+        self._test_file = _save(workload.folder / "test.npz", test)
+        self._clean_rmse: dict[ReferenceKey, float] = {}
+        self._running: set[int] = set()
+        self._lock = threading.Lock()
+        self._stopped = False
+
+    def add_reference(self, key: ReferenceKey) -> None:
+        """Trains the oracle and its float32 copies for a seed and batch size; needed before anything is judged.
+
+        Raises:
+            BenchError: it cannot be measured.
+        """
+        if not self._stopped:
+            self.references[key] = measure_in_process(self._request(key))
+
+    def with_fault(self, name: str) -> FaultResult:
+        """Trains with a fault of the catalogue, after `clean` trained the same without it.
+
+        Raises:
+            BenchError: the backend is not to be had.
+        """
+        fault = FAULTS[name]
+        stages: list[StageRatio] = []
+        test_rmse = error = None
+        try:
+            test_rmse, stages = self._train((SEED, fault.batch_size), name)
+        except TrainingFailedError as failure:
+            error = str(failure)
+        return FaultResult(
+            name=name,
+            what=fault.what,
+            earliest=earliest_stage(fault.earliest, self.workload.epochs),
+            batch_size=fault.batch_size,
+            seed=SEED,
+            invisible=fault.reason(self.workload.backend),
+            stages=stages,
+            test_rmse=test_rmse,
+            clean_test_rmse=self._clean_rmse[SEED, fault.batch_size],
+            error=error,
+        )
+
+    def clean(self, key: ReferenceKey) -> CleanTrainings:
+        """Trains without a fault.
+
+        Raises:
+            BenchError: it broke off.
+        """
+        try:
+            test_rmse, stages = self._train(key, None)
+        except TrainingFailedError as failure:
+            raise BenchError(f"a training without a fault broke off: {failure}") from failure
+        self._clean_rmse[key] = test_rmse
+        return CleanTrainings(
+            trained_by=self.workload.backend,
+            seed=key[0],
+            batch_size=key[1],
+            trainings=1,
+            flipped=0,
+            stages=stages,
+            alarms=[stage for stage in stages if stage.alarms],
+            test_rmse=test_rmse,
+        )
+
+    def clean_copies(self, key: ReferenceKey, copies: int) -> CleanTrainings:
+        """Trains float32 copies of the oracle.
+
+        Raises:
+            BenchError: the process that does so failed.
+        """
+        request, answer = (self.workload.folder / f"copies-{key[0]}-{key[1]}.{name}.json" for name in ("ask", "answer"))
+        request.write_bytes(msgspec.json.encode(CopiesRequest(reference=self._request(key), copies=copies)))
+        process = subprocess.Popen(
+            [sys.executable, "-m", "bench.clean_copies", str(request), str(answer)],
+            env={**os.environ, **SINGLE_THREADED},
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        with self._noted(process.pid):
+            _, told = process.communicate()
+        if process.returncode != 0:
+            lines = told.strip().splitlines() or [f"exit status {process.returncode}"]
+            raise BenchError(f"copies of the oracle could not be trained: {lines[-1]}")
+        return msgspec.json.decode(answer.read_bytes(), type=CleanTrainings)
+
+    def stop(self) -> None:
+        """Ends all that runs and lets nothing more start."""
+        with self._lock:
+            self._stopped = True
+            for pid in self._running:
+                _kill(pid)
+
+    def _train(self, key: ReferenceKey, fault: str | None) -> tuple[float, list[StageRatio]]:
+        """Returns the test RMSE that the training reports, and how it is judged."""
+        seed, _ = key
+        name = f"{fault or 'clean'}-{seed}".replace(" ", "-").replace("/", "")
+        job = self._job(key, fault, self.workload.folder / f"{name}-{key[1]}.npz")
+        environment = worker_environment(self.workload.backend, "cpu", self.workload.threads)
+        worker = WorkerProcess(self.workload.worker_command, environment, self.workload.folder / f"{name}.log")
+        try:
+            with self._noted(worker.process.pid):
+                self._ask(worker, job)
+                trained = self._ask(worker, Train())
+                self._ask(worker, Stop())
+        finally:
+            worker.kill()
+        if not isinstance(trained, Trained):
+            raise TypeError(f"a worker answered Train with {type(trained).__name__}")
+        arrays: dict[str, npt.NDArray[Any]] = load_arrays(Path(job.predictions))
+        Path(job.predictions).unlink()
+        values = {**arrays, "training rmse": np.array(trained.train_rmse)}
+        trajectory = Trajectory(self.workload.cell, seed, 0, values)
+        judged = judge([trajectory], {seed: self.references[key]}, self._test, self.workload.epochs)
+        return trained.test_rmse, ratios(judged)
+
+    def _ask(self, worker: WorkerProcess, command: Command) -> Reply:
+        try:
+            reply = worker.ask(command, self.workload.timeout_s)
+        except WorkerLostError as lost:
+            raise TrainingFailedError(lost.error) from lost
+        match reply:
+            case Unavailable():
+                raise BenchError(reply.reason)
+            case Failed():
+                raise TrainingFailedError(reply.error)
+            case _:
+                return reply
+
+    @contextlib.contextmanager
+    def _noted(self, pid: int) -> Iterator[None]:
+        with self._lock:
+            self._running.add(pid)
+            if self._stopped:
+                _kill(pid)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._running.discard(pid)
+
+    def _request(self, key: ReferenceKey) -> EnvelopeRequest:
+        seed, batch_size = key
+        workload, folder = self.workload, self.workload.folder
+        known = known_deviation(workload.cell)
+        weights = initial_weights(workload.dataset.num_users, workload.dataset.num_movies, DIMENSION, seed=seed)
+        return EnvelopeRequest(
+            weights=_save(folder / f"weights-{seed}-{batch_size}.npz", weights),
+            train=self._train_file,
+            test=self._test_file,
+            batch_size=batch_size,
+            epochs=workload.epochs,
+            learning_rate=workload.learning_rate,
+            seed=seed,
+            output=str(folder / f"reference-{seed}-{batch_size}"),
+            variants=[known] if known else [],
+            threads=1,  # several references are measured at a time
+        )
+
+    def _job(self, key: ReferenceKey, fault: str | None, predictions: Path) -> Job:
+        workload = self.workload
+        return Job(
+            backend=workload.backend,
+            device="cpu",
+            loop="fit",
+            process=0,
+            seed=key[0],
+            threads=workload.threads,
+            dataset=workload.dataset.name,
+            data_source="auto",
+            data_path=None,
+            sha256=workload.dataset.sha256,
+            split=workload.split.name,
+            batch_size=key[1],
+            epochs=workload.epochs,
+            embedding_dimension=DIMENSION,
+            learning_rate=workload.learning_rate,
+            init="shared",
+            round_s=1.0,
+            predictions=str(predictions),
+            stored_predictions=MOST_STORED,
+            early_stages=True,
+            fault=fault,
+        )
+
+
+def _save(path: Path, arrays: Weights | Ratings) -> str:
+    np.savez(path, **vars(arrays))
+    return str(path)
+
+
+def _kill(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)
