@@ -89,12 +89,12 @@ FAULTS: dict[str, Fault] = {
     "bfloat16 gradients": Fault("gradients rounded to bfloat16's 8 bits before the step", "probe"),
     "clipped together": Fault("all gradients scaled down to a common norm of 1", "probe"),
     "dropout in training": Fault("1 % of the first layer's units dropped in training alone", "probe"),
+    "weight decay 1e-5": Fault("decoupled weight decay of 1e-5: a millionth of a weight a step", "probe"),
     "clipped one by one": Fault("each weight's gradient scaled down to norm 1", "accumulators 1"),
     "accumulator from 0": Fault("accumulators start at 0 instead of 0.1", "accumulators 1"),
     "accumulator from 0.11": Fault("accumulators start at 0.11 instead of 0.1", "accumulators 1"),
-    "weight decay": Fault("decoupled weight decay of 1e-6: a tenth of a millionth of a weight a step", "weights 1"),
     # More than one step
-    "learning rate decays": Fault("the learning rate falls by 1e-4 of its start a step", "accumulators 10"),
+    "learning rate decays": Fault("the learning rate falls by 1 % of its start a step", "accumulators 10"),
     "fifth batch skipped": Fault("the fifth batch of every epoch is left out", "accumulators 10"),
     "early batches swapped": Fault("the second and third batch of every epoch change places", "accumulators 10"),
     "late batches swapped": Fault("the last two batches of every epoch change places", "epoch 1"),
@@ -107,6 +107,11 @@ FAULTS: dict[str, Fault] = {
     "stale metric": Fault("the RMSE metric is never reset", "training rmse"),
     "mean of RMSEs": Fault("the RMSE metric is the mean over batches of their RMSE", "training rmse"),
     # What no comparison can see
+    "weight decay 1e-6": Fault(
+        "decoupled weight decay of 1e-6",
+        "",
+        invisible="1e-7 of a weight a step is one or two of its float32 spacings, no more than a rounding makes",
+    ),
     "weight decay 1e-12": Fault(
         "decoupled weight decay of 1e-12",
         "",

@@ -26,7 +26,7 @@ def print_mutants(result: Mutants, console: Console) -> None:
     """Prints one line a fault, what was said of trainings without one, and what was not as expected."""
     columns = _groups(result)
     title = f"{result.backend}: {len(result.faults)} planted faults"
-    table = Table(title=title, box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(title=title, box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for heading, justify in HEADINGS:
         table.add_column(heading, justify=justify, no_wrap=True)
     for fault in result.faults:
@@ -105,7 +105,8 @@ def _marks(fault: FaultResult, columns: Sequence[str]) -> Iterator[str]:
 def _where(fault: FaultResult) -> tuple[str, str]:
     if fault.first is None:
         return ("–" if fault.invisible is None else "invisible", "")
-    return fault.first.group, _ratio(fault.first)
+    largest = _worst(fault.stages, fault.first.group)
+    return fault.first.group, _ratio(largest or fault.first)
 
 
 def _rmse(value: float | None) -> str:

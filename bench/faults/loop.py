@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from bench.faults.network import DROPPED
@@ -78,7 +79,7 @@ def _optimizer_forgets(session: Session) -> None:
     def fit_anew(fit: Callable[..., Any], options: dict[str, Any]) -> Any:
         for variable in session.model.optimizer.variables:
             if options["initial_epoch"] > 0 and variable.path.endswith("accumulator"):
-                variable.assign(ops.full_like(variable, INITIAL_ACCUMULATOR))
+                variable.assign(np.full(variable.shape, INITIAL_ACCUMULATOR, np.float32))
         return fit(**options)
 
     _change_fit(session, fit_anew)

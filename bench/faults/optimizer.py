@@ -111,7 +111,7 @@ def _learning_rate_higher(session: Session) -> None:
 
 def _learning_rate_decays(session: Session) -> None:
     rate = session.job.learning_rate
-    schedule = keras.optimizers.schedules.InverseTimeDecay(rate, decay_steps=1, decay_rate=1e-4)
+    schedule = keras.optimizers.schedules.InverseTimeDecay(rate, decay_steps=1, decay_rate=1e-2)
     compile_with(session, keras.optimizers.Adagrad(learning_rate=schedule))
 
 
@@ -179,6 +179,7 @@ OPTIMIZER_FAULTS: dict[str, Callable[[Session], None]] = {
     "norm never reached": partial(_constants, global_clipnorm=1000.0),
     "accumulator from 0": partial(_constants, initial_accumulator_value=0.0),
     "accumulator from 0.11": partial(_constants, initial_accumulator_value=0.11),
-    "weight decay": partial(_constants, weight_decay=1e-6),
+    "weight decay 1e-5": partial(_constants, weight_decay=1e-5),
+    "weight decay 1e-6": partial(_constants, weight_decay=1e-6),
     "weight decay 1e-12": partial(_constants, weight_decay=1e-12),
 }
