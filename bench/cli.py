@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench import compare_command, history_command, parity_command
+from bench import compare_command, history_command, mutants_command, parity_command
 from bench.errors import BenchError
 from bench.interrupts import interrupts_once
 from bench.matrix import parse_cells
@@ -98,6 +98,7 @@ def _parser() -> argparse.ArgumentParser:
     compare_command.add(commands)
     parity_command.add(commands)
     history_command.add(commands)
+    mutants_command.add(commands)
 
     page = commands.add_parser("page", help="write a report as one HTML page (or its figure as .svg or .png)")
     page.add_argument("reports", type=Path, nargs="+", metavar="REPORT", help="report directory or file")
@@ -140,6 +141,13 @@ def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         default="shared",
         help="initial weights: the same for every backend, or each one's own (default: %(default)s)",
     )
+    workload.add_argument(
+        "--target-rmse",
+        type=float,
+        default=0.26,
+        metavar="X",
+        help="tell the training time until the test RMSE is this low (default: %(default)s)",
+    )
     how = run.add_argument_group("how to measure")
     how.add_argument("--processes", type=int, metavar="N", help="per cell, at least --seeds (default: 5; quick: 2)")
     how.add_argument("--seeds", type=int, metavar="N", help="seeds of the initial weights (default: 3; quick: 2)")
@@ -179,7 +187,7 @@ def _add_validate(commands: argparse._SubParsersAction[argparse.ArgumentParser])
         "validate",
         help="measure whether the verdicts keep their promises on this machine",
         description="Compares a cell with itself and with itself slowed down by 5 and 10 %, again and again with "
-        "fresh processes, and counts what is said.",
+        "fresh processes, and counts what is said. Takes some forty minutes, of a machine that does nothing else.",
     )
     validate.add_argument(
         "--backend", choices=BACKENDS, default="jax", help="whose step to time (default: %(default)s)"
@@ -214,6 +222,7 @@ def _run(arguments: argparse.Namespace) -> int:
         embedding_dimension=arguments.embedding_dimension,
         learning_rate=arguments.learning_rate,
         init=arguments.init,
+        target_rmse=arguments.target_rmse,
         existing="resume" if arguments.resume else "overwrite" if arguments.overwrite else "refuse",
         **{**(QUICK if arguments.quick else {}), **given},
     )

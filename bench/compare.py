@@ -13,6 +13,7 @@ from typing import TypeVar
 from bench.comparable import BUSY_PERCENT, difference, machine_key, software_changes, workload_key
 from bench.comparison import Comparison, Timed
 from bench.errors import BenchError
+from bench.outcome import counts
 from bench.parity_records import ParityResult
 from bench.report import Cell, Report, Run, StepTime
 from bench.report_file import load_report
@@ -206,7 +207,7 @@ def _newly_outside(
 
 
 def _is_fault(result: ParityResult) -> bool:
-    return result.verdict == "outside" and result.known is None
+    return result.verdict == "outside" and result.known is None and counts(result)
 
 
 def _measured(run: Run) -> bool:

@@ -14,8 +14,9 @@ from bench.errors import BenchError
 from bench.parity_records import SeedEnvelope
 from bench.predictions import Arrays
 from bench.report import Report
-from bench.stored_reference import FIRST_BATCHES, ORACLE, TEST, StoredReferences, from_arrays
+from bench.stored_reference import ORACLE, StoredReferences, from_arrays
 from movierank.oracle import KNOWN_VARIANTS
+from movierank.splits import Split
 
 
 class NamedReport(NamedTuple):
@@ -79,8 +80,8 @@ def _short(field: str, value: object) -> str:
     return f"{str(value)[:12]}…" if field == "sha256" else str(value)
 
 
-def common_references(reports: Sequence[NamedReport]) -> StoredReferences:
-    """Returns what the trainings of all reports are judged by.
+def common_references(reports: Sequence[NamedReport], split: Split) -> StoredReferences:
+    """Returns what the trainings of all reports are judged by, with the split of their ratings.
 
     A seed that several reports have is judged by the rounding envelope of the first; the oracles of known deviations
     are those of any.
@@ -90,28 +91,17 @@ def common_references(reports: Sequence[NamedReport]) -> StoredReferences:
     """
     for report in reports:
         last = f"epoch {report.report.workload.epochs}"
-        for key in (f"{TEST}/label", *(f"{ORACLE}/s{envelope.seed}/{last}" for envelope in report.report.envelopes)):
+        for key in (f"{ORACLE}/s{envelope.seed}/{last}" for envelope in report.report.envelopes):
             if key not in report.arrays:
                 raise BenchError(f"{report.name}: predictions.npz lacks {key!r}; measure the report again")
     for a, b in combinations(reports, 2):
-        _require_same_data(a, b)
         _require_same_oracles(a, b)
     envelopes: dict[int, SeedEnvelope] = {}
     for report in reports:
         for envelope in report.report.envelopes:
             envelopes.setdefault(envelope.seed, envelope)
     everything = dict(ChainMap(*(report.arrays for report in reports)))
-    return from_arrays(reports[0].report.workload, list(envelopes.values()), everything)
-
-
-def _require_same_data(a: NamedReport, b: NamedReport) -> None:
-    for part in (TEST, FIRST_BATCHES):
-        ours, theirs = ({k: v for k, v in r.arrays.items() if k.startswith(f"{part}/")} for r in (a, b))
-        if ours.keys() != theirs.keys() or not all(np.array_equal(ours[key], theirs[key]) for key in ours):
-            raise BenchError(
-                f"{a.name} and {b.name} have different ratings in their predictions.npz ({part}), though their "
-                "workloads are equal; one is damaged, measure it again"
-            )
+    return from_arrays(reports[0].report.workload, list(envelopes.values()), everything, split)
 
 
 def _require_same_oracles(a: NamedReport, b: NamedReport) -> None:

@@ -15,6 +15,7 @@ from bench.parity_records import Divergence, ParityResult
 from bench.record import Record
 from bench.recorded_parity import require_as_recorded
 from bench.report import Run
+from movierank.splits import Split
 
 PACKAGES = {"tensorflow": ("tensorflow", "tensorflow-cpu", "tensorflow-metal", "tf-nightly", "intel-tensorflow")}
 
@@ -62,17 +63,18 @@ class JoinedParity(Record, frozen=True, kw_only=True):
         return [r for r in self.results if r.verdict == "outside" and r.known is None and counts(r)]
 
 
-def join(reports: Sequence[NamedReport]) -> JoinedParity:
-    """Judges the trainings of all reports together, from what the reports store alone.
+def join(reports: Sequence[NamedReport], split: Split) -> JoinedParity:
+    """Judges the trainings of all reports together, from what the reports store and their ratings.
 
     Args:
         reports: at least one, with names that differ.
+        split: of their ratings.
 
     Raises:
         BenchError: the reports cannot be joined, or one does not record what its predictions say.
     """
     require_joinable(reports)
-    references = common_references(reports)
+    references = common_references(reports, split)
     own = [require_as_recorded(report, references) for report in reports]
     name = _naming(reports)
     found = [t for report in reports for t in trajectories(report.report.runs, report.arrays, name(report))]

@@ -19,11 +19,11 @@ from bench.machine import describe_machine
 from bench.options import Options
 from bench.parity_check import Parity, check_parity
 from bench.precision import precision_of
-from bench.predictions import MOST_STORED, stages_of
+from bench.predictions import MOST_STORED, Arrays, stages_of
 from bench.progress import Progress
 from bench.protocol import Job
 from bench.recorder import Recorder, now, stored_arrays
-from bench.report import SCHEMA, Cell, Report, Workload
+from bench.report import SCHEMA, Cell, Report, Run, Workload
 from bench.report_file import PAGE_NAME, PREDICTIONS_NAME, REPORT_NAME, claimed, load_report
 from bench.software import describe_software
 from bench.supervisor import Plan, Supervisor
@@ -83,13 +83,19 @@ def _time_to_target(recorder: Recorder, workload: Workload, split: Split, target
     curves = [
         learning_curve(
             run,
-            rmse_by_epoch(stages_of(run, recorder.arrays), label),
+            rmse_by_epoch(_epochs_of(run, recorder, len(label)), label),
             num_train=workload.num_train,
             batch_size=workload.batch_size,
         )
         for run in recorder.runs
     ]
     return time_to_target([curve for curve in curves if curve is not None], target)
+
+
+def _epochs_of(run: Run, recorder: Recorder, count: int) -> Arrays:
+    """Returns the predictions after each epoch; none where they are not of the `count` ratings that are stored."""
+    stages = {stage: array for stage, array in stages_of(run, recorder.arrays).items() if stage.startswith("epoch ")}
+    return stages if all(array.shape == (count,) for array in stages.values()) else {}
 
 
 def _refuse_existing(options: Options) -> None:

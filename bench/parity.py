@@ -7,7 +7,9 @@ have (`bench.stages`). A comparison is `within` when the distance is no more tha
 A pair of cells has one record a stage, and where it rests on several seeds or processes the record is the worst of
 them: any comparison that is not finite, else one that is `outside` and not explained, else the one with the largest
 distance relative to its own envelope. Every process of one cell is compared with every process of the other that
-trained the same seed.
+trained the same seed. A cell of reduced precision is compared with the oracle and with its own float32 cell alone, and
+does not count among the comparisons that share the rate of false alarms: it is other arithmetic, and would only widen
+what the rest is allowed.
 
 A deviation that is understood has an oracle of its own (`movierank.oracle.KNOWN_VARIANTS`). An `outside` is marked
 `known` when nothing is left of it once what the deviations of the two cells do, the difference between their oracles,
@@ -28,6 +30,7 @@ from bench.distances import Distance, TestPart, Training, distance, distances, s
 from bench.errors import BenchError
 from bench.parity_records import ParityResult
 from bench.parity_threshold import thresholds
+from bench.precision import full_name, is_reduced
 from bench.reference import Reference
 from bench.report import Cell
 from bench.rounding import FLOAT32_EPS
@@ -121,9 +124,10 @@ def judge(
         for seed in sorted(references)
         for pair in _pairs(trajectories, seed, references[seed], test, epochs)
     ]
-    comparisons = sum(len(apart) for _, _, apart in pairs)
-    if not comparisons:
+    if not pairs:
         return []
+    in_full = [len(apart) for pair, _, apart in pairs if not any(is_reduced(side.name) for side in pair)]
+    comparisons = sum(in_full) or sum(len(apart) for _, _, apart in pairs)
     limits = {seed: thresholds(reference.envelope, comparisons) for seed, reference in references.items()}
     worst: dict[tuple[str, str, str], Judged] = {}
     for (a, b), seed, apart in pairs:
@@ -146,7 +150,13 @@ def _pairs(
     # Sorted by name, so that the order in which trainings arrive changes nothing.
     found = sorted((t for t in trajectories if t.seed == seed), key=lambda trajectory: trajectory.label)
     sides = [_side(trajectory, reference, test, epochs) for trajectory in found]
-    return [(side, oracle) for side in sides] + [(a, b) for a, b in combinations(sides, 2) if a.name != b.name]
+    return [(side, oracle) for side in sides] + [pair for pair in combinations(sides, 2) if _belong_together(*pair)]
+
+
+def _belong_together(a: Side, b: Side) -> bool:
+    if a.name == b.name:
+        return False
+    return full_name(a.name) == full_name(b.name) or not (is_reduced(a.name) or is_reduced(b.name))
 
 
 def _side(trajectory: Trajectory, reference: Reference, test: TestPart, epochs: int) -> Side:

@@ -18,7 +18,6 @@ from bench.parity_records import Divergence, ParityResult, SeedEnvelope
 from bench.predictions import MOST_STORED, Arrays, stages_of
 from bench.reference import Reference
 from bench.report import Run, Workload
-from bench.stages import first_batches
 from bench.stored_reference import to_arrays
 from bench.summary import seed_rmse
 from movierank.ratings import Ratings
@@ -89,7 +88,7 @@ def check_parity(
         reference_rmse=reference_rmse(seed_rmse(runs), rmses) if len(test) == len(split.test) else [],
         envelopes=envelopes_of(references),
         divergences=divergences(found, references),
-        arrays=to_arrays(references, test, first_batches(split.train, workload.batch_size)),
+        arrays=to_arrays(references),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +14,8 @@ from bench.outcome import FINE, WORSE
 
 if TYPE_CHECKING:
     from bench.joinable import NamedReport
+    from bench.report import Workload
+    from movierank.splits import Split
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -35,7 +38,8 @@ def _parity(arguments: argparse.Namespace) -> int:
     from bench.joined_parity import join
     from bench.report_file import atomic_write
 
-    joined = join(_load(arguments.reports))
+    reports = _load(arguments.reports)
+    joined = join(reports, _split(reports[0].report.workload))
     as_json = msgspec.json.format(msgspec.json.encode(joined), indent=2)
     if arguments.output:
         with atomic_write(arguments.output) as temporary:
@@ -68,6 +72,25 @@ def _load(paths: Sequence[Path]) -> list[NamedReport]:
             raise BenchError(f"{name} has no {PREDICTIONS_NAME} beside its report.json, and parity is judged from it")
         named.append(NamedReport(name, report, load_arrays(file)))
     return named
+
+
+def _split(workload: Workload) -> Split:
+    """Returns the workload's split of the ratings, which no report holds, from the prepared data.
+
+    Raises:
+        BenchError: the prepared ratings are others.
+    """
+    from movierank.datasets import load_dataset
+    from movierank.splits import split_ratings
+
+    dataset = load_dataset(workload.dataset, progress=lambda line: print(line, file=sys.stderr))
+    if dataset.sha256 != workload.sha256:
+        raise BenchError(
+            f"the reports were measured on other ratings than this cache has as {workload.dataset} "
+            f"(sha256 {workload.sha256[:12]}…, not {dataset.sha256[:12]}…); prepare theirs with "
+            "`python -m movierank prepare --refresh`"
+        )
+    return split_ratings(dataset, workload.split)
 
 
 def names_of(folders: Sequence[Path]) -> list[str]:

@@ -31,6 +31,11 @@ def is_reduced(name: str) -> bool:
     return REDUCED_NAME.search(name) is not None
 
 
+def full_name(name: str) -> str:
+    """Returns the name, as records of parity give it, of the float32 cell beside a cell of any arithmetic."""
+    return REDUCED_NAME.sub(lambda found: found[0].partition(":")[0], name)
+
+
 def dtype_policy(precision: str) -> str:
     """Returns Keras's name of the dtype policy; tf32 is float32 to Keras and differs in matrix products alone."""
     return FULL if precision == "tf32" else precision

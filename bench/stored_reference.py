@@ -1,34 +1,29 @@
 """The references of a report in `predictions.npz`: its trainings can be judged again without training an oracle.
 
-Stored are the test part, the first batches, and the oracles' test predictions. The oracles' early stages follow from
-the first batches in a moment, and are worked out for those seeds of which a training recorded them; what rounding does
-lies in `report.json` (`envelopes`).
+Stored are the oracles' test predictions. Their early stages follow from the first batches in a moment, and are worked
+out for those seeds of which a training recorded them; what rounding does lies in `report.json` (`envelopes`). The
+ratings are not stored, since a report may be published and MovieLens may not: they come from the reader's own data.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from bench.distances import TestPart
-from bench.errors import BenchError
 from bench.parity_records import SeedEnvelope
-from bench.predictions import Arrays
+from bench.predictions import MOST_STORED, Arrays
 from bench.reference import Reference
 from bench.report import Workload
-from bench.stages import BIAS_TRACE, Values, early_values
+from bench.stages import BIAS_TRACE, Values, early_values, first_batches
 from movierank.oracle import KNOWN_VARIANTS, Oracle
 from movierank.ratings import Ratings
+from movierank.splits import Split
 from movierank.weights import initial_weights
 
 ORACLE = "oracle"
-TEST = "test"
-FIRST_BATCHES = "first batches"
 
 
 @dataclass(frozen=True)
@@ -38,26 +33,15 @@ class StoredReferences:
     Attributes:
         references: by seed.
         test: what the stored predictions are predictions of.
-        test_ratings: the same as ratings.
     """
 
     references: Mapping[int, Reference]
     test: TestPart
-    test_ratings: Ratings
 
 
-def to_arrays(references: Mapping[int, Reference], test: Ratings, batches: Sequence[Ratings]) -> Arrays:
-    """Returns what is stored of references, by key in `predictions.npz`.
-
-    Args:
-        references: by seed.
-        test: the part of the test part that is predicted at every stage.
-        batches: the first of an epoch.
-    """
-    arrays: dict[str, npt.NDArray[Any]] = {f"{TEST}/{name}": array for name, array in vars(test).items()}
-    for name in ("user_id", "movie_id", "label"):
-        arrays[f"{FIRST_BATCHES}/{name}"] = np.concatenate([getattr(batch, name) for batch in batches])
-    arrays[f"{FIRST_BATCHES}/sizes"] = np.array([len(batch) for batch in batches])
+def to_arrays(references: Mapping[int, Reference]) -> Arrays:
+    """Returns what is stored of references, by seed; by key in `predictions.npz`."""
+    arrays: Arrays = {}
     for seed, reference in references.items():
         for name, values in {ORACLE: reference.oracle, **reference.variants}.items():
             arrays |= {
@@ -68,19 +52,21 @@ def to_arrays(references: Mapping[int, Reference], test: Ratings, batches: Seque
     return arrays
 
 
-def from_arrays(workload: Workload, envelopes: Sequence[SeedEnvelope], arrays: Arrays) -> StoredReferences:
+def from_arrays(
+    workload: Workload, envelopes: Sequence[SeedEnvelope], arrays: Arrays, split: Split
+) -> StoredReferences:
     """Builds the references of a report again.
 
-    Raises:
-        BenchError: the report holds none; it has to be measured anew.
+    Args:
+        workload: of the report.
+        envelopes: of the report.
+        arrays: of its `predictions.npz`.
+        split: of the workload's ratings.
     """
-    try:
-        test = Ratings(*(arrays[f"{TEST}/{name}"] for name in ("user_id", "movie_id", "label")))
-        batches = _batches(arrays)
-        references = {envelope.seed: _reference(workload, envelope, arrays, test, batches) for envelope in envelopes}
-    except KeyError as error:
-        raise BenchError(f"predictions.npz lacks {error}; measure the report again with this version") from error
-    return StoredReferences(references, TestPart.of(test.user_id, test.label), test)
+    test = split.test.take(slice(0, MOST_STORED))
+    batches = first_batches(split.train, workload.batch_size)
+    references = {envelope.seed: _reference(workload, envelope, arrays, test, batches) for envelope in envelopes}
+    return StoredReferences(references, TestPart.of(test.user_id, test.label))
 
 
 def late_values(arrays: Arrays, name: str, seed: int) -> Values:
@@ -93,12 +79,6 @@ def late_values(arrays: Arrays, name: str, seed: int) -> Values:
     """
     prefix = f"{name}/s{seed}/"
     return {key.removeprefix(prefix): array for key, array in arrays.items() if key.startswith(prefix)}
-
-
-def _batches(arrays: Arrays) -> list[Ratings]:
-    together = Ratings(*(arrays[f"{FIRST_BATCHES}/{name}"] for name in ("user_id", "movie_id", "label")))
-    ends = [0, *(int(end) for end in np.cumsum(arrays[f"{FIRST_BATCHES}/sizes"]))]
-    return [together.take(slice(start, end)) for start, end in pairwise(ends)]
 
 
 def _reference(

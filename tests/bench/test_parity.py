@@ -298,3 +298,13 @@ def test_the_step_and_the_unit_where_two_trainings_part_are_told() -> None:
     pair = found["jax/cpu/fit", "torch/cpu/fit"]
     assert (pair.step, pair.steps, pair.unit) == (4, 10, "bias2[17]")
     assert pair.difference == pytest.approx(1e-4, rel=1e-3)
+
+
+def test_a_cell_of_reduced_precision_meets_its_own_float32_cell_alone_and_widens_no_limit() -> None:
+    run = clean_training()
+    reduced = replace(run, cell=Cell(backend="jax", device="cpu", loop="fit:bfloat16"))
+    full = [run, replace(run, cell=TORCH)]
+    alone, beside = judge(full, {0: reference()}), judge([*full, reduced], {0: reference()})
+    pairs = {(r.a, r.b) for r in beside if "bfloat16" in r.a + r.b}
+    assert pairs == {("jax/cpu/fit:bfloat16", "oracle"), ("jax/cpu/fit", "jax/cpu/fit:bfloat16")}
+    assert [r for r in beside if (r.a, r.b) not in pairs] == alone

@@ -27,8 +27,9 @@ from bench.report_file import load_report, save_report
 from bench.rounding import permute_in_batches
 from bench.stages import Values, early_values, first_batches
 from bench.stored_reference import to_arrays
+from movierank.datasets import load_dataset
 from movierank.oracle import Oracle, train
-from movierank.ratings import Ratings
+from movierank.splits import split_ratings
 from movierank.weights import initial_weights
 
 ROOT = Path(__file__).parents[2]
@@ -38,16 +39,9 @@ STAGES = 1 + 1 + 6 * 8 + EPOCHS + 4
 MakeReport = Callable[..., Report]
 
 
-@cache
-def ratings(seed: int, count: int) -> Ratings:
-    rng = np.random.default_rng(seed)
-    taste = np.random.default_rng(0).normal(0, 0.7, (2, MOVIES + 1))
-    user, movie = rng.integers(1, USERS + 1, count), rng.integers(1, MOVIES + 1, count)
-    stars = np.clip(np.rint(3.5 + taste[0][user] + taste[1][movie] + rng.normal(0, 0.7, count)), 1, 5)
-    return Ratings(user.astype(np.int32), movie.astype(np.int32), ((stars - 1) / 4).astype(np.float32))
-
-
-TRAIN, TEST = ratings(1, 2600), ratings(2, 1000)
+DATASET = load_dataset(f"synthetic:{USERS}x{MOVIES}x3600")
+SPLIT = split_ratings(DATASET, "0.72:1")
+TRAIN, TEST = SPLIT.train, SPLIT.test
 PART = TestPart.of(TEST.user_id, TEST.label)
 
 
@@ -141,13 +135,16 @@ def write(tmp_path: Path, make_report: MakeReport):
         directory = tmp_path / name
         directory.mkdir(parents=True)
         save_report(report, directory)
-        save_predictions(arrays | to_arrays(references, TEST, first_batches(TRAIN, BATCH)), directory)
+        save_predictions(arrays | to_arrays(references), directory)
         return directory
 
     return to
 
 
 SIZES = {
+    "dataset": DATASET.name,
+    "sha256": DATASET.sha256,
+    "split": SPLIT.name,
     "num_users": USERS,
     "num_movies": MOVIES,
     "num_train": len(TRAIN),
@@ -339,8 +336,8 @@ def test_the_file_holds_what_json_prints(write: Any, parity: Any, tmp_path: Path
 @pytest.mark.parametrize(
     ("field", "value", "words"),
     [
-        ("sha256", "ab" * 32, "sha256 of the dataset 5f5f5f5f5f5f… and abababababab…"),
-        ("split", "0.8:1", "split tutorial and 0.8:1"),
+        ("sha256", "ab" * 32, f"sha256 of the dataset {DATASET.sha256[:12]}… and abababababab…"),
+        ("split", "0.8:1", "split 0.72:1 and 0.8:1"),
         ("learning_rate", 0.2, "learning rate 0.1 and 0.2"),
         ("num_users", USERS + 1, "num users 60 and 61"),
     ],
@@ -385,7 +382,7 @@ def test_predictions_of_an_older_version_are_refused(write: Any, parity: Any) ->
     save_predictions({key: array for key, array in arrays.items() if key.startswith("jax")}, directory)
     said = parity(directory)
     assert said.code == 2
-    assert said.err == "bench: a: predictions.npz lacks 'test/label'; measure the report again\n"
+    assert said.err == "bench: a: predictions.npz lacks 'oracle/s0/epoch 2'; measure the report again\n"
 
 
 def test_a_changed_test_rmse_is_refused(write: Any, parity: Any) -> None:
@@ -455,16 +452,14 @@ def test_oracles_that_another_processor_rounded_the_other_way_are_the_same(write
     )
     oracle = b.arrays["oracle/s0/epoch 2"]
     oracle[::50] = np.nextafter(oracle[::50], np.float32(2))
-    common = common_references([a, b])
+    common = common_references([a, b], SPLIT)
     assert np.array_equal(common.references[0].oracle["epoch 2"], a.arrays["oracle/s0/epoch 2"])
 
 
-def test_other_ratings_under_the_same_checksum_are_refused(write: Any, parity: Any) -> None:
-    directory = write("b", TORCH)
-    change_predictions(directory, "test/user_id", lambda array: array.__setitem__(0, array[0] % USERS + 1))
-    said = parity(write("a", JAX), directory)
+def test_reports_of_other_ratings_than_the_prepared_ones_are_refused(write: Any, parity: Any) -> None:
+    said = parity(write("a", JAX, sha256="f" * 64))
     assert said.code == 2
-    assert "a and b have different ratings in their predictions.npz (test)" in said.err
+    assert "were measured on other ratings than this cache has" in said.err
 
 
 def test_a_report_given_twice_is_refused(write: Any, parity: Any) -> None:
