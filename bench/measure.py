@@ -33,6 +33,7 @@ from movierank.ratings import Dataset
 from movierank.splits import Split, default_split, split_ratings
 
 PARITY_EXAMPLES = 2_000_000  # the oracle needs some 5 s for a million examples; above this, parity only on request
+EARLY_PARAMETERS = 2_000_000  # in the tables; six copies of more would make predictions.npz too large to keep
 OWN_FILES = (REPORT_NAME, PREDICTIONS_NAME, PAGE_NAME)
 
 
@@ -46,6 +47,7 @@ def measure(options: Options, console: Console) -> Report:
     _refuse_existing(options)
     dataset, split = _load(options, console)
     workload = _workload(options, dataset, split)
+    judges = options.parity if options.parity is not None else len(split.train) * options.epochs <= PARITY_EXAMPLES
     with interrupts_held(), claimed(options.output) as parts:
         _refuse_existing(options)  # another run may have written one while the data was loaded
         recorder = _recorder(options, workload)
@@ -53,7 +55,7 @@ def measure(options: Options, console: Console) -> Report:
         plan = Plan(
             cells=options.cells,
             settings=settings,
-            make_job=lambda cell, process: _job(options, workload, cell, process, parts),
+            make_job=lambda cell, process: _job(options, workload, cell, process, parts, judges),
             worker_command=options.worker_command,
         )
         answers = len(options.cells) * settings.processes * (settings.rounds + 4)
@@ -62,9 +64,8 @@ def measure(options: Options, console: Console) -> Report:
             noting_conditions(recorder, options.watch_s),
         ):
             Supervisor(plan, recorder, progress).measure()
-        judge = options.parity if options.parity is not None else len(split.train) * options.epochs <= PARITY_EXAMPLES
         parity = Parity()
-        if judge:
+        if judges:
             with interruptible():
                 parity = check_parity(
                     recorder.runs,
@@ -139,7 +140,8 @@ def _workload(options: Options, dataset: Dataset, split: Split) -> Workload:
     )
 
 
-def _job(options: Options, workload: Workload, cell: Cell, process: int, parts: Path) -> Job:
+def _job(options: Options, workload: Workload, cell: Cell, process: int, parts: Path, judges: bool) -> Job:
+    rows = workload.num_users + workload.num_movies
     return Job(
         backend=cell.backend,
         device=cell.device,
@@ -161,7 +163,10 @@ def _job(options: Options, workload: Workload, cell: Cell, process: int, parts: 
         predictions=str((parts / f"{cell.backend}-{cell.device}-{cell.loop}-{process}.npz").absolute()),
         stored_predictions=MOST_STORED,
         precision=precision_of(cell),
-        early_stages=options.init == "shared" and process == 0,
+        early_stages=judges
+        and options.init == "shared"
+        and process == 0
+        and rows * workload.embedding_dimension <= EARLY_PARAMETERS,
     )
 
 

@@ -14,6 +14,7 @@ import numpy as np
 import psutil
 import pytest
 
+from bench.parity_groups import group_of
 from bench.report import Report
 from bench.report_file import load_report
 from movierank.datasets import load_dataset
@@ -65,10 +66,12 @@ def test_the_stored_predictions_give_the_reported_rmse(measured):
 
 def test_the_backend_agrees_with_the_oracle_at_every_stage(measured):
     _, report, _ = measured
-    assert [(result.b, result.stage) for result in report.parity] == [
-        ("oracle", stage) for stage in ("forward", "epoch 1", "epoch 2", "rmse")
-    ]
-    assert {result.verdict for result in report.parity} == {"within"}
+    kinds = list(dict.fromkeys(group_of(result.stage) for result in report.parity))
+    assert kinds[:4] == ["forward", "loss", "gradient", "probe"]
+    assert {"accumulators 1", "weights 1", "epoch 1", "epoch 2", "training rmse", "rmse", "ranking tau"} <= set(kinds)
+    assert {result.b for result in report.parity} == {"oracle"}
+    known = {result.known for result in report.parity if result.verdict == "outside"}
+    assert known == ({"tensorflow-indexed-slices"} if BACKEND == "tensorflow" else set())
     assert 0 < report.parity[0].rms < 1e-6
 
 
@@ -166,3 +169,11 @@ def _worker_of(supervisor: int, output: Path) -> psutil.Process:
             pass
         time.sleep(0.1)
     raise AssertionError("the worker never got ready")
+
+
+def test_the_reported_parity_follows_from_the_files_alone(measured):
+    command = [sys.executable, "-m", "bench", "parity", str(measured[0]), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    judged = {(result["a"], result["stage"]): result["verdict"] for result in json.loads(done.stdout)["results"]}
+    assert judged == {(result.a, result.stage): result.verdict for result in measured[1].parity}
