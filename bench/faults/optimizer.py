@@ -82,9 +82,10 @@ class Over999(WrittenOut):
 class ShortGradients(WrittenOut):
     """Rounds gradients to bfloat16."""
 
-    def gradient(self, name: str, gradient: Any) -> Any:
-        """Returns the gradient to step along."""
-        return round_to(ops.convert_to_tensor(gradient, sparse=False), BFLOAT16_BITS)
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        """Makes the step of one weight."""
+        dense = ops.add(ops.zeros(variable.shape), gradient)  # on TensorFlow, slices become one array
+        super().update_step(round_to(dense, BFLOAT16_BITS), variable, learning_rate)
 
 
 class ShortTables(WrittenOut):
@@ -124,6 +125,8 @@ def _not_updated(session: Session, names: tuple[str, ...]) -> None:
 
 
 def _squared_before_summed(session: Session) -> None:
+    if session.job.backend == "tensorflow":  # does so by itself
+        return
     model = session.model
     slices = dict(zip(TABLES, map(watch_slices, (model.user_embedding, model.candidate_embedding)), strict=True))
 

@@ -24,7 +24,7 @@ from movierank.datasets import load_dataset
 from movierank.splits import split_ratings
 
 BACKEND = os.environ.get("KERAS_BACKEND", "tensorflow")
-SMALL = "synthetic:60x50x13750"  # eleven batches of 1000
+SMALL = "synthetic:80x60x13750"  # eleven batches of 1000
 PLANTED = {
     "two users share a row": "forward",
     "epsilon 1e-8": "probe",
