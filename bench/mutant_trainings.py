@@ -8,8 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,57 +22,19 @@ from bench.envelope import SINGLE_THREADED, EnvelopeRequest, measure_in_process
 from bench.environment import worker_environment
 from bench.errors import BenchError
 from bench.fault_catalogue import FAULTS
+from bench.mutant_workload import ReferenceKey, Workload
 from bench.mutants_records import CleanTrainings, FaultResult, StageRatio, earliest_stage, ratios
-from bench.parity import Trajectory, judge, known_deviation
-from bench.predictions import MOST_STORED, load_arrays
-from bench.protocol import Command, Failed, Job, Reply, Stop, Train, Trained, Unavailable
+from bench.parity import Trajectory, judge
+from bench.predictions import load_arrays
+from bench.protocol import Command, Failed, Reply, Stop, Train, Trained, Unavailable
 from bench.reference import Reference
-from bench.report import Cell
 from bench.worker_process import WorkerLostError, WorkerProcess
-from movierank.ratings import Dataset, Ratings
-from movierank.splits import Split
-from movierank.weights import Weights, initial_weights
 
 SEED = 0  # of the initial weights of trainings with a fault
-DIMENSION = 32
-
-ReferenceKey = tuple[int, int]  # seed, batch size
 
 
 class TrainingFailedError(Exception):
     """A training broke off; the message says why."""
-
-
-@dataclass(frozen=True)
-class Workload:
-    """What all trainings share.
-
-    Attributes:
-        backend: that trains, on the CPU.
-        dataset: that is trained on, prepared before.
-        split: of it.
-        epochs: passes over the train part.
-        learning_rate: Adagrad's.
-        threads: of a worker.
-        timeout_s: longest wait for one answer of a worker, in seconds.
-        worker_command: program and arguments of a worker.
-        folder: for files that are of no use afterwards.
-    """
-
-    backend: str
-    dataset: Dataset
-    split: Split
-    epochs: int
-    learning_rate: float
-    threads: int
-    timeout_s: float
-    worker_command: Sequence[str]
-    folder: Path
-
-    @property
-    def cell(self) -> Cell:
-        """That trains."""
-        return Cell(backend=self.backend, device="cpu", loop="fit")
 
 
 class MutantTrainings:
@@ -86,10 +47,8 @@ class MutantTrainings:
     def __init__(self, workload: Workload) -> None:
         self.workload = workload
         self.references: dict[ReferenceKey, Reference] = {}
-        test = workload.split.test.take(slice(0, MOST_STORED))
-        self._test = TestPart.of(test.user_id, test.label)
-        self._train_file = _save(workload.folder / "train.npz", workload.split.train)
-        self._test_file = _save(workload.folder / "test.npz", test)
+        self._requests: dict[ReferenceKey, EnvelopeRequest] = {}
+        self._test = TestPart.of(workload.test.user_id, workload.test.label)
         self._clean_rmse: dict[ReferenceKey, float] = {}
         self._running: set[int] = set()
         self._lock = threading.Lock()
@@ -102,7 +61,8 @@ class MutantTrainings:
             BenchError: it cannot be measured.
         """
         if not self._stopped:
-            self.references[key] = measure_in_process(self._request(key))
+            self._requests[key] = self.workload.reference_request(key)
+            self.references[key] = measure_in_process(self._requests[key])
 
     def with_fault(self, name: str) -> FaultResult:
         """Trains with a fault of the catalogue, after `clean` trained the same without it.
@@ -159,7 +119,7 @@ class MutantTrainings:
             BenchError: the process that does so failed.
         """
         request, answer = (self.workload.folder / f"copies-{key[0]}-{key[1]}.{name}.json" for name in ("ask", "answer"))
-        request.write_bytes(msgspec.json.encode(CopiesRequest(reference=self._request(key), copies=copies)))
+        request.write_bytes(msgspec.json.encode(CopiesRequest(reference=self._requests[key], copies=copies)))
         process = subprocess.Popen(
             [sys.executable, "-m", "bench.clean_copies", str(request), str(answer)],
             env={**os.environ, **SINGLE_THREADED},
@@ -185,7 +145,7 @@ class MutantTrainings:
         """Returns the test RMSE that the training reports, and how it is judged."""
         seed, _ = key
         name = f"{fault or 'clean'}-{seed}".replace(" ", "-").replace("/", "")
-        job = self._job(key, fault, self.workload.folder / f"{name}-{key[1]}.npz")
+        job = self.workload.job(key, fault, self.workload.folder / f"{name}-{key[1]}.npz")
         environment = worker_environment(self.workload.backend, "cpu", self.workload.threads)
         worker = WorkerProcess(self.workload.worker_command, environment, self.workload.folder / f"{name}.log")
         try:
@@ -228,55 +188,6 @@ class MutantTrainings:
         finally:
             with self._lock:
                 self._running.discard(pid)
-
-    def _request(self, key: ReferenceKey) -> EnvelopeRequest:
-        seed, batch_size = key
-        workload, folder = self.workload, self.workload.folder
-        known = known_deviation(workload.cell)
-        weights = initial_weights(workload.dataset.num_users, workload.dataset.num_movies, DIMENSION, seed=seed)
-        return EnvelopeRequest(
-            weights=_save(folder / f"weights-{seed}-{batch_size}.npz", weights),
-            train=self._train_file,
-            test=self._test_file,
-            batch_size=batch_size,
-            epochs=workload.epochs,
-            learning_rate=workload.learning_rate,
-            seed=seed,
-            output=str(folder / f"reference-{seed}-{batch_size}"),
-            variants=[known] if known else [],
-            threads=1,  # several references are measured at a time
-        )
-
-    def _job(self, key: ReferenceKey, fault: str | None, predictions: Path) -> Job:
-        workload = self.workload
-        return Job(
-            backend=workload.backend,
-            device="cpu",
-            loop="fit",
-            process=0,
-            seed=key[0],
-            threads=workload.threads,
-            dataset=workload.dataset.name,
-            data_source="auto",
-            data_path=None,
-            sha256=workload.dataset.sha256,
-            split=workload.split.name,
-            batch_size=key[1],
-            epochs=workload.epochs,
-            embedding_dimension=DIMENSION,
-            learning_rate=workload.learning_rate,
-            init="shared",
-            round_s=1.0,
-            predictions=str(predictions),
-            stored_predictions=MOST_STORED,
-            early_stages=True,
-            fault=fault,
-        )
-
-
-def _save(path: Path, arrays: Weights | Ratings) -> str:
-    np.savez(path, **vars(arrays))
-    return str(path)
 
 
 def _kill(pid: int) -> None:

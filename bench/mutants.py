@@ -16,7 +16,8 @@ from bench.environment import usable_cores, worker_environment
 from bench.errors import BenchError
 from bench.fault_catalogue import BATCH_SIZE, FAULTS
 from bench.machine import describe_machine
-from bench.mutant_trainings import SEED, MutantTrainings, Workload
+from bench.mutant_trainings import SEED, MutantTrainings
+from bench.mutant_workload import Workload
 from bench.mutants_records import CleanTrainings, FaultResult, Mutants
 from bench.options import WORKER_COMMAND
 from bench.recorder import now

@@ -15,7 +15,8 @@ from rich.console import Console
 from bench import cli
 from bench.errors import BenchError
 from bench.fault_catalogue import FAULTS
-from bench.mutant_trainings import MutantTrainings, Workload
+from bench.mutant_trainings import MutantTrainings
+from bench.mutant_workload import Workload
 from bench.mutants import Options, measure_mutants
 from bench.mutants_records import CleanTrainings, FaultResult, Mutants, StageRatio, worst
 from bench.mutants_table import as_markdown, print_mutants, summary_lines
@@ -67,7 +68,7 @@ def test_copies_of_the_oracle_that_made_no_envelope_are_within(tmp_path: Path) -
             backend=BACKEND,
             dataset=dataset,
             split=split_ratings(dataset, "0.8:42"),
-            epochs=2,
+            epochs=1,
             learning_rate=0.1,
             threads=1,
             timeout_s=60,
