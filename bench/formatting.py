@@ -1,8 +1,9 @@
-"""Numbers as people read them."""
+"""Numbers and lists as people read them."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 Interval = tuple[float, float]
 
@@ -18,3 +19,9 @@ def with_interval(value: float, ci95: Interval | None) -> str:
     if ci95 is None:
         return three_digits(value)
     return f"{three_digits(value)} [{three_digits(ci95[0])}, {three_digits(ci95[1])}]"
+
+
+def listed(parts: Iterable[str]) -> str:
+    """Returns `a`, `a and b`, or `a, b and c`; there must be at least one part."""
+    *front, last = list(parts)
+    return f"{', '.join(front)} and {last}" if front else last

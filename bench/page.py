@@ -11,10 +11,11 @@ import msgspec
 from bench import plots
 from bench.errors import BenchError
 from bench.formatting import with_interval
+from bench.headline import headline
 from bench.report import Report, Run
 from bench.report_file import atomic_write
 from bench.statistics import Interval
-from bench.summary import Summary, cell_of, headline, summarise
+from bench.summary import Summary, cell_of, summarise
 
 PICTURES = (".svg", ".png")
 

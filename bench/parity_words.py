@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TypeVar
 
+from bench.formatting import listed
 from bench.joined_parity import JoinedParity
 from bench.outcome import counts
 from bench.parity import ORACLE
@@ -61,10 +62,10 @@ def _sameness(
     how = (
         f"({'with each other and with the oracle, ' * compared}within rounding"
         f"{', known deviations aside' * any(r.known is not None for r in judged)}; "
-        f"seed{'s' * (len(seeds) > 1)} {_and(map(str, seeds))})"
+        f"seed{'s' * (len(seeds) > 1)} {listed(map(str, seeds))})"
     )
     what = "are the same model" if len(same) > 1 else "is the oracle's model"
-    return [f"{_and(names[cell] for cell in same)} {what} at all {len(set.intersection(*stages))} stages {how}."]
+    return [f"{listed(names[cell] for cell in same)} {what} at all {len(set.intersection(*stages))} stages {how}."]
 
 
 def _differences(broken: Sequence[str], joined: JoinedParity, names: dict[str, str]) -> list[str]:
@@ -97,7 +98,7 @@ def _known(judged: Iterable[ParityResult]) -> list[str]:
         if result.known is not None:
             found.setdefault(result.known, set()).add(result.stage)
     said = [f"{known} (at {len(stages)} stage{'s' * (len(stages) > 1)})" for known, stages in found.items()]
-    return [f"Known deviation: {_and(said)}; see {DEVIATIONS}."] if said else []
+    return [f"Known deviation: {listed(said)}; see {DEVIATIONS}."] if said else []
 
 
 def _reduced(joined: JoinedParity, names: dict[str, str]) -> list[str]:
@@ -151,8 +152,3 @@ def _first(joined: JoinedParity, a: str, b: str) -> ParityResult:
 
 def _unique(values: Iterable[T]) -> list[T]:
     return list(dict.fromkeys(values))
-
-
-def _and(parts: Iterable[str]) -> str:
-    *front, last = list(parts)
-    return f"{', '.join(front)} and {last}" if front else last

@@ -13,10 +13,11 @@ from rich.table import Table
 from bench.convergence_table import reference_rmse_lines, time_to_target_lines
 from bench.design import widest
 from bench.formatting import three_digits, with_interval
+from bench.headline import headline, short_names
 from bench.precision import FULL, full_precision, precision_of
 from bench.reduced import relative_step_time
 from bench.report import Cell, Report, Run, StepTime
-from bench.summary import cell_of, headline, short_names
+from bench.summary import cell_of
 
 
 def print_report(report: Report, directory: Path, console: Console) -> None:

@@ -18,8 +18,9 @@ from bench.convergence import (
 )
 from bench.convergence_table import reference_rmse_lines, time_to_target_lines
 from bench.errors import BenchError
+from bench.headline import short_names
 from bench.report import Cell, Report
-from bench.summary import seed_rmse, short_names
+from bench.summary import seed_rmse
 
 MakeReport = Callable[..., Report]
 

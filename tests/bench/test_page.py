@@ -11,10 +11,10 @@ import msgspec
 import pytest
 
 from bench.errors import BenchError
+from bench.headline import headline
 from bench.page import write_page
 from bench.parity_records import ParityResult
 from bench.report import Report, Run
-from bench.summary import headline
 
 MakeReport = Callable[..., Report]
 

@@ -19,6 +19,7 @@ from bench.cli import main
 from bench.environment import ARITHMETIC_VARIABLES, worker_environment
 from bench.errors import BenchError, UnavailableError
 from bench.frameworks import require_tf32
+from bench.headline import headline
 from bench.matrix import parse_cells
 from bench.measure import measure
 from bench.options import Options
@@ -28,7 +29,7 @@ from bench.precision import PRECISIONS, full_precision, is_reduced, loop_name, p
 from bench.quantities import PrecisionAction
 from bench.report import Report, Run
 from bench.report_file import load_report
-from bench.summary import headline, summarise
+from bench.summary import summarise
 from bench.table import print_report
 
 MakeReport = Callable[..., Report]

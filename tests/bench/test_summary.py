@@ -7,9 +7,10 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
+from bench.headline import headline
 from bench.parity_records import ParityResult
 from bench.report import Cell, Report, Run
-from bench.summary import headline, process_medians, seed_rmse, summarise
+from bench.summary import process_medians, seed_rmse, summarise
 
 MakeReport = Callable[..., Report]
 
