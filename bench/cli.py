@@ -199,6 +199,7 @@ def _add_validate(commands: argparse._SubParsersAction[argparse.ArgumentParser])
     validate.add_argument(
         "--output", type=Path, metavar="FILE", help="(default: results/local/validation-BACKEND.json)"
     )
+    validate.add_argument("--overwrite", action="store_true", help="replace the result in --output")
     validate.set_defaults(command=_validate)
 
 
@@ -272,6 +273,7 @@ def _doctor(arguments: argparse.Namespace) -> int:
 def _validate(arguments: argparse.Namespace) -> int:
     from rich.console import Console
 
+    from bench.report_file import refuse_existing
     from bench.validate import Options, validate
     from bench.validation_table import print_validation
 
@@ -282,6 +284,7 @@ def _validate(arguments: argparse.Namespace) -> int:
         if (value := getattr(arguments, name)) is not None
     }
     output = arguments.output or Path("results/local") / f"validation-{arguments.backend}.json"
+    refuse_existing(output, overwrite=arguments.overwrite)
     result = validate(Options(backend=arguments.backend, output=output, **{**quick, **given}), Console(stderr=True))
     print_validation(result, Console())
     print(f"Result: {output}")

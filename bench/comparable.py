@@ -7,7 +7,7 @@ from typing import Any
 
 from bench.report import Report, Software
 
-BUSY_PERCENT = 15.0  # of one core, used by other programs: from here on a two-core step time shows it
+BUSY_SHARE = 0.075  # of the usable cores, used by other programs: from here on a step time on all of them shows it
 
 
 def workload_key(report: Report) -> dict[str, Any]:
@@ -43,3 +43,8 @@ def arrows(old: Mapping[str, object], new: Mapping[str, object]) -> list[str]:
     names = dict.fromkeys([*old, *new])
     pairs = {name: (old.get(name, "absent"), new.get(name, "absent")) for name in names}
     return [f"{name} {before} -> {after}" for name, (before, after) in pairs.items() if before != after]
+
+
+def busy_percent(usable_cores: int) -> float:
+    """Returns the CPU use of other programs, 100 being one core, from which on a measurement counts as disturbed."""
+    return 100 * BUSY_SHARE * usable_cores

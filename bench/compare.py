@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
-from bench.comparable import BUSY_PERCENT, difference, machine_key, software_changes, workload_key
+from bench.comparable import busy_percent, difference, machine_key, software_changes, workload_key
 from bench.comparison import Comparison, Timed
 from bench.errors import BenchError
 from bench.outcome import counts
@@ -27,7 +27,13 @@ Named = TypeVar("Named")
 
 
 def compare_files(
-    base: Path, new: Path, limits: Limits, *, force: bool = False, cells: tuple[str, str] | None = None
+    base: Path,
+    new: Path,
+    limits: Limits,
+    *,
+    force: bool = False,
+    ignore_noise: bool = False,
+    cells: tuple[str, str] | None = None,
 ) -> Comparison:
     """Compares two reports, or two of pytest-benchmark's JSON files or folders of them.
 
@@ -36,6 +42,7 @@ def compare_files(
         new: likewise; of the same kind.
         limits: what is still fine.
         force: compare times even where workload, machine or threads differ.
+        ignore_noise: decide even where a report says that other programs were busy.
         cells: the names of one cell of each side to compare with each other; None for those of equal name.
 
     Raises:
@@ -59,6 +66,7 @@ def compare_files(
         max_regression=limits.max_regression,
         rmse_margin=limits.rmse_margin,
         force=force,
+        ignore_noise=ignore_noise,
         cells=cells,
     )
 
@@ -70,6 +78,7 @@ def compare_reports(
     max_regression: float = DEFAULT_MAX_REGRESSION,
     rmse_margin: float = DEFAULT_RMSE_MARGIN,
     force: bool = False,
+    ignore_noise: bool = False,
     cells: tuple[str, str] | None = None,
 ) -> Comparison:
     """Compares two reports cell by cell, or one cell of each.
@@ -79,8 +88,8 @@ def compare_reports(
         new: the newer report; may be the same.
         max_regression: share by which a step may take longer, such as 0.05.
         rmse_margin: by how much the test RMSE may rise.
-        force: compare step times even where workload, machine or threads differ, and decide even where other
-            programs were busy.
+        force: compare step times even where workload, machine or threads differ.
+        ignore_noise: decide even where other programs were busy.
         cells: as `backend/device/loop`, one of `base` and one of `new`; None for all that both have.
 
     Raises:
@@ -93,7 +102,7 @@ def compare_reports(
     measured = [{run.cell for run in report.runs if _measured(run)} for report in (base, new)]
     chosen = None if cells is None else _chosen(measured, cells)
     try:
-        timed = _timed_pairs(base, new, chosen, None if force else _disturbed(base, new))
+        timed = _timed_pairs(base, new, chosen, None if ignore_noise else _disturbed(base, new))
     except ValueError as error:
         raise BenchError(f"A report holds an impossible step time: {error}. Measure it again.") from error
     step_time, step_confidence = compare_times(timed, limits, refuse=reason is not None and not force)
@@ -145,12 +154,13 @@ def _disturbed(base: Report, new: Report) -> str | None:
     shares = {
         name: share
         for name, report in (("base", base), ("new", new))
-        if report.conditions is not None and (share := report.conditions.others_cpu_run_percent or 0.0) > BUSY_PERCENT
+        if report.conditions is not None
+        and (share := report.conditions.others_cpu_run_percent or 0.0) > busy_percent(report.machine.usable_cores)
     }
     if not shares:
         return None
     told = " and ".join(f"{share:.0f} % of a core ({name})" for name, share in shares.items())
-    return f"other processes used {told} while it was measured; measure again with them stopped, or --force"
+    return f"other processes used {told} while it was measured; measure again with them stopped, or --ignore-noise"
 
 
 def _timed_pairs(base: Report, new: Report, cells: tuple[Cell, Cell] | None, disturbed: str | None) -> list[TimedPair]:

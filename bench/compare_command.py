@@ -31,8 +31,9 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     )
     compare.add_argument("--base-cell", metavar="CELL", help="compare this cell of BASE, such as torch/cpu/fit, …")
     compare.add_argument("--new-cell", metavar="CELL", help="… with this one of NEW, such as jax/cpu/fit")
+    compare.add_argument("--force", action="store_true", help="compare step times of different machines or workloads")
     compare.add_argument(
-        "--force", action="store_true", help="compare step times of different machines or workloads, or on a busy one"
+        "--ignore-noise", action="store_true", help="decide even where other programs were busy during a measurement"
     )
     form = compare.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print JSON instead of a table")
@@ -53,6 +54,7 @@ def _compare(arguments: argparse.Namespace) -> int:
         arguments.new,
         Limits(max_regression=arguments.max_regression),
         force=arguments.force,
+        ignore_noise=arguments.ignore_noise,
         cells=None if cells[0] is None else cells,
     )
     if arguments.json:

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from msgspec.structs import replace
 
-from bench.comparable import BUSY_PERCENT
+from bench.comparable import busy_percent
 from bench.recorder import Recorder
 from bench.report import Conditions, Machine
 from bench.snapshot import Snapshot, others_percent, take_snapshot
@@ -107,9 +107,9 @@ def _busy(measured: Conditions, machine: Machine, *, before_run: bool) -> Iterat
             yield f"the load is {figures}; stop what else is running"
         else:
             yield f"the load was {figures} before the start; stop what else is running and measure again"
-    if in_run is not None and in_run > BUSY_PERCENT:
+    if in_run is not None and in_run > busy_percent(machine.usable_cores):
         yield f"other processes used {in_run:.0f} % of a core during the run; stop them and measure again"
-    elif sampled is not None and sampled > BUSY_PERCENT:
+    elif sampled is not None and sampled > busy_percent(machine.usable_cores):
         moment = "" if before_run else " just before the start"
         yield f"other processes used {sampled:.0f} % of a core{moment}; `top` names them, stop them"
 

@@ -127,7 +127,7 @@ def learning_curve(run: Run, test_rmse: Sequence[float], *, num_train: int, batc
     """Returns the learning curve of a run.
 
     Args:
-        run: with step times of whole epochs, so that a last batch that is smaller is in them in its proportion.
+        run: whose step times are of full batches; a last batch that is smaller counts in its proportion.
         test_rmse: after each epoch, as `rmse_by_epoch` returns it.
         num_train: ratings in the train part.
         batch_size: examples a step.
@@ -138,7 +138,7 @@ def learning_curve(run: Run, test_rmse: Sequence[float], *, num_train: int, batc
     """
     if run.status != "ok" or not run.step_time_ms or not test_rmse:
         return None
-    steps = math.ceil(num_train / batch_size)
+    steps = num_train / batch_size
     epoch_s = statistics.process_median(run.step_time_ms) * steps / 1000
     return LearningCurve(run.cell, run.process, run.seed, epoch_s, tuple(test_rmse))
 

@@ -43,6 +43,7 @@ class EnvelopeRequest(msgspec.Struct, frozen=True, kw_only=True):
         seed: of the permutations; the seed of the initial weights will do.
         runs: float32 copies, at least 3.
         variants: known deviations to reproduce.
+        early: as in `bench.reference.Task`.
         threads: copies trained at the same time.
         output: path without suffix; `.json` and `.npz` are written.
     """
@@ -57,6 +58,7 @@ class EnvelopeRequest(msgspec.Struct, frozen=True, kw_only=True):
     output: str
     runs: int = RUNS
     variants: list[str] = []
+    early: bool = True
     threads: int = 2
 
 
@@ -96,7 +98,9 @@ def main(arguments: list[str]) -> int:
         weights, train_part, test_part = Weights(**w), Ratings(**tr), Ratings(**te)
     try:
         reference = measure(
-            Task(weights, train_part, test_part, request.batch_size, request.epochs, request.learning_rate),
+            Task(
+                weights, train_part, test_part, request.batch_size, request.epochs, request.learning_rate, request.early
+            ),
             seed=request.seed,
             runs=request.runs,
             variants=request.variants,

@@ -37,6 +37,13 @@ class NamedReport(NamedTuple):
         """The seeds of the initial weights whose trainings are complete."""
         return {run.seed for run in self.report.runs if run.test_rmse is not None}
 
+    @property
+    def failed(self) -> list[tuple[str, str]]:
+        """The cells without a finished training that were not skipped, each with the reason."""
+        finished = {run.cell for run in self.report.runs if run.test_rmse is not None}
+        lost = [run for run in self.report.runs if run.cell not in finished and run.status != "skipped"]
+        return list({str(run.cell): run.error or run.status for run in lost}.items())
+
 
 def require_joinable(reports: Sequence[NamedReport]) -> None:
     """Checks what `report.json` alone tells.
@@ -51,10 +58,12 @@ def require_joinable(reports: Sequence[NamedReport]) -> None:
                 f"{name} was measured with each backend's own initial weights, so its trainings are different ones; "
                 "measure again without --init backend"
             )
+        if not report.envelopes and report.finished is None:
+            raise BenchError(f"{name} was cut off before its parity was judged; `bench run --resume` goes on with it")
         if not report.envelopes:
             raise BenchError(
-                f"{name} stores no references to judge by: it is of an older version, or was measured with "
-                "--no-parity; measure it again"
+                f"{name} stores no references to judge by: it is of an older version, was measured with --no-parity, "
+                "or on data for which parity must be asked for; measure it again with --parity"
             )
     first, *others = reports
     for other in others:
@@ -83,7 +92,7 @@ def _short(field: str, value: object) -> str:
 def common_references(reports: Sequence[NamedReport], split: Split) -> StoredReferences:
     """Returns what the trainings of all reports are judged by, with the split of their ratings.
 
-    A seed that several reports have is judged by the rounding envelope of the first; the oracles of known deviations
+    A seed that several reports have is judged by the rounding envelope of the oldest; the oracles of known deviations
     are those of any.
 
     Raises:
@@ -97,7 +106,7 @@ def common_references(reports: Sequence[NamedReport], split: Split) -> StoredRef
     for a, b in combinations(reports, 2):
         _require_same_oracles(a, b)
     envelopes: dict[int, SeedEnvelope] = {}
-    for report in reports:
+    for report in sorted(reports, key=lambda report: report.report.created):
         for envelope in report.report.envelopes:
             envelopes.setdefault(envelope.seed, envelope)
     everything = dict(ChainMap(*(report.arrays for report in reports)))

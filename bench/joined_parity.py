@@ -50,12 +50,14 @@ class JoinedParity(Record, frozen=True, kw_only=True):
         results: one record a pair of cells and stage, cells named as in `JoinedReport.cells`.
         divergences: where pairs of trainings first part, one a pair whose first steps were recorded.
         notes: sentences on what was not compared.
+        failed: whether a cell of a report has no finished training though it was not skipped.
     """
 
     reports: list[JoinedReport]
     results: list[ParityResult]
     divergences: list[Divergence]
     notes: list[str]
+    failed: bool
 
     @property
     def outside(self) -> list[ParityResult]:
@@ -89,12 +91,15 @@ def join(reports: Sequence[NamedReport], split: Split) -> JoinedParity:
         results=results,
         divergences=divergences(found, references.references),
         notes=_notes(reports),
+        failed=any(report.failed for report in reports),
     )
 
 
 def _naming(reports: Sequence[NamedReport]) -> Callable[[NamedReport], Callable[[Run], str]]:
     """Returns how to name the runs of a report: by their cell, and by the report too where another has the cell."""
-    holders = Counter(cell for report in reports for cell in {run.cell for run in report.report.runs})
+    holders = Counter(
+        cell for report in reports for cell in {run.cell for run in report.report.runs if run.test_rmse is not None}
+    )
 
     def of_report(report: NamedReport) -> Callable[[Run], str]:
         return lambda run: f"{report.name}:{run.cell}" if holders[run.cell] > 1 else str(run.cell)
@@ -122,6 +127,11 @@ def _described(report: NamedReport, name: Callable[[Run], str]) -> JoinedReport:
 
 def _notes(reports: Sequence[NamedReport]) -> list[str]:
     notes = [f"{report.name} holds no finished training." for report in reports if not report.seeds]
+    notes += [
+        f"{report.name}: no training of {cell} was finished: {why}."
+        for report in reports
+        for cell, why in report.failed
+    ]
     return notes + [
         f"{a.name} and {b.name} have no seed in common, so their cells were compared with the oracle alone."
         for a, b in combinations(reports, 2)

@@ -25,6 +25,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     )
     mutants.add_argument("--dataset", default="100k", metavar="NAME", help="(default: %(default)s)")
     mutants.add_argument("--markdown", action="store_true", help="print Markdown instead of a table")
+    mutants.add_argument("--overwrite", action="store_true", help="replace the result in --output")
     mutants.add_argument("--output", type=Path, metavar="FILE", help="(default: results/local/mutants-BACKEND.json)")
     mutants.set_defaults(command=_mutants)
 
@@ -35,8 +36,10 @@ def _mutants(arguments: argparse.Namespace) -> int:
     from bench.fault_catalogue import FAULTS
     from bench.mutants import Options, measure_mutants
     from bench.mutants_table import as_markdown, print_mutants
+    from bench.report_file import refuse_existing
 
     output = arguments.output or Path("results/local") / f"mutants-{arguments.backend}.json"
+    refuse_existing(output, overwrite=arguments.overwrite)
     named = [name.strip() for name in arguments.faults.split(",")] if arguments.faults else list(FAULTS)
     options = Options(
         backend=arguments.backend,

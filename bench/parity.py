@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bench.distances import Distance, TestPart, Training, distance, distances, size_of
+from bench.distances import Distance, TestPart, Training, distances, size_of
 from bench.errors import BenchError
 from bench.parity_records import ParityResult
 from bench.parity_threshold import thresholds
@@ -72,13 +72,13 @@ class Side:
     Attributes:
         name: of the cell; `oracle` for the float64 oracle.
         training: its values.
-        explained: the values of the oracle that does what is known of the cell.
+        corrected: the same without what is known of the cell: less its deviation's oracle, plus the oracle.
         known: name of that deviation; None where nothing is known of it.
     """
 
     name: str
     training: Training
-    explained: Values
+    corrected: Training
     known: str | None = None
 
 
@@ -131,8 +131,11 @@ def judge(
     limits = {seed: thresholds(reference.envelope, comparisons) for seed, reference in references.items()}
     worst: dict[tuple[str, str, str], Judged] = {}
     for (a, b), seed, apart in pairs:
+        known, left = _explained(a, b) if any(d.rms > limits[seed][stage] for stage, d in apart.items()) else (None, {})
         for stage, at_stage in apart.items():
-            judged = _judge(a, b, seed, stage, at_stage, limits[seed][stage], references[seed].oracle)
+            limit = limits[seed][stage]
+            explained = known if stage in left and left[stage].finite and left[stage].rms <= limit else None
+            judged = _judge((a.name, b.name), seed, stage, at_stage, limit, explained, references[seed].oracle)
             key = (a.name, b.name, stage)
             if key not in worst or judged.badness > worst[key].badness:
                 worst[key] = judged
@@ -146,7 +149,8 @@ def judge(
 def _pairs(
     trajectories: Sequence[Trajectory], seed: int, reference: Reference, test: TestPart, epochs: int
 ) -> list[tuple[Side, Side]]:
-    oracle = Side(ORACLE, Training.of(reference.oracle, test, epochs), reference.oracle)
+    exact = Training.of(reference.oracle, test, epochs)
+    oracle = Side(ORACLE, exact, exact)
     # Sorted by name, so that the order in which trainings arrive changes nothing.
     found = sorted((t for t in trajectories if t.seed == seed), key=lambda trajectory: trajectory.label)
     sides = [_side(trajectory, reference, test, epochs) for trajectory in found]
@@ -167,21 +171,27 @@ def _side(trajectory: Trajectory, reference: Reference, test: TestPart, epochs: 
                 f"{trajectory.label} has {values.size} values at {stage}, the oracle {expected.size}; "
                 "measure both on the same data"
             )
+    training = Training.of(trajectory.values, test, epochs)
     known = known_deviation(trajectory.cell)
-    return Side(
-        trajectory.label,
-        Training.of(trajectory.values, test, epochs),
-        reference.variants.get(known, reference.oracle) if known else reference.oracle,
-        known if known in reference.variants else None,
-    )
+    if known is None or known not in reference.variants:
+        return Side(trajectory.label, training, training)
+    variant = reference.variants[known]
+    corrected = {
+        stage: values - variant[stage] + reference.oracle[stage]
+        for stage, values in trajectory.values.items()
+        if stage in variant
+    }
+    return Side(trajectory.label, training, Training.of(corrected, test, epochs), known)
 
 
-def _judge(a: Side, b: Side, seed: int, stage: str, apart: Distance, limit: float, oracle: Values) -> Judged:
+def _judge(
+    names: tuple[str, str], seed: int, stage: str, apart: Distance, limit: float, explained: str | None, oracle: Values
+) -> Judged:
     within = apart.finite and apart.rms <= limit
-    known = None if within or not apart.finite else _explained(a, b, stage, limit)
+    known = None if within else explained
     result = ParityResult(
-        a=a.name,
-        b=b.name,
+        a=names[0],
+        b=names[1],
         stage=stage,
         rms=apart.rms if apart.finite else None,
         max_abs=apart.max_abs if apart.finite else None,
@@ -195,14 +205,10 @@ def _judge(a: Side, b: Side, seed: int, stage: str, apart: Distance, limit: floa
     return Judged(result, (not apart.finite, not within and known is None, apart.rms / limit if apart.finite else 0.0))
 
 
-def _explained(a: Side, b: Side, stage: str, limit: float) -> str | None:
-    """Returns the names of the deviations without which the two lie within; None where they do not."""
+def _explained(a: Side, b: Side) -> tuple[str | None, dict[str, Distance]]:
+    """Returns the names of the deviations that are known of the two, and how far apart they are without them."""
     names = " and ".join(dict.fromkeys(side.known for side in (a, b) if side.known))
-    if not names or stage not in a.explained or stage not in b.explained:
-        return None
-    a_left, b_left = (side.training.values[stage] - side.explained[stage] for side in (a, b))
-    rms, _ = distance(a_left, b_left)
-    return names if rms <= limit else None
+    return (names, distances(a.corrected, b.corrected)) if names else (None, {})
 
 
 def _ulps(apart: Distance, stage: str, oracle: Values) -> float | None:

@@ -18,6 +18,7 @@ from bench.parity_records import Divergence, ParityResult, SeedEnvelope
 from bench.predictions import MOST_STORED, Arrays, stages_of
 from bench.reference import Reference
 from bench.report import Run, Workload
+from bench.stages import BIAS_TRACE
 from bench.stored_reference import to_arrays
 from bench.summary import seed_rmse
 from movierank.ratings import Ratings
@@ -76,7 +77,8 @@ def check_parity(
     references = {}
     for place, seed in enumerate(seeds, start=1):
         say(f"Training the float64 oracle and its float32 copies, seed {place} of {len(seeds)}")
-        references[seed] = _reference(workload, split, seed, variants, threads, folder)
+        early = any(BIAS_TRACE in trajectory.values for trajectory in found if trajectory.seed == seed)
+        references[seed] = _reference(workload, split, seed, variants, early, threads, folder)
     test = split.test.take(slice(0, MOST_STORED))
     part = TestPart.of(test.user_id, test.label)
     rmses = {
@@ -122,7 +124,7 @@ def envelopes_of(references: Mapping[int, Reference]) -> list[SeedEnvelope]:
 
 
 def _reference(
-    workload: Workload, split: Split, seed: int, variants: list[str], threads: int, folder: Path
+    workload: Workload, split: Split, seed: int, variants: list[str], early: bool, threads: int, folder: Path
 ) -> Reference:
     weights = initial_weights(workload.num_users, workload.num_movies, workload.embedding_dimension, seed=seed)
     return measure_in_process(
@@ -136,6 +138,7 @@ def _reference(
             seed=seed,
             output=str(folder / f"reference-{seed}"),
             variants=variants,
+            early=early,
             threads=threads,
         )
     )

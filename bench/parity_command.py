@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.errors import BenchError
-from bench.outcome import FINE, WORSE
+from bench.outcome import FINE, RUNS_FAILED, WORSE, counts
 
 if TYPE_CHECKING:
     from bench.joinable import NamedReport
@@ -52,7 +52,11 @@ def _parity(arguments: argparse.Namespace) -> int:
         from bench.parity_table import render
 
         Console().print(render(joined))
-    return WORSE if joined.outside else FINE
+    if joined.outside:
+        return WORSE
+    if not any(counts(result) for result in joined.results):
+        raise BenchError("nothing was compared: the reports hold no finished training in float32")
+    return RUNS_FAILED if joined.failed else FINE
 
 
 def _load(paths: Sequence[Path]) -> list[NamedReport]:
@@ -88,7 +92,7 @@ def _split(workload: Workload) -> Split:
         raise BenchError(
             f"the reports were measured on other ratings than this cache has as {workload.dataset} "
             f"(sha256 {workload.sha256[:12]}…, not {dataset.sha256[:12]}…); prepare theirs with "
-            "`python -m movierank prepare --refresh`"
+            f"`python -m movierank prepare --dataset {workload.dataset} --refresh`, from the source they name"
         )
     return split_ratings(dataset, workload.split)
 

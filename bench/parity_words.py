@@ -62,10 +62,18 @@ def _sameness(
     how = (
         f"({'with each other and with the oracle, ' * compared}within rounding"
         f"{', known deviations aside' * any(r.known is not None for r in judged)}; "
-        f"seed{'s' * (len(seeds) > 1)} {listed(map(str, seeds))})"
+        f"seed{'s' * (len(seeds) > 1)} {listed(map(str, seeds))}{_first_steps(judged, seeds)})"
     )
     what = "are the same model" if len(same) > 1 else "is the oracle's model"
     return [f"{listed(names[cell] for cell in same)} {what} at all {len(set.intersection(*stages))} stages {how}."]
+
+
+def _first_steps(judged: Sequence[ParityResult], seeds: Sequence[int]) -> str:
+    """Returns of which seeds the first steps were recorded, where that is not all."""
+    recorded = sorted({r.seed for r in judged if "/" in r.stage and r.seed is not None})
+    if recorded == list(seeds):
+        return ""
+    return f", the first steps {f'of {listed(map(str, recorded))} alone' if recorded else 'not recorded'}"
 
 
 def _differences(broken: Sequence[str], joined: JoinedParity, names: dict[str, str]) -> list[str]:
@@ -127,7 +135,9 @@ def _break(joined: JoinedParity, a: str, b: str, names: dict[str, str]) -> str:
     distance = "" if first.rms is None else f": rms {first.rms:.2g}, largest difference {first.max_abs:.2g}{where}"
     ulps = "" if first.ulps is None else f", {first.ulps:.3g} ulps"
     seed = "" if first.seed is None else f", seed {first.seed}"
-    divergence = next((d for d in joined.divergences if (d.a, d.b) == (a, b) and d.step is not None), None)
+    divergence = next(
+        (d for d in joined.divergences if (d.a, d.b, d.seed) == (a, b, first.seed) and d.step is not None), None
+    )
     return (
         f"{who}: outside first at stage {first.stage}, {_times(first)}{distance}{ulps}{seed}."
         f"{'' if divergence is None else f' {_parted(divergence)}'}"

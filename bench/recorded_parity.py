@@ -23,7 +23,7 @@ from bench.stored_reference import StoredReferences, late_values
 
 SAME = 1e-6  # as a share of a distance: float64 sums in another order lie a thousand times below
 REDUCED_EPS = 2.0**-8  # spacing of bfloat16, the coarsest arithmetic on offer
-DAMAGED = "the report was changed or is damaged"
+DAMAGED = "the report was changed or is damaged, or another version judged it"
 
 
 def require_as_recorded(report: NamedReport, common: StoredReferences) -> list[ParityResult]:
@@ -49,7 +49,7 @@ def require_as_recorded(report: NamedReport, common: StoredReferences) -> list[P
         raise BenchError(f"{name} has no rounding envelope for stage {error}; {DAMAGED}") from error
     recorded = {(result.a, result.b, result.stage): result for result in of_report.parity}
     worked_out = {(result.a, result.b, result.stage): result for result in results}
-    for a, b, stage in recorded.keys() ^ worked_out.keys():
+    for a, b, stage in sorted(recorded.keys() ^ worked_out.keys()):
         raise BenchError(
             f"{name} records {'parity' if (a, b, stage) in recorded else 'no parity'} of {a} and {b} at {stage}, "
             f"and its predictions {'do not' if (a, b, stage) in recorded else 'do'}; {DAMAGED}"

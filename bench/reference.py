@@ -66,6 +66,7 @@ class Task:
         batch_size: examples a step.
         epochs: passes over the train part.
         learning_rate: Adagrad's.
+        early: whether the first steps are compared too; they take the memory of 41 copies of the weights.
     """
 
     weights: Weights
@@ -74,6 +75,7 @@ class Task:
     batch_size: int
     epochs: int
     learning_rate: float
+    early: bool = True
 
 
 def measure(task: Task, *, seed: int, runs: int = 6, variants: Sequence[str] = (), threads: int = 2) -> Reference:
@@ -119,7 +121,7 @@ def _variant(task: Task, name: str) -> Callable[[], Oracle]:
 
 
 def _train(task: Task, build: Callable[[], Oracle]) -> Values:
-    early = early_values(build, first_batches(task.train, task.batch_size))
+    early = early_values(build, first_batches(task.train, task.batch_size)) if task.early else {}
     return _in_order(_late_values(task, task.train, build()), early)
 
 
@@ -148,13 +150,15 @@ def trained_copy(
             getattr(oracle.weights, bias)[symmetry.place(bias, unit)] += change
         return oracle
 
+    late = _late_values(task, ratings, flipped())
+    late["forward"] = build().predict(task.test.user_id, task.test.movie_id)
+    if not task.early:
+        return late
     batches = first_batches(ratings, task.batch_size)
     later = early_values(flipped, batches)
     steps = len(batches)
     single = later if at_once else early_values(build, batches)
     merged = {stage: (later if f" {steps}/" in stage and steps > 1 else single)[stage] for stage in later}
-    late = _late_values(task, ratings, flipped())
-    late["forward"] = build().predict(task.test.user_id, task.test.movie_id)
     return _in_order(late, symmetry.inverse().apply_to_values(merged))
 
 
@@ -183,6 +187,8 @@ def _may_flip_at_once(weights: Weights, batch: Ratings) -> bool:
 
 
 def _bias_step(copies: Sequence[Values]) -> float:
+    if BIAS_TRACE not in copies[0]:
+        return 0.0
     return max(float(np.max(np.abs(a[BIAS_TRACE][0] - b[BIAS_TRACE][0]))) for a, b in combinations(copies, 2))
 
 
@@ -217,5 +223,6 @@ def _resolution(oracle: Training, stage: str, initial: Weights) -> float:
     if oracle.rankings is None or stage in oracle.values:
         return FLOAT32_EPS * size_of(oracle.values, stage)
     if stage == TAU:
-        return 2 / oracle.rankings.signs.size
+        pairs = np.diff([*oracle.rankings.index.bounds, oracle.rankings.signs.size])
+        return 2 / (float(pairs.min()) * len(pairs))
     return 1 / int(np.count_nonzero(oracle.rankings.best))

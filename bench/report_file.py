@@ -170,3 +170,13 @@ def _convert(raw: Any, file: Path) -> Report:
         return msgspec.convert(raw, Report)
     except msgspec.ValidationError as error:
         raise BenchError(f"{file} is damaged: {error}") from error
+
+
+def refuse_existing(file: Path, *, overwrite: bool) -> None:
+    """Keeps a result of an hour from being replaced by accident.
+
+    Raises:
+        BenchError: the file is there, and may not be overwritten.
+    """
+    if file.exists() and not overwrite:
+        raise BenchError(f"{file} already holds a result; choose another --output, or --overwrite")

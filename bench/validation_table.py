@@ -29,6 +29,7 @@ def print_validation(result: Validation, console: Console) -> None:
             highlight=False,
             soft_wrap=True,
         )
+    console.print("Neighbouring trials share a side, and those of all changes their base.", highlight=False)
     if result.pooled:
         console.print(_outcomes("from the same samples, drawn together at random", result.pooled))
     simulated = _table(

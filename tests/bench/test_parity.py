@@ -308,3 +308,16 @@ def test_a_cell_of_reduced_precision_meets_its_own_float32_cell_alone_and_widens
     pairs = {(r.a, r.b) for r in beside if "bfloat16" in r.a + r.b}
     assert pairs == {("jax/cpu/fit:bfloat16", "oracle"), ("jax/cpu/fit", "jax/cpu/fit:bfloat16")}
     assert [r for r in beside if (r.a, r.b) not in pairs] == alone
+
+
+def test_a_known_deviation_explains_the_rmse_and_the_rankings_that_follow_from_it() -> None:
+    name, known = "tensorflow-indexed-slices", reference()
+    noise = np.random.default_rng(0).normal(0, 0.05, len(TEST))
+    variant = {**known.variants[name], "epoch 2": known.variants[name]["epoch 2"] + noise}
+    run = trained(TENSORFLOW, squares="square_then_sum")
+    deviating = replace(run, values={**run.values, "epoch 2": run.values["epoch 2"] + noise})
+    found = outside(judge([deviating], {0: replace(known, variants={name: variant})}))
+    assert set(found) == {"epoch 2", *DERIVED}
+    assert set(found.values()) == {name}
+    unknown = outside(judge([deviating], {0: known}))
+    assert set(unknown.values()) == {None}
