@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -90,9 +92,10 @@ class Session:
         self.initial_state.restore(self.model)  # the first step has moved the weights
         stages: Values = {"forward": self._predict_stored()}
         if self.job.early_stages:
-            stages |= record_early_stages(
-                self.model, self.initial_state, self.split.train, self.job.batch_size, self.adapter
-            )
+            with self._telling_divergence():
+                stages |= record_early_stages(
+                    self.model, self.initial_state, self.split.train, self.job.batch_size, self.adapter
+                )
         rmses: list[float] = []
         seconds = 0.0
         started = time.perf_counter()
@@ -107,7 +110,7 @@ class Session:
             stages[f"epoch {record.epoch}"] = self._predict_stored()
             started = time.perf_counter()
 
-        try:
+        with self._telling_divergence():
             training.fit(
                 self.model,
                 self.split.train,
@@ -115,11 +118,6 @@ class Session:
                 epochs=self.job.epochs,
                 on_epoch=at_epoch_end,
             )
-        except Exception as error:
-            # Keras's sparse path on TensorFlow fails with an index error where JAX and PyTorch go on with NaN.
-            if isinstance(error, NotFiniteError) or self._weights_are_finite():
-                raise
-            raise NotFiniteError("the weights are no longer finite; try a lower learning rate") from error
         started = time.perf_counter()
         test = training.evaluate(self.model, self.split.test, batch_size=self.job.batch_size)
         evaluated = time.perf_counter()
@@ -164,6 +162,17 @@ class Session:
         training.fit(self.model, batch, batch_size=self.job.batch_size, epochs=1)
         self.adapter.synchronise()
         return time.perf_counter() - started
+
+    @contextlib.contextmanager
+    def _telling_divergence(self) -> Iterator[None]:
+        """Tells an error that comes of weights which are no longer finite as what it is."""
+        try:
+            yield
+        except Exception as error:
+            # Keras's sparse path on TensorFlow fails with an index error where JAX and PyTorch go on with NaN.
+            if isinstance(error, NotFiniteError) or self._weights_are_finite():
+                raise
+            raise NotFiniteError("the weights are no longer finite; try a lower learning rate") from error
 
     def _weights_are_finite(self) -> bool:
         return all(np.isfinite(array).all() for array in training.TrainingState.of(self.model).weights)
