@@ -13,7 +13,7 @@ from typing import TypeVar
 from bench.comparable import busy_percent, difference, machine_key, software_changes, workload_key
 from bench.comparison import Comparison, Timed
 from bench.errors import BenchError
-from bench.outcome import counts
+from bench.outcome import breaks_parity
 from bench.parity_records import ParityResult
 from bench.report import Cell, Report, Run, StepTime
 from bench.report_file import load_report
@@ -206,18 +206,14 @@ def _newly_outside(
     def key(result: ParityResult) -> tuple[str, str, str]:
         return names.get(result.a, result.a), names.get(result.b, result.b), result.stage
 
-    before = {key(result) for result in base if _is_fault(result)}
+    before = {key(result) for result in base if breaks_parity(result)}
     return [
         result
         for result in new
-        if _is_fault(result)
+        if breaks_parity(result)
         and (result.a, result.b, result.stage) not in before
         and (cells is None or str(cells[1]) in (result.a, result.b))
     ]
-
-
-def _is_fault(result: ParityResult) -> bool:
-    return result.verdict == "outside" and result.known is None and counts(result)
 
 
 def _measured(run: Run) -> bool:

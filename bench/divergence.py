@@ -7,8 +7,8 @@ from itertools import combinations
 
 import numpy as np
 
-from bench.parity import ORACLE, Trajectory
-from bench.parity_records import Divergence
+from bench.parity import Trajectory
+from bench.parity_records import ORACLE, Divergence
 from bench.reference import Reference
 from bench.stages import BIAS_TRACE, Values, bias_name
 from movierank.weights import HIDDEN_UNITS

@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 
 from bench.errors import BenchError
-from bench.parity_records import StageEnvelope
+from bench.parity_records import ORACLE, StageEnvelope
 from bench.reference import Reference, Task, measure
 from bench.stages import Values
 from bench.worker import die_with_supervisor
@@ -19,7 +19,6 @@ from movierank.ratings import Ratings
 from movierank.weights import Weights
 
 RUNS = 6
-ORACLE = "oracle"
 SINGLE_THREADED = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"), "1"
 )

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from bench.formatting import listed, three_digits, with_interval
 from bench.outcome import counts
-from bench.parity_records import ParityResult
+from bench.parity_records import ORACLE, ParityResult
 from bench.precision import FULL, full_precision, precision_of
 from bench.reduced import reduced_lines
 from bench.report import Cell, Ratio, Report, Rmse, Run
@@ -105,8 +105,8 @@ def _agreement(results: Sequence[ParityResult], names: dict[str, str]) -> str:
     of_what = "All" if len(results) == len(everything) else "All in float32"
     outside = [result for result in results if result.verdict == "outside"]
     if not outside:
-        others = ["each other"] if any(row.b != "oracle" for row in results) else []
-        others += ["the oracle"] if any(row.b == "oracle" for row in results) else []
+        others = ["each other"] if any(row.b != ORACLE for row in results) else []
+        others += ["the oracle"] if any(row.b == ORACLE for row in results) else []
         return f"{of_what} agree with {listed(others)} within rounding."
     known = _unique(row.known for row in outside if row.known)
     unknown: dict[tuple[str, str], ParityResult] = {}

@@ -11,10 +11,10 @@ import numpy as np
 
 from bench.comparable import workload_key
 from bench.errors import BenchError
-from bench.parity_records import SeedEnvelope
+from bench.parity_records import ORACLE, SeedEnvelope
 from bench.predictions import Arrays
 from bench.report import Report
-from bench.stored_reference import ORACLE, StoredReferences, from_arrays
+from bench.stored_reference import StoredReferences, from_arrays
 from movierank.oracle import KNOWN_VARIANTS
 from movierank.splits import Split
 

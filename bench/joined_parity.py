@@ -8,7 +8,7 @@ from itertools import combinations
 
 from bench.divergence import divergences
 from bench.joinable import NamedReport, common_references, require_joinable
-from bench.outcome import counts
+from bench.outcome import breaks_parity
 from bench.parity import judge
 from bench.parity_check import trajectories
 from bench.parity_records import Divergence, ParityResult
@@ -62,7 +62,7 @@ class JoinedParity(Record, frozen=True, kw_only=True):
     @property
     def outside(self) -> list[ParityResult]:
         """What breaks parity: outside the envelope, not known, and in float32."""
-        return [r for r in self.results if r.verdict == "outside" and r.known is None and counts(r)]
+        return list(filter(breaks_parity, self.results))
 
 
 def join(reports: Sequence[NamedReport], split: Split) -> JoinedParity:

@@ -21,7 +21,7 @@ from bench.mutant_workload import Workload
 from bench.mutants_records import CleanTrainings, FaultResult, Mutants
 from bench.options import WORKER_COMMAND
 from bench.recorder import now
-from bench.report_file import atomic_write
+from bench.report_file import make_folder_of, write_json
 from bench.software import describe_software
 from movierank.datasets import load_dataset
 from movierank.splits import default_split, split_ratings
@@ -84,10 +84,7 @@ def measure_mutants(options: Options, console: Console) -> Mutants:
     """
     dataset = load_dataset(options.dataset, progress=lambda line: console.print(line, highlight=False, markup=False))
     split = split_ratings(dataset, default_split(dataset.name))
-    try:
-        options.output.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BenchError(f"cannot write {options.output}: {error.strerror or error}") from error
+    make_folder_of(options.output)
     result = Mutants(
         created=now(),
         machine=describe_machine(),
@@ -101,7 +98,7 @@ def measure_mutants(options: Options, console: Console) -> Mutants:
         faults=[],
         clean=[],
     )
-    _save(result, options.output)  # an older result must not pass for this one's
+    write_json(result, options.output)  # an older result must not pass for this one's
     with tempfile.TemporaryDirectory(prefix="movierank-bench-") as folder:
         workload = Workload(
             backend=options.backend,
@@ -134,7 +131,7 @@ def _measure(options: Options, trainings: MutantTrainings, result: Mutants, cons
             for future in as_completed(futures):
                 result = _with(result, future.result())
                 bar.update(task, advance=1, description=doing)
-                _save(result, options.output)
+                write_json(result, options.output)
 
         try:
             each([pool.submit(trainings.add_reference, key) for key in keys], "references")
@@ -178,8 +175,3 @@ def _with(result: Mutants, found: FaultResult | CleanTrainings | None) -> Mutant
             return msgspec.structs.replace(result, clean=clean)
         case None:
             return result
-
-
-def _save(result: Mutants, output: Path) -> None:
-    with atomic_write(output) as temporary:
-        temporary.write_bytes(msgspec.json.format(msgspec.json.encode(result), indent=1) + b"\n")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from bench.fault_catalogue import LAST_EPOCH
+from bench.parity_groups import group_of, share_of_envelope
 from bench.parity_records import ParityResult, Verdict
 from bench.record import Record
 from bench.report import Machine, Software
@@ -33,7 +34,7 @@ class StageRatio(Record, frozen=True, kw_only=True):
     @property
     def group(self) -> str:
         """The stage without the name of a weight."""
-        return self.stage.partition("/")[0]
+        return group_of(self.stage)
 
 
 class FaultResult(Record, frozen=True, kw_only=True):
@@ -143,7 +144,7 @@ def ratios(results: Iterable[ParityResult]) -> list[StageRatio]:
     return [
         StageRatio(
             stage=result.stage,
-            ratio=None if result.rms is None else result.rms / result.envelope,
+            ratio=None if result.rms is None else share_of_envelope(result),
             verdict=result.verdict,
             known=result.known,
         )

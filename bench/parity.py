@@ -28,7 +28,7 @@ import numpy.typing as npt
 
 from bench.distances import Distance, TestPart, Training, distances, size_of
 from bench.errors import BenchError
-from bench.parity_records import ParityResult
+from bench.parity_records import ORACLE, ParityResult
 from bench.parity_threshold import thresholds
 from bench.precision import full_name, is_reduced
 from bench.reference import Reference
@@ -36,8 +36,6 @@ from bench.report import Cell
 from bench.rounding import FLOAT32_EPS
 from bench.stages import Values
 from movierank.oracle import KNOWN_VARIANTS
-
-ORACLE = "oracle"
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,8 @@ from bench.record import Record
 
 Verdict = Literal["within", "outside"]
 
+ORACLE = "oracle"  # what records call the float64 oracle
+
 
 class ParityResult(Record, frozen=True, kw_only=True):
     """How far two trainings from the same initial weights lie apart at one stage.

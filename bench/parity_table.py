@@ -10,10 +10,9 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.joined_parity import JoinedParity, JoinedReport
-from bench.outcome import counts
-from bench.parity import ORACLE
+from bench.outcome import breaks_parity, counts
 from bench.parity_groups import group_of, worst_by_group
-from bench.parity_records import ParityResult
+from bench.parity_records import ORACLE, ParityResult
 from bench.parity_words import breaks, headline, short_names, times
 
 MOST_PAIRS = 6  # in full; of more, those that are outside and each cell with the oracle
@@ -42,12 +41,8 @@ def _shown(results: Sequence[ParityResult]) -> list[Pair]:
     pairs = list(dict.fromkeys((result.a, result.b) for result in results))
     if len(pairs) <= MOST_PAIRS:
         return pairs
-    outside = {(result.a, result.b) for result in results if _breaks(result)}
+    outside = {(result.a, result.b) for result in results if breaks_parity(result)}
     return [pair for pair in pairs if pair[1] == ORACLE or pair in outside]
-
-
-def _breaks(result: ParityResult) -> bool:
-    return result.verdict == "outside" and result.known is None and counts(result)
 
 
 def _tables(results: Sequence[ParityResult], pairs: Sequence[Pair], names: Mapping[str, str]) -> list[RenderableType]:

@@ -8,9 +8,8 @@ from typing import TypeVar
 from bench.formatting import listed
 from bench.joined_parity import JoinedParity
 from bench.outcome import counts
-from bench.parity import ORACLE
 from bench.parity_groups import share_of_envelope
-from bench.parity_records import Divergence, ParityResult
+from bench.parity_records import ORACLE, Divergence, ParityResult
 
 DEVIATIONS = "docs/deviations.md"
 

@@ -18,7 +18,7 @@ import numpy as np
 from bench.errors import BenchError
 from bench.formatting import with_interval
 from bench.parity_groups import group_of, share_of_envelope, worst_by_group
-from bench.parity_records import ParityResult
+from bench.parity_records import ORACLE, ParityResult
 from bench.report import Cell, Report, StepTime
 from bench.summary import cell_of, process_medians, summarise
 
@@ -29,7 +29,6 @@ OTHER_COLOUR = "#8a6fd1"
 FAULT = "#d62839"
 MARKERS = "os^Dv"
 LOG_FROM = 20.0  # largest over smallest step time from which a linear axis hides the fast cells
-ORACLE = "oracle"
 LEAST_SHARE = 1e-3  # of what rounding explains; anything smaller is drawn there
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")  # allowed neither in XML nor in HTML
 STANDALONE_STYLE = (

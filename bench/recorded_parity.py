@@ -10,9 +10,9 @@ import numpy as np
 from bench.distances import TAU, TOP_10, TestPart, distance
 from bench.errors import BenchError
 from bench.joinable import NamedReport
-from bench.parity import ORACLE, judge
+from bench.parity import judge
 from bench.parity_check import trajectories
-from bench.parity_records import ParityResult
+from bench.parity_records import ORACLE, ParityResult
 from bench.precision import is_reduced
 from bench.predictions import key_of
 from bench.ranking_agreement import Rankings

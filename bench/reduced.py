@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from bench.formatting import Interval, three_digits, with_interval
-from bench.parity_records import ParityResult
+from bench.parity_records import ORACLE, ParityResult
 from bench.precision import FULL, full_precision, precision_of
 from bench.report import Cell, Ratio, Rmse, StepTime
 
@@ -62,7 +62,7 @@ def _quality(cell: Cell, base: Cell, rmse: Mapping[Cell, Rmse]) -> str:
 
 
 def _parity(cell: Cell, parity: Sequence[ParityResult]) -> str:
-    judged = [result for result in parity if result.a == str(cell) and result.b == "oracle"]
+    judged = [result for result in parity if result.a == str(cell) and result.b == ORACLE]
     if not judged:
         return ""
     first = next((result.stage for result in judged if result.verdict == "outside" and result.known is None), None)

@@ -50,8 +50,7 @@ def save_report(report: Report, directory: Path) -> None:
     if target.exists():
         with contextlib.suppress(BenchError):
             fresh = with_unknown_keys(fresh, _load_raw(target))
-    with atomic_write(target) as temporary:
-        temporary.write_bytes(msgspec.json.format(msgspec.json.encode(fresh), indent=1) + b"\n")
+    write_json(fresh, target)
 
 
 def with_unknown_keys(fresh: Any, stored: Any) -> Any:
@@ -84,6 +83,16 @@ def _agree(fresh: Any, stored: Any) -> bool:
     if isinstance(fresh, list | tuple) and isinstance(stored, list):
         return len(fresh) == len(stored) and all(map(_agree, fresh, stored))
     return bool(fresh == stored)
+
+
+def write_json(value: Any, target: Path) -> None:
+    """Writes records, or what they are made of, as JSON; atomically.
+
+    Raises:
+        BenchError: it cannot be written; `target` is untouched.
+    """
+    with atomic_write(target) as temporary:
+        temporary.write_bytes(msgspec.json.format(msgspec.json.encode(value), indent=1) + b"\n")
 
 
 @contextlib.contextmanager
@@ -170,6 +179,18 @@ def _convert(raw: Any, file: Path) -> Report:
         return msgspec.convert(raw, Report)
     except msgspec.ValidationError as error:
         raise BenchError(f"{file} is damaged: {error}") from error
+
+
+def make_folder_of(file: Path) -> None:
+    """Creates the folder that a result is to lie in.
+
+    Raises:
+        BenchError: it cannot be created.
+    """
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BenchError(f"cannot write {file}: {error.strerror or error}") from error
 
 
 def refuse_existing(file: Path, *, overwrite: bool) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.distances import TestPart
-from bench.parity_records import SeedEnvelope
+from bench.parity_records import ORACLE, SeedEnvelope
 from bench.predictions import MOST_STORED, Arrays
 from bench.reference import Reference
 from bench.report import Workload
@@ -22,8 +22,6 @@ from movierank.oracle import KNOWN_VARIANTS, Oracle
 from movierank.ratings import Ratings
 from movierank.splits import Split
 from movierank.weights import initial_weights
-
-ORACLE = "oracle"
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from bench.protocol import Command, Failed, Job, MeasureRound, Reply, Rounded, S
 from bench.record import Record
 from bench.recorder import now
 from bench.report import Machine, Software
-from bench.report_file import atomic_write
+from bench.report_file import make_folder_of, write_json
 from bench.software import describe_software
 from bench.validation import Outcome, Simulated, Trial, judge, judge_pooled, simulate_coverage
 from bench.worker_process import WorkerLostError, WorkerProcess
@@ -112,10 +112,7 @@ def validate(options: Options, console: Console) -> Validation:
     """
     order = random.Random(options.seed)
     dataset = load_dataset(options.dataset, progress=lambda line: console.print(line, highlight=False, markup=False))
-    try:
-        options.output.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BenchError(f"cannot write {options.output}: {error.strerror or error}") from error
+    make_folder_of(options.output)
     result = Validation(
         created=now(),
         machine=describe_machine(),
@@ -138,8 +135,7 @@ def validate(options: Options, console: Console) -> Validation:
         trials = [Trial(slowdown=s, base=base, new=[rounds[s] for rounds in after]) for s in SLOWDOWNS]
         result = msgspec.structs.replace(result, trials=[*result.trials, *trials])
         result = msgspec.structs.replace(result, outcomes=judge(result.trials), pooled=judge_pooled(result.trials))
-        with atomic_write(options.output) as temporary:
-            temporary.write_bytes(msgspec.json.format(msgspec.json.encode(result), indent=1) + b"\n")
+        write_json(result, options.output)
     return result
 
 
