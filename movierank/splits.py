@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from fractions import Fraction
 
 import numpy as np
 
@@ -92,7 +93,8 @@ def _tutorial_split(dataset: Dataset) -> Split:
 
 
 def _random_split(ratings: Ratings, chosen: RandomSplit) -> Split:
-    train = round(len(ratings) * chosen.fraction)
+    # As a decimal, which is what was asked for: 190 * 0.55 is a little more than 104.5 in floating point.
+    train = round(Fraction(repr(chosen.fraction)) * len(ratings))
     if not 0 < train < len(ratings):
         raise MovierankError(f"The split {chosen.name} of {len(ratings)} ratings leaves a part empty.")
     order = np.arange(len(ratings), dtype=np.int32)

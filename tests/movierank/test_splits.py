@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from movierank.errors import MovierankError
@@ -17,6 +17,7 @@ def dataset_of(num_ratings: int, order: Int32Array | None = None) -> Dataset:
 
 
 @given(st.integers(2, 300), st.integers(1, 99), st.integers(0, 10**18 - 1))
+@example(190, 55, 0)
 def test_the_two_parts_hold_every_rating_once(num_ratings: int, percent: int, seed: int) -> None:
     train = round(num_ratings * percent / 100)
     if not 0 < train < num_ratings:
