@@ -11,9 +11,13 @@ from bench.interrupts import SIGNALS, interruptible, interrupts_held, interrupts
 
 @pytest.fixture(autouse=True)
 def handlers_are_put_back():
+    # Whatever started the tests may have them ignored, as `nohup` and a shell's `&` do.
+    inherited = [signal.signal(number, signal.default_int_handler) for number in SIGNALS]
     before = [signal.getsignal(number) for number in SIGNALS]
     yield
     assert [signal.getsignal(number) for number in SIGNALS] == before
+    for number, handler in zip(SIGNALS, inherited, strict=True):
+        signal.signal(number, handler)
 
 
 def send(number: int) -> None:
