@@ -1,4 +1,4 @@
-"""The `fit` loop: `keras.Model.fit` as the tutorial calls it, timed over whole epochs."""
+"""One call of a loop's `fit`, as the tutorial calls `keras.Model.fit`, timed over whole epochs."""
 
 from __future__ import annotations
 
@@ -69,11 +69,12 @@ def timed_fit(
     epochs: int,
     synchronise: Callable[[], None],
     slowdown: float = 0.0,
+    loop: str = "fit",
 ) -> TimedFit:
-    """Trains for `epochs` in one call of `fit` and times it; `slowdown` as for `EpochClock`."""
+    """Trains for `epochs` in one call of the loop's `fit` and times it; `slowdown` as for `EpochClock`."""
     clock = EpochClock(epochs, synchronise, slowdown)
     started = time.perf_counter()
-    training.fit(model, ratings, batch_size=batch_size, epochs=epochs, callbacks=[clock])
+    training.fit(model, ratings, batch_size=batch_size, epochs=epochs, callbacks=[clock], loop=loop)
     synchronise()
     elapsed = time.perf_counter() - started
     epochs_s = clock.stopped - clock.started

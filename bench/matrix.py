@@ -10,8 +10,8 @@ from bench.errors import BenchError
 from bench.precision import FULL, PRECISIONS, loop_name
 from bench.report import Cell
 from movierank.backends import BACKENDS
+from movierank.loops import LOOP_NAMES
 
-LOOPS = ("fit",)
 DEVICE = re.compile(r"cpu|gpu(:\d+)?")
 
 
@@ -34,8 +34,8 @@ def parse_cells(backends: str, devices: str, loops: str, precisions: str = FULL)
         if not DEVICE.fullmatch(device):
             raise BenchError(f"unknown device {device!r}; choose from cpu, gpu, gpu:N")
     for loop in chosen_loops:
-        if loop not in LOOPS:
-            raise BenchError(f"unknown loop {loop!r}; choose from {', '.join(LOOPS)}")
+        if loop not in LOOP_NAMES:
+            raise BenchError(f"unknown loop {loop!r}; choose from {', '.join(LOOP_NAMES)}")
     chosen_precisions = _parse_list("precision", precisions)
     for precision in chosen_precisions:
         if precision not in PRECISIONS:

@@ -30,12 +30,14 @@ from bench.distances import Distance, TestPart, Training, distances, size_of
 from bench.errors import BenchError
 from bench.parity_records import ORACLE, ParityResult
 from bench.parity_threshold import thresholds
-from bench.precision import full_name, is_reduced
+from bench.precision import full_name, full_precision, is_reduced
 from bench.reference import Reference
 from bench.report import Cell
 from bench.rounding import FLOAT32_EPS
 from bench.stages import Values
 from movierank.oracle import KNOWN_VARIANTS
+
+KERAS_UPDATES = ("fit", "fused-slices")  # loops in which Keras's own code, or a faithful copy, updates embeddings
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,12 @@ class Judged:
 
 
 def known_deviation(cell: Cell) -> str | None:
-    """Returns the name of the understood deviation that this cell may show; None where there is none."""
+    """Returns the name of the understood deviation that this cell may show; None where there is none.
+
+    They are all of Keras's own optimizer: the loops that update embeddings by themselves have none to be excused by.
+    """
+    if full_precision(cell).loop not in KERAS_UPDATES:
+        return None
     return next((name for name in KNOWN_VARIANTS if name.startswith(f"{cell.backend}-")), None)
 
 

@@ -8,7 +8,7 @@ from bench.report import Cell
 
 PRECISIONS = ("float32", "bfloat16", "mixed_bfloat16", "tf32")
 FULL = "float32"
-REDUCED_NAME = re.compile(rf"/\w+:({'|'.join(name for name in PRECISIONS if name != FULL)})(?=\s|$)")
+REDUCED_NAME = re.compile(rf"/[\w-]+:({'|'.join(name for name in PRECISIONS if name != FULL)})(?=\s|$)")
 
 
 def loop_name(loop: str, precision: str) -> str:

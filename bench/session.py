@@ -8,17 +8,22 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 
 import keras
 import numpy as np
 
+from bench.errors import UnavailableError
 from bench.fit_loop import timed_fit
 from bench.frameworks import adapter_for
+from bench.precision import full_precision
 from bench.protocol import Job, Rounded, Steady, Trained
+from bench.report import Cell
 from bench.stage_recorder import record_early_stages
 from bench.stages import Values
 from bench.warmup import MOST_ROUNDS, is_steady
 from movierank import training
+from movierank.loops import fused, native, parse_loop
 from movierank.model import RankingModel
 from movierank.ratings import Dataset, Float32Array, Ratings
 from movierank.splits import Split
@@ -51,12 +56,16 @@ class Session:
         job: what the supervisor asked for.
         dataset: gives the tables' sizes.
         split: train and test part.
+
+    Raises:
+        UnavailableError: the loop cannot train this model in this arithmetic.
     """
 
     def __init__(self, job: Job, dataset: Dataset, split: Split) -> None:
         self.job = job
         self.split = split
         self.adapter = adapter_for(job.backend)
+        self.loop = full_precision(Cell(backend=job.backend, device=job.device, loop=job.loop)).loop
         started = time.perf_counter()
         keras.utils.set_random_seed(job.seed)
         self.model = RankingModel(dataset.num_users + 1, dataset.num_movies + 1, job.embedding_dimension)
@@ -78,10 +87,18 @@ class Session:
 
     @property
     def compile_mode(self) -> str:
-        """What `jit_compile="auto"` resolved to on this backend and device."""
+        """What compiles a step; for `fit`, what `jit_compile="auto"` resolved to on this backend and device."""
+        if (module := self._loop_module) is not None:
+            return str(module.compile_mode())
         if self.model.jit_compile:
             return "xla" if self.job.backend != "torch" else "inductor"
         return "graph" if self.job.backend == "tensorflow" else "eager"
+
+    @property
+    def _loop_module(self) -> ModuleType | None:
+        """What drives the training where it is not Keras's own `fit`."""
+        kind, _ = parse_loop(self.loop)
+        return None if kind == "fit" else (fused if kind == "fused" else native).module_for(self.job.backend)
 
     def train(self) -> Trained:
         """Trains from the initial weights, evaluates, and leaves the test predictions of every stage in a file.
@@ -94,7 +111,12 @@ class Session:
         if self.job.early_stages:
             with self._telling_divergence():
                 stages |= record_early_stages(
-                    self.model, self.initial_state, self.split.train, self.job.batch_size, self.adapter
+                    self.model,
+                    self.initial_state,
+                    self.split.train,
+                    self.job.batch_size,
+                    self._loop_module or self.adapter,
+                    self.loop,
                 )
         rmses: list[float] = []
         seconds = 0.0
@@ -117,6 +139,7 @@ class Session:
                 batch_size=self.job.batch_size,
                 epochs=self.job.epochs,
                 on_epoch=at_epoch_end,
+                loop=self.loop,
             )
         started = time.perf_counter()
         test = training.evaluate(self.model, self.split.test, batch_size=self.job.batch_size)
@@ -153,13 +176,19 @@ class Session:
             epochs=self.plan.epochs,
             synchronise=self.adapter.synchronise,
             slowdown=slowdown,
+            loop=self.loop,
         )
         return Rounded(step_time_ms=1e3 * timed.epochs_s / self.plan.steps, fit_setup_ms=1e3 * timed.setup_s)
 
     def _first_step(self) -> float:
         batch = self.split.train.take(slice(0, self.job.batch_size))
         started = time.perf_counter()
-        training.fit(self.model, batch, batch_size=self.job.batch_size, epochs=1)
+        try:
+            training.fit(self.model, batch, batch_size=self.job.batch_size, epochs=1, loop=self.loop)
+        except ValueError as error:
+            if self.loop == "fit":
+                raise
+            raise UnavailableError(str(error)) from error
         self.adapter.synchronise()
         return time.perf_counter() - started
 
@@ -186,7 +215,9 @@ class Session:
         steps = len(self.split.train) // batch_size
         probe_steps = min(steps, 20)
         probe = self.split.train.take(slice(0, probe_steps * batch_size))
-        timed = timed_fit(self.model, probe, batch_size=batch_size, epochs=1, synchronise=self.adapter.synchronise)
+        timed = timed_fit(
+            self.model, probe, batch_size=batch_size, epochs=1, synchronise=self.adapter.synchronise, loop=self.loop
+        )
         wanted = max(1, math.ceil(self.job.round_s / (timed.epochs_s / probe_steps)))
         steps_per_epoch = min(steps, wanted)
         epochs = math.ceil(wanted / steps_per_epoch)

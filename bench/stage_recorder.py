@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from types import ModuleType
 
-import keras
 import numpy as np
 
 from bench.stages import (
@@ -19,6 +18,7 @@ from bench.stages import (
     recorded_steps,
 )
 from movierank import training
+from movierank.loops.native import accumulators
 from movierank.model import RankingModel
 from movierank.oracle import INITIAL_ACCUMULATOR
 from movierank.ratings import Float32Array, Ratings
@@ -26,7 +26,12 @@ from movierank.training import as_numpy
 
 
 def record_early_stages(
-    model: RankingModel, initial: training.TrainingState, train: Ratings, batch_size: int, adapter: ModuleType
+    model: RankingModel,
+    initial: training.TrainingState,
+    train: Ratings,
+    batch_size: int,
+    adapter: ModuleType,
+    loop: str = "fit",
 ) -> Values:
     """Trains the first steps, one call of `fit` each, and returns float32 values of the stages `loss` to `weights 10`.
 
@@ -35,7 +40,9 @@ def record_early_stages(
         initial: the state to start from.
         train: the train part.
         batch_size: examples a step.
-        adapter: the backend's (`bench.frameworks`).
+        adapter: what tells loss and gradients as the loop finds them: the backend's (`bench.frameworks`) or the
+            loop's own module.
+        loop: one of `movierank.loops.LOOP_NAMES`.
     """
     batches = first_batches(train, batch_size)
     initial.restore(model)
@@ -43,15 +50,15 @@ def record_early_stages(
     values: Values = {"loss": np.array([loss]), **by_weight("gradient", gradients)}
 
     probe = [np.full_like(variable, PROBE_ACCUMULATOR) for variable in _accumulators(model)]
-    for variable, value in zip(_accumulator_variables(model), probe, strict=True):
+    for variable, value in zip(accumulators(model), probe, strict=True):
         variable.assign(value)
-    _step(model, batches[0])
+    _step(model, batches[0], loop)
     values |= by_weight("probe", moved(_weights(model), initial.weights))
 
     initial.restore(model)
     trace = []
     for step, batch in enumerate(batches, start=1):
-        _step(model, batch)
+        _step(model, batch, loop)
         weights = _weights(model)
         trace.append(biases(dict(zip(WEIGHT_NAMES, weights, strict=True))))
         if step in recorded_steps(len(batches)):
@@ -63,8 +70,8 @@ def record_early_stages(
     return {stage: np.asarray(array, np.float32) for stage, array in values.items()}
 
 
-def _step(model: RankingModel, batch: Ratings) -> None:
-    training.fit(model, batch, batch_size=len(batch), epochs=1)
+def _step(model: RankingModel, batch: Ratings, loop: str) -> None:
+    training.fit(model, batch, batch_size=len(batch), epochs=1, loop=loop)
 
 
 def _weights(model: RankingModel) -> list[Float32Array]:
@@ -72,17 +79,4 @@ def _weights(model: RankingModel) -> list[Float32Array]:
 
 
 def _accumulators(model: RankingModel) -> list[Float32Array]:
-    return [as_numpy(variable).astype(np.float32) for variable in _accumulator_variables(model)]
-
-
-def _accumulator_variables(model: RankingModel) -> list[keras.Variable]:
-    """Returns Adagrad's accumulators in the order of `model.weights`, which all are trainable.
-
-    Raises:
-        ValueError: the optimizer has no accumulator for each of them.
-    """
-    found = [variable for variable in model.optimizer.variables if variable.path.endswith("accumulator")]
-    shapes = [tuple(variable.shape) for variable in found]
-    if shapes != [tuple(variable.shape) for variable in model.weights]:
-        raise ValueError(f"expected an accumulator for each weight; the optimizer has {shapes}")
-    return found
+    return [as_numpy(variable).astype(np.float32) for variable in accumulators(model)]

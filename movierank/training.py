@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import keras
 import numpy as np
 import numpy.typing as npt
 
+from movierank.loops import fused, native, parse_loop
 from movierank.model import RankingModel
 from movierank.ratings import Float32Array, Ratings
 
@@ -52,16 +54,28 @@ def fit(
     epochs: int = EPOCHS,
     callbacks: Sequence[keras.callbacks.Callback] = (),
     on_epoch: Callable[[EpochRecord], None] | None = None,
+    loop: str = "fit",
 ) -> list[EpochRecord]:
     """Trains in the order of `ratings`, which the split has shuffled; the last partial batch is kept.
 
-    `on_epoch` runs between two calls of `model.fit`, so that it may predict or evaluate; without it all
-    epochs are one call. The mathematics is the same.
+    Args:
+        model: built and compiled.
+        ratings: to train on.
+        batch_size: examples a step.
+        epochs: passes over `ratings`.
+        callbacks: as for `model.fit`.
+        on_epoch: runs between two calls of the loop's `fit`, so that it may predict or evaluate; without it all
+            epochs are one call. The mathematics is the same.
+        loop: one of `movierank.loops.LOOP_NAMES`.
+
+    Raises:
+        ValueError: the loop cannot train this model.
     """
+    train = _fit_of(model, loop)
     records: list[EpochRecord] = []
     calls = [(epoch, epoch + 1) for epoch in range(epochs)] if on_epoch else [(0, epochs)]
     for first, last in calls:
-        history = model.fit(
+        history = train(
             ratings.features,
             ratings.label,
             batch_size=batch_size,
@@ -76,6 +90,13 @@ def fit(
         if on_epoch:
             on_epoch(records[-1])
     return records
+
+
+def _fit_of(model: RankingModel, loop: str) -> Callable[..., keras.callbacks.History]:
+    kind, updates = parse_loop(loop)
+    if kind == "fit":
+        return model.fit  # type: ignore[no-any-return]  # Keras ships no types
+    return partial(fused.fit if kind == "fused" else native.fit, model, embedding_updates=updates)
 
 
 def evaluate(model: RankingModel, ratings: Ratings, *, batch_size: int = BATCH_SIZE) -> EpochRecord:

@@ -3,8 +3,9 @@ from __future__ import annotations
 import pytest
 
 from bench.errors import BenchError
-from bench.matrix import LOOPS, parse_cells
+from bench.matrix import parse_cells
 from movierank.backends import BACKENDS
+from movierank.loops import LOOP_NAMES
 
 
 def test_cells_are_all_combinations_in_the_order_given() -> None:
@@ -17,7 +18,7 @@ def test_repeats_spaces_and_empty_parts_change_nothing() -> None:
 
 
 def test_every_backend_and_loop_by_its_name() -> None:
-    assert len(parse_cells(",".join(BACKENDS), "cpu", ",".join(LOOPS))) == len(BACKENDS) * len(LOOPS)
+    assert len(parse_cells(",".join(BACKENDS), "cpu", ",".join(LOOP_NAMES))) == len(BACKENDS) * len(LOOP_NAMES)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,125 @@
+"""What all loops that keep an epoch on the device have in common: epochs, callbacks, validation, history."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import keras
+import numpy as np
+
+from movierank.loops.examples import Examples
+
+
+class EpochTraining(Protocol):
+    """A model in training on its device, an epoch at a time."""
+
+    def run_epoch(self, examples: Examples, order: Any | None) -> None:
+        """Trains on all examples once, in `order` (int [count]) or as they lie; metrics count from zero."""
+
+    def write_back(self) -> None:
+        """Puts weights, optimizer state and metric state into the model's own variables.
+
+        Called after each epoch, and when an epoch was cut short: what the model then holds is what the last whole
+        epoch left, or better.
+        """
+
+    def logs(self) -> Mapping[str, float]:
+        """Returns loss and metrics of the epoch, after `write_back`; waits for the device."""
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What to evaluate at an epoch's end.
+
+    Attributes:
+        data: (x, y) or (x, y, sample_weight).
+        batch_size: of `evaluate`.
+        every: an epoch out of so many; or the epochs, from 1, by number.
+    """
+
+    data: Sequence[Any]
+    batch_size: int
+    every: int | Sequence[int] = 1
+
+    def is_due(self, epoch: int) -> bool:
+        """Returns whether to evaluate after `epoch`, from 0."""
+        return (epoch + 1) % self.every == 0 if isinstance(self.every, int) else epoch + 1 in self.every
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How long to train; attributes as the arguments of `keras.Model.fit`."""
+
+    epochs: int
+    initial_epoch: int = 0
+    shuffle: bool = False
+    verbose: int = 0
+
+
+def run_epochs(
+    model: keras.Model,
+    training: EpochTraining,
+    examples: Examples,
+    schedule: Schedule,
+    callbacks: Sequence[keras.callbacks.Callback],
+    validation: Validation | None = None,
+) -> keras.callbacks.History:
+    """Trains epoch by epoch, with callbacks at the ends of epochs, and returns the history.
+
+    Raises:
+        ValueError: a callback wants to be called at every step.
+    """
+    _refuse_batch_hooks(callbacks)
+    listening = keras.callbacks.CallbackList(
+        list(callbacks), add_history=True, model=model, epochs=schedule.epochs, steps=examples.steps, verbose=0
+    )
+    model.stop_training = False
+    listening.on_train_begin()
+    logs: dict[str, float] = {}
+    for epoch in range(schedule.initial_epoch, schedule.epochs):
+        started = time.perf_counter()
+        listening.on_epoch_begin(epoch)
+        order = np.random.permutation(examples.count) if schedule.shuffle else None  # the seed that Keras sets
+        try:
+            training.run_epoch(examples, order)
+        finally:
+            training.write_back()
+        logs = dict(training.logs())
+        if validation is not None and validation.is_due(epoch):
+            logs |= _validate(model, validation)
+        listening.on_epoch_end(epoch, logs)
+        if schedule.verbose:
+            figures = " - ".join(f"{name}: {value:.4f}" for name, value in logs.items())
+            seconds = time.perf_counter() - started
+            print(f"Epoch {epoch + 1}/{schedule.epochs} - {seconds:.1f}s - {figures}", flush=True)
+        if model.stop_training:
+            break
+    listening.on_train_end(logs)
+    return model.history
+
+
+def _validate(model: keras.Model, validation: Validation) -> dict[str, float]:
+    x, y, *weight = validation.data
+    logs = model.evaluate(
+        x,
+        y,
+        sample_weight=weight[0] if weight else None,
+        batch_size=validation.batch_size,
+        verbose=0,
+        return_dict=True,
+    )
+    return {f"val_{name}": float(value) for name, value in logs.items()}
+
+
+def _refuse_batch_hooks(callbacks: Sequence[keras.callbacks.Callback]) -> None:
+    hooks = ("on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_train_batch_end")
+    for callback in callbacks:
+        own = [name for name in hooks if getattr(type(callback), name) is not getattr(keras.callbacks.Callback, name)]
+        if own:
+            raise ValueError(
+                f"{type(callback).__name__} has {own[0]}, but this loop comes back to Python only at the end of an "
+                "epoch; use model.fit for it"
+            )

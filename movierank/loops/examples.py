@@ -1,0 +1,94 @@
+"""Training examples cut into stretches that a device trains on without coming back to Python."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+CHUNK_BYTES = 32 * 2**20  # MovieLens 100K is one stretch, and 33 million ratings never take more than two of these
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Some batches that lie one after the other.
+
+    Attributes:
+        arrays: the same structure as `Examples.arrays`, each array of shape [steps * batch_size, ...].
+        steps: batches.
+        batch_size: examples in each of them.
+    """
+
+    arrays: Any
+    steps: int
+    batch_size: int
+
+
+@dataclass(frozen=True)
+class Examples:
+    """What one epoch trains on.
+
+    Attributes:
+        arrays: a structure (tuple, list, dict) of NumPy arrays with the same first dimension, memory-mapped or not.
+        count: that dimension.
+        batch_size: of all batches but the last, which may be smaller.
+    """
+
+    arrays: Any
+    count: int
+    batch_size: int
+
+    @classmethod
+    def of(cls, arrays: Any, batch_size: int) -> Examples:
+        """Checks that the arrays are as long as each other; None in the structure stands for "not given".
+
+        Raises:
+            ValueError: they are not, there are none, or the batch size is below 1.
+        """
+        counts = {len(array) for array in keras.tree.flatten(arrays) if array is not None}
+        if len(counts) != 1:
+            raise ValueError(f"all arrays must have the same number of examples; received {sorted(counts)}")
+        if (count := counts.pop()) < 1 or batch_size < 1:
+            raise ValueError(f"expected examples and a batch size of at least 1; received {count} and {batch_size}")
+        return cls(arrays, count, batch_size)
+
+    @property
+    def steps(self) -> int:
+        """Batches an epoch, the last partial one included."""
+        return -(-self.count // self.batch_size)
+
+    @property
+    def fits_one_chunk(self) -> bool:
+        """Whether all full batches are one chunk, which a loop may then leave on its device."""
+        return self.count // self.batch_size <= self._steps_per_chunk
+
+    def chunks(self, order: npt.NDArray[np.integer[Any]] | None = None) -> Iterator[Chunk]:
+        """Yields all examples once: chunks of full batches, then the last partial batch as a chunk of one step.
+
+        Every chunk of full batches but the last has the same number of steps.
+
+        Args:
+            order: indices of all examples, [count]; None for their own order, in which arrays are views.
+        """
+        full = self.count // self.batch_size
+        for step in range(0, full, self._steps_per_chunk):
+            steps = min(self._steps_per_chunk, full - step)
+            yield self._chunk(step * self.batch_size, steps, self.batch_size, order)
+        if rest := self.count % self.batch_size:
+            yield self._chunk(full * self.batch_size, 1, rest, order)
+
+    @property
+    def _steps_per_chunk(self) -> int:
+        arrays = [array for array in keras.tree.flatten(self.arrays) if array is not None]
+        of_one = sum(array.nbytes for array in arrays) / self.count
+        return max(1, int(CHUNK_BYTES / (of_one * self.batch_size)))
+
+    def _chunk(self, start: int, steps: int, batch_size: int, order: npt.NDArray[np.integer[Any]] | None) -> Chunk:
+        where = slice(start, start + steps * batch_size)
+        taken: Any = where if order is None else order[where]
+        arrays = keras.tree.map_structure(lambda array: None if array is None else array[taken], self.arrays)
+        return Chunk(arrays, steps, batch_size)

@@ -1,0 +1,113 @@
+"""The `fused` loop: `model.fit` for any compiled Keras model, with a whole epoch kept on the device."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from types import ModuleType
+from typing import Any
+
+import keras
+import numpy as np
+
+from movierank.loops import Updates
+from movierank.loops.driver import Schedule, Validation, run_epochs
+from movierank.loops.examples import Examples
+
+
+def fit(
+    model: keras.Model,
+    x: Any,
+    y: Any = None,
+    *,
+    batch_size: int = 32,
+    epochs: int = 1,
+    verbose: int = 0,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    validation_split: float = 0.0,
+    validation_data: Sequence[Any] | None = None,
+    shuffle: bool = True,
+    sample_weight: Any = None,
+    initial_epoch: int = 0,
+    validation_batch_size: int | None = None,
+    validation_freq: int | Sequence[int] = 1,
+    embedding_updates: Updates = "auto",
+) -> keras.callbacks.History:
+    """Trains as `keras.Model.fit` does, on arrays.
+
+    Args:
+        model: compiled, with a loss and a Keras optimizer.
+        x: inputs, arrays or a structure of arrays, [N, ...]; anything with NumPy's interface, memory-mapped too.
+        y: targets, likewise.
+        batch_size: examples a step; the last batch of an epoch may be smaller.
+        epochs: number of the last epoch.
+        verbose: 0 for silence, else a line an epoch.
+        callbacks: called at the ends of epochs and of training; they find weights, optimizer and metrics up to date.
+        validation_split: share of the examples, from the end, to evaluate on instead of training on them.
+        validation_data: (x, y) or (x, y, sample_weight) to evaluate on after an epoch.
+        shuffle: whether to draw a new order for every epoch (seeded by `keras.utils.set_random_seed`).
+        sample_weight: float [N].
+        initial_epoch: epoch to start at, from 0.
+        validation_batch_size: `batch_size` where None.
+        validation_freq: as for `keras.Model.fit`.
+        embedding_updates: how the tables of `keras.layers.Embedding` are updated. `rows`: only the rows that a batch
+            has touched, exact for Adagrad and for SGD without momentum. `tables`: whole tables. `auto`: `rows` where
+            it is exact and pays. `slices`: `movierank.loops`.
+
+    Raises:
+        ValueError: the model is not compiled, arrays differ in length, a callback has batch hooks, or rows were
+            asked for where they would not be exact, with the reason.
+    """
+    if not model.compiled or model.optimizer is None:
+        raise ValueError("fused.fit needs a compiled model: call model.compile(optimizer, loss, ...) first")
+    if validation_split and validation_data is None:
+        (x, y, sample_weight), validation_data = _held_out((x, y, sample_weight), validation_split)
+    examples = Examples.of(keras.tree.map_structure(_as_array, (x, y, sample_weight)), batch_size)
+    _build(model, examples)
+    training = module_for(keras.backend.backend()).start(model, embedding_updates)
+    validation = None
+    if validation_data is not None:
+        validation = Validation(validation_data, validation_batch_size or batch_size, validation_freq)
+    return run_epochs(
+        model, training, examples, Schedule(epochs, initial_epoch, shuffle, verbose), callbacks, validation
+    )
+
+
+def module_for(backend: str) -> ModuleType:
+    """Imports and returns the loop of one backend.
+
+    It has `start(model, embedding_updates)`, which returns a `movierank.loops.driver.EpochTraining` of a built and
+    compiled model and raises `ValueError` where the updates asked for are not exact; what it compiles is kept for the
+    next call with the same model. `loss_and_gradients(model, x, y)` returns, for one batch of NumPy arrays, the loss
+    and its gradients by trainable variable as dense float32 arrays, found as the loop finds them, and trains nothing.
+    `compile_mode()` names what compiles it: `xla`, `inductor`, or `eager` where there is no compiler.
+    """
+    return importlib.import_module(f"movierank.loops.fused_{backend}")
+
+
+def _as_array(array: Any) -> Any:
+    return array if array is None or isinstance(array, np.ndarray) else np.asarray(array)
+
+
+def _build(model: keras.Model, examples: Examples) -> None:
+    """Creates all variables that do not exist yet: the model's, the optimizer's, the metrics'."""
+    x, y, sample_weight = next(examples.chunks()).arrays
+    first = slice(0, min(examples.batch_size, examples.count))
+    x, y, sample_weight = keras.tree.map_structure(
+        lambda array: None if array is None else array[first], (x, y, sample_weight)
+    )
+    model._symbolic_build(data_batch=(x, y, sample_weight))
+    model.optimizer.build(model.trainable_variables)
+
+
+def _held_out(arrays: Any, share: float) -> tuple[Any, Any]:
+    """Splits arrays into those to train on and the last `share` of them, as `keras.Model.fit` does."""
+    count = next(len(array) for array in keras.tree.flatten(arrays) if array is not None)
+    at = int(count * (1 - share))
+    if not 0 < at < count:
+        raise ValueError(f"validation_split {share} of {count} examples leaves one part empty")
+
+    def part(where: slice) -> Any:
+        return keras.tree.map_structure(lambda array: None if array is None else array[where], arrays)
+
+    return part(slice(0, at)), part(slice(at, count))
