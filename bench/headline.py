@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from bench.formatting import listed, three_digits, with_interval
+from bench.formatting import listed
 from bench.outcome import counts
 from bench.parity_records import ORACLE, ParityResult
 from bench.precision import FULL, full_precision, precision_of
 from bench.reduced import reduced_lines
-from bench.report import Cell, Ratio, Report, Rmse, Run
+from bench.report import Cell, Report, Rmse, Run
+from bench.speed_words import is_slower, speed_words, times
 from bench.summary import Summary, cell_of, summarise
+
+MANY = 3  # cells from which on equal values are told once
 
 
 def headline(report: Report) -> str:
@@ -24,7 +27,15 @@ def headline(report: Report) -> str:
     names = short_names(run.cell for run in report.runs)
     summary = _in_float32(everything)
     devices = _unique(row.device for row in summary.step_time)
-    parts = [_speed(report, summary, device, names) for device in devices]
+    parts = [
+        speed_words(
+            f"On {_place(report, device)}",
+            [row for row in summary.step_time if row.device == device],
+            summary.ratios,
+            names,
+        )
+        for device in devices
+    ]
     parts += [
         _across_devices(summary, devices, names) if devices else "No step time was measured.",
         _quality(summary.rmse, names),
@@ -48,40 +59,12 @@ def _in_float32(summary: Summary) -> Summary:
     return Summary(step_time=step_time, ratios=summary.ratios, rmse=rmse) if step_time else summary
 
 
-def _speed(report: Report, summary: Summary, device: str, names: dict[str, str]) -> str:
-    rows = [row for row in summary.step_time if row.device == device]
-    where = f"On {_place(report, device)}"
-    times = {str(cell_of(row)): f"{three_digits(row.median_ms)} ms/step" for row in rows}
-    best, *others = times
-    if not others:
-        return f"{where} {names[best]} takes {times[best]}."
-    ratios = {(row.a, row.b): row for row in summary.ratios}
-    slower = {cell: ratios[cell, best] for cell in others if _is_slower(ratios.get((cell, best)))}
-    close = [cell for cell in others if cell not in slower]
-    tail = "".join(f"; {names[cell]} takes {_times(row)} as long" for cell, row in slower.items())
-    if not close:
-        return f"{where} {names[best]} trains fastest: {times[best]}{tail}."
-    contenders = listed(f"{names[cell]} ({times[cell]})" for cell in [best, *close])
-    if all(row.processes == 1 for row in rows):
-        return f"{where} one process each measured {contenders}; that gives no interval, so it settles nothing."
-    return f"{where} it is too close to call between {contenders}{tail and f'{tail} as {names[best]}'}."
-
-
 def _across_devices(summary: Summary, devices: Sequence[str], names: dict[str, str]) -> str:
     """Returns how the fastest cell of each further device compares with the fastest of all."""
     best = {device: str(next(cell_of(row) for row in summary.step_time if row.device == device)) for device in devices}
     pairs = [row for row in summary.ratios if row.b == best[devices[0]] and row.a in best.values()]
-    decided = [row for row in pairs if _is_slower(row)]
-    return " ".join(f"{names[row.a]} takes {_times(row)} as long as {names[row.b]}." for row in decided)
-
-
-def _is_slower(row: Ratio | None) -> bool:
-    return row is not None and row.ci95 is not None and row.ci95[0] > 1
-
-
-def _times(row: Ratio) -> str:
-    estimate, _, ends = with_interval(row.ratio, row.ci95).partition(" ")
-    return f"{estimate} × {ends}"
+    decided = [row for row in pairs if is_slower(row)]
+    return " ".join(f"{names[row.a]} takes {times(row)} as long as {names[row.b]}." for row in decided)
 
 
 def _place(report: Report, device: str) -> str:
@@ -92,8 +75,13 @@ def _place(report: Report, device: str) -> str:
 
 
 def _quality(rows: Sequence[Rmse], names: dict[str, str]) -> str:
-    values = ", ".join(f"{row.mean:.4f} ({names[str(cell_of(row))]})" for row in rows)
-    return f"Test RMSE {values}." if rows else ""
+    if not rows:
+        return ""
+    means = [f"{row.mean:.4f}" for row in rows]
+    if len(rows) > MANY and len(set(means)) == 1:
+        return f"Test RMSE {means[0]} in all {len(rows)} cells."
+    values = ", ".join(f"{mean} ({names[str(cell_of(row))]})" for mean, row in zip(means, rows, strict=True))
+    return f"Test RMSE {values}."
 
 
 def _agreement(results: Sequence[ParityResult], names: dict[str, str]) -> str:
@@ -138,18 +126,20 @@ def _failures(runs: Sequence[Run], names: dict[str, str]) -> str:
 
 
 def short_names(cells: Iterable[Cell]) -> dict[str, str]:
-    """Returns each cell's shortest clear name: `jax` where that says it all, `jax/gpu/fit` otherwise.
+    """Returns each cell's shortest clear name: `jax`, `jax fused` on one device, `jax/gpu/fused` otherwise.
 
     Reduced precision is told in words, as `jax with bfloat16`.
     """
     unique = set(cells)
     full = {full_precision(cell) for cell in unique}
-    short = len({cell.backend for cell in full}) == len(full)
-    return {str(cell): _name(cell, short) for cell in unique}
+    one_loop = len({cell.backend for cell in full}) == len(full)
+    one_device = len({cell.device for cell in full}) == 1
+    return {str(cell): _name(cell, one_loop, one_device) for cell in unique}
 
 
-def _name(cell: Cell, short: bool) -> str:
-    base = cell.backend if short else str(full_precision(cell))
+def _name(cell: Cell, one_loop: bool, one_device: bool) -> str:
+    full = full_precision(cell)
+    base = cell.backend if one_loop else f"{cell.backend} {full.loop}" if one_device else str(full)
     return base if precision_of(cell) == FULL else f"{base} with {precision_of(cell)}"
 
 

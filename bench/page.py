@@ -60,7 +60,12 @@ def write_page(reports: Sequence[tuple[str, Report]], output: Path) -> None:
     summaries = [_summary(name, report) for name, report in reports]
     if suffix in PICTURES:
         rows = [(name, _draws(report)) for name, report in reports]
-        data = plots.standalone(rows, suffix, " ".join(headline(report) for _, report in reports))
+        data = plots.standalone(
+            rows,
+            suffix,
+            " ".join(headline(report) for _, report in reports),
+            max(len(report.step_time) for _, report in reports),
+        )
     else:
         data = _page(reports, summaries).encode(errors="replace")
     with atomic_write(output) as temporary:
@@ -113,7 +118,7 @@ def document(title: str, heading: str, sections: str) -> str:
 def _section(index: int, name: str, report: Report, summary: Summary) -> str:
     labels = (_step_time_label(summary), _rmse_label(summary), _parity_label(report))
     figures = "\n".join(
-        f"<figure>{plots.inline_svg(draw, label, f'r{index}f{place}')}</figure>"
+        f"<figure>{plots.inline_svg(draw, label, f'r{index}f{place}', len(report.step_time))}</figure>"
         for place, (draw, label) in enumerate(zip(_draws(report), labels, strict=True))
     )
     facts = [("Measured", {"created": report.created, "finished": report.finished})]

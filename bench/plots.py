@@ -29,6 +29,7 @@ OTHER_COLOUR = "#8a6fd1"
 FAULT = "#d62839"
 MARKERS = "os^Dv"
 LOG_FROM = 20.0  # largest over smallest step time from which a linear axis hides the fast cells
+MOST_PAIRS = 10  # of cells at one stage of the parity plot; beyond, those with the oracle alone can be told apart
 LEAST_SHARE = 1e-3  # of what rounding explains; anything smaller is drawn there
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")  # allowed neither in XML nor in HTML
 STANDALONE_STYLE = (
@@ -72,7 +73,7 @@ def rmse_plot(report: Report) -> Draw:
         for place, cell in enumerate(cells):
             colour, marker = _style(report, cell)
             # From one set of initial weights the curves coincide; wide lines below narrow ones keep all in sight.
-            width = 1.5 + 1.8 * (len(cells) - 1 - place)
+            width = 1.5 + 1.8 * min(1, 3 / len(cells)) * (len(cells) - 1 - place)
             for run in (run for run in report.runs if run.cell == cell):
                 epochs = range(1, len(run.train_rmse) + 1)
                 axes.plot(epochs, run.train_rmse, color=colour, lw=width, marker=marker, ms=width + 2, zorder=3 + place)
@@ -98,6 +99,8 @@ def parity_plot(report: Report) -> Draw:
         if not report.parity:
             return _say_nothing(axes, "parity was not measured")
         worst = worst_by_group(report.parity)
+        if crowded := len({(result.a, result.b) for result in worst}) > MOST_PAIRS:
+            worst = [result for result in worst if ORACLE in (result.a, result.b) or result.verdict == "outside"]
         stages = list(dict.fromkeys(group_of(result.stage) for result in worst))
         shares = [share for result in worst if 0 < (share := share_of_envelope(result)) < math.inf]
         floor, ceiling = min([LEAST_SHARE, *shares]) / 2, max([10.0, *shares]) * 4
@@ -112,7 +115,8 @@ def parity_plot(report: Report) -> Draw:
         axes.set_ylabel("distance / what rounding explains")
         axes.set_xticks(range(len(stages)), [_plain(stage) for stage in stages], rotation=35, ha="right",
                         parse_math=False)  # fmt: skip
-        axes.set_xlabel("filled: to the oracle; hollow: between backends; grey: rounding; cross: outside")
+        between = "" if crowded else " hollow: between backends;"
+        axes.set_xlabel(f"filled: to the oracle;{between} grey: rounding; cross: outside")
         axes.grid(axis="y", alpha=0.25)
         named = {result.a for result in report.parity} | {result.b for result in report.parity}
         _legend(axes, report, [cell for cell in dict.fromkeys(run.cell for run in report.runs) if str(cell) in named])
@@ -121,22 +125,26 @@ def parity_plot(report: Report) -> Draw:
     return draw
 
 
-def inline_svg(draw: Draw, label: str, key: str) -> str:
+def inline_svg(draw: Draw, label: str, key: str, cells: int = 3) -> str:
     """Returns one figure as an `<svg>` element for an HTML page.
 
     Args:
         draw: one of the plots above.
         label: alternative text.
         key: prefix that keeps the ids of several figures on one page apart.
+        cells: that it shows; many make it higher.
     """
-    with _figure(1, 1, key) as (figure, axes):
+    with _figure(1, 1, key, cells) as (figure, axes):
         draw(axes[0][0])
         return _svg_element(figure, label, key)
 
 
-def standalone(rows: Sequence[tuple[str, Sequence[Draw]]], suffix: str, label: str) -> bytes:
-    """Returns one picture with a titled row of plots per report, as the bytes of an `.svg` or `.png` file."""
-    with _figure(len(rows), len(rows[0][1]), "movierank") as (figure, axes):
+def standalone(rows: Sequence[tuple[str, Sequence[Draw]]], suffix: str, label: str, cells: int = 3) -> bytes:
+    """Returns one picture with a titled row of plots per report, as the bytes of an `.svg` or `.png` file.
+
+    `cells` is the most that a plot shows.
+    """
+    with _figure(len(rows), len(rows[0][1]), "movierank", cells) as (figure, axes):
         for (title, draws), line in zip(rows, axes, strict=True):
             for draw, cell in zip(draws, line, strict=True):
                 draw(cell)
@@ -151,7 +159,7 @@ def standalone(rows: Sequence[tuple[str, Sequence[Draw]]], suffix: str, label: s
 
 
 @contextmanager
-def _figure(rows: int, columns: int, key: str) -> Iterator[tuple[Any, Any]]:
+def _figure(rows: int, columns: int, key: str, cells: int) -> Iterator[tuple[Any, Any]]:
     try:
         import matplotlib as mpl
         from matplotlib.figure import Figure
@@ -165,7 +173,7 @@ def _figure(rows: int, columns: int, key: str) -> Iterator[tuple[Any, Any]]:
     with mpl.rc_context():
         mpl.rcdefaults()
         mpl.rcParams.update(ink)
-        figure = Figure(figsize=(5.4 * columns, 3.5 * rows))
+        figure = Figure(figsize=(5.4 * columns, max(3.5, 0.5 * cells) * rows))
         figure.patch.set_alpha(0)
         axes = figure.subplots(rows, columns, squeeze=False)
         for panel in axes.flat:
@@ -229,7 +237,8 @@ def _legend(axes: Any, report: Report, cells: Sequence[Cell]) -> None:
         colour, marker = _style(report, cell)
         handles.append(Line2D([], [], color=colour, marker=marker))
     # The names are set afterwards, since matplotlib drops labels that begin with an underscore.
-    legend = axes.legend(handles, ["x"] * len(handles))
+    few = len(cells) <= MOST_PAIRS // 2
+    legend = axes.legend(handles, ["x"] * len(handles), ncols=1 if few else 2, fontsize=8 if few else 7)
     for text, cell in zip(legend.get_texts(), cells, strict=True):
         text.set(text=_plain(str(cell)), parse_math=False)
 

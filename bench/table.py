@@ -42,7 +42,9 @@ def _table(report: Report) -> Table:
     names = short_names(cells)
     rows = report.step_time
     counts = [row.processes for row in rows]
-    shared = "" if "/" in names[str(cells[0])] else f", {full_precision(cells[0]).loop} on the {cells[0].device}"
+    full = [full_precision(cell) for cell in cells]
+    loop = f", {full[0].loop}" if len({cell.loop for cell in full}) == 1 else ""
+    shared = f"{loop} on the {cells[0].device}" if len({cell.device for cell in cells}) == 1 else loop
     table = Table(
         title=f"{report.workload.dataset}, batch {report.workload.batch_size}{shared}; "
         f"95 % intervals over {min(counts)} processes" + (" or more" if min(counts) < max(counts) else ""),
