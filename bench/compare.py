@@ -12,6 +12,8 @@ from typing import TypeVar
 
 from bench.comparable import busy_percent, difference, machine_key, software_changes, workload_key
 from bench.comparison import Comparison, Timed
+from bench.drift import ASSUMED, Drift, measured_drift
+from bench.drift import NONE as NO_DRIFT
 from bench.errors import BenchError
 from bench.outcome import breaks_parity
 from bench.parity_records import ParityResult
@@ -34,6 +36,8 @@ def compare_files(
     force: bool = False,
     ignore_noise: bool = False,
     cells: tuple[str, str] | None = None,
+    drift: Drift = ASSUMED,
+    validation: Path | None = None,
 ) -> Comparison:
     """Compares two reports, or two of pytest-benchmark's JSON files or folders of them.
 
@@ -44,6 +48,8 @@ def compare_files(
         force: compare times even where workload, machine or threads differ.
         ignore_noise: decide even where a report says that other programs were busy.
         cells: the names of one cell of each side to compare with each other; None for those of equal name.
+        drift: of the machine between two measurements.
+        validation: result of `bench validate` that tells `drift`, for reports.
 
     Raises:
         BenchError: if a file cannot be read, the two are of different kinds, a side lacks its cell, or a time is
@@ -53,21 +59,28 @@ def compare_files(
 
     kinds = is_benchmarks(base), is_benchmarks(new)
     if kinds == (True, True):
-        return compare_benchmarks(load_benchmarks(base), load_benchmarks(new), limits, force=force, names=cells)
+        if validation is not None:
+            raise BenchError("--validation tells the drift of this model's step, not of a benchmark; give --drift")
+        return compare_benchmarks(
+            load_benchmarks(base), load_benchmarks(new), limits, force=force, names=cells, drift=drift
+        )
     if any(kinds):
         reports, benchmarks = (new, base) if kinds[0] else (base, new)
         raise BenchError(
             f"{benchmarks} is of pytest-benchmark and {reports} a report of `bench run`, whose times mean "
             "something else; compare two of a kind"
         )
+    reports = load_report(base), load_report(new)
+    if validation is not None:
+        drift = measured_drift(validation, [report.machine for report in reports])
     return compare_reports(
-        load_report(base),
-        load_report(new),
+        *reports,
         max_regression=limits.max_regression,
         rmse_margin=limits.rmse_margin,
         force=force,
         ignore_noise=ignore_noise,
         cells=cells,
+        drift=drift,
     )
 
 
@@ -80,6 +93,7 @@ def compare_reports(
     force: bool = False,
     ignore_noise: bool = False,
     cells: tuple[str, str] | None = None,
+    drift: Drift = ASSUMED,
 ) -> Comparison:
     """Compares two reports cell by cell, or one cell of each.
 
@@ -91,6 +105,7 @@ def compare_reports(
         force: compare step times even where workload, machine or threads differ.
         ignore_noise: decide even where other programs were busy.
         cells: as `backend/device/loop`, one of `base` and one of `new`; None for all that both have.
+        drift: of the machine between the two; left out where both are one report.
 
     Raises:
         BenchError: if a limit is negative or not finite, a step time in a report is not positive, or a report did
@@ -101,8 +116,9 @@ def compare_reports(
     reason = workload or difference("machine", machine_key(base), machine_key(new))
     measured = [{run.cell for run in report.runs if _measured(run)} for report in (base, new)]
     chosen = None if cells is None else _chosen(measured, cells)
+    drift = NO_DRIFT if base == new else drift
     try:
-        timed = _timed_pairs(base, new, chosen, None if ignore_noise else _disturbed(base, new))
+        timed = _timed_pairs(base, new, chosen, None if ignore_noise else _disturbed(base, new), drift)
     except ValueError as error:
         raise BenchError(f"A report holds an impossible step time: {error}. Measure it again.") from error
     step_time, step_confidence = compare_times(timed, limits, refuse=reason is not None and not force)
@@ -120,6 +136,7 @@ def compare_reports(
         only_in_base={} if chosen else _absent(measured[0] - measured[1], new.runs),
         only_in_new={} if chosen else _absent(measured[1] - measured[0], base.runs),
         changes=software_changes(base.software, new.software),
+        drift=drift,
     )
 
 
@@ -163,7 +180,9 @@ def _disturbed(base: Report, new: Report) -> str | None:
     return f"other processes used {told} while it was measured; measure again with them stopped, or --ignore-noise"
 
 
-def _timed_pairs(base: Report, new: Report, cells: tuple[Cell, Cell] | None, disturbed: str | None) -> list[TimedPair]:
+def _timed_pairs(
+    base: Report, new: Report, cells: tuple[Cell, Cell] | None, disturbed: str | None, drift: Drift
+) -> list[TimedPair]:
     rows = [{cell_of(row): row for row in summarise(report.runs).step_time} for report in (base, new)]
     old, recent = process_medians(base.runs), process_medians(new.runs)
     return [
@@ -174,6 +193,7 @@ def _timed_pairs(base: Report, new: Report, cells: tuple[Cell, Cell] | None, dis
             shown=(_timed(rows[0][a]), _timed(rows[1][b])),
             side_by_side=a != b and base == new,
             disturbed=None if a != b and base == new else disturbed,
+            drift=drift,
         )
         for a, b in _pairs_of(cells, rows[0], rows[1])
     ]

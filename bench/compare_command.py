@@ -35,6 +35,14 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     compare.add_argument(
         "--ignore-noise", action="store_true", help="decide even where other programs were busy during a measurement"
     )
+    drift = compare.add_mutually_exclusive_group()
+    drift.add_argument(
+        "--drift",
+        type=parse_percent,
+        metavar="5%",
+        help="how far (standard deviation) the machine drifts between two measurements (default: 5%%)",
+    )
+    drift.add_argument("--validation", type=Path, metavar="FILE", help="take it from a result of `bench validate`")
     form = compare.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print JSON instead of a table")
     form.add_argument("--markdown", action="store_true", help="print Markdown for a pull request instead of a table")
@@ -44,6 +52,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 def _compare(arguments: argparse.Namespace) -> int:
     from bench.compare import compare_files
     from bench.comparison import as_json
+    from bench.drift import ASSUMED, Drift
     from bench.verdicts import Limits
 
     cells = (arguments.base_cell, arguments.new_cell)
@@ -56,6 +65,8 @@ def _compare(arguments: argparse.Namespace) -> int:
         force=arguments.force,
         ignore_noise=arguments.ignore_noise,
         cells=None if cells[0] is None else cells,
+        drift=ASSUMED if arguments.drift is None else Drift(sd=arguments.drift, origin="given"),
+        validation=arguments.validation,
     )
     if arguments.json:
         print(json.dumps(as_json(comparison), indent=2))

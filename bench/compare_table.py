@@ -10,6 +10,7 @@ from rich.text import Text
 from bench.comparison import (
     Comparison,
     conclusion,
+    drift_words,
     interval_words,
     missing_cells,
     parity_words,
@@ -39,6 +40,7 @@ def render(comparison: Comparison) -> RenderableType:
         parts.append(Text(f"Times are not comparable: {comparison.not_comparable}", style="yellow"))
     if comparison.step_time:
         parts += _step_time(comparison)
+        parts += [Text(line) for line in [drift_words(comparison)] if line]
     parts += [Text(f"{', '.join(cells)}: {why}.") for why, cells in undecided_words(comparison)]
     if comparison.rmse_not_comparable:
         parts.append(Text(f"RMSE is not comparable: {comparison.rmse_not_comparable}", style="yellow"))

@@ -7,6 +7,8 @@ from typing import Any, Literal
 import msgspec
 
 from bench.contrast import MOST_PROCESSES
+from bench.drift import NONE as NO_DRIFT
+from bench.drift import Drift
 from bench.parity_records import ParityResult
 from bench.record import Record
 from bench.statistics import Interval
@@ -51,6 +53,8 @@ class StepComparison(Record, frozen=True, kw_only=True):
             more than 100; None where decided, where one process tells no scatter, or where it is disturbed.
         disturbed: what other programs did to one side while it was measured, for which no difference is believed;
             None where nothing was seen.
+        hidden_by_drift: whether drift of the machine between two measurements could explain the whole difference, so
+            that no number of processes would decide.
     """
 
     cell: str
@@ -62,6 +66,7 @@ class StepComparison(Record, frozen=True, kw_only=True):
     regression: bool
     processes_needed: int | None = None
     disturbed: str | None = None
+    hidden_by_drift: bool = False
 
     @property
     def why_undecided(self) -> str | None:
@@ -73,6 +78,10 @@ class StepComparison(Record, frozen=True, kw_only=True):
         if self.processes_needed is None:
             lone = [name for name, side in (("base", self.base), ("new", self.new)) if side.processes == 1]
             return f"one process ({' and '.join(lone)}) gives no interval, so it settles nothing; measure more"
+        if self.hidden_by_drift:
+            return (
+                "drift of the machine between the two measurements could explain it, however many processes there are"
+            )
         if self.processes_needed > MOST_PROCESSES:
             return f"more than {MOST_PROCESSES} processes on each side would be needed to decide"
         have = " and ".join(str(number) for number in dict.fromkeys((self.base.processes, self.new.processes)))
@@ -119,6 +128,7 @@ class Comparison(Record, frozen=True, kw_only=True):
         only_in_base: cells that the newer side did not measure, by name, with the reason where it tells.
         only_in_new: cells that the older side did not measure, likewise.
         changes: software that differs, such as `keras 3.15.1 -> 3.16.0`.
+        drift: of the machine between two measurements, as the intervals of step time allow for it.
     """
 
     kind: Literal["reports", "benchmarks"] = "reports"
@@ -134,6 +144,7 @@ class Comparison(Record, frozen=True, kw_only=True):
     only_in_base: dict[str, str | None]
     only_in_new: dict[str, str | None]
     changes: list[str]
+    drift: Drift = NO_DRIFT
 
     @property
     def nothing_compared(self) -> bool:
@@ -174,6 +185,11 @@ def conclusion(comparison: Comparison) -> str:
     if any(row.ratio is None for row in comparison.step_time):
         return "Step times were not compared; nothing else is shown to be worse or out of parity."
     return "Nothing is shown to be slower, worse or out of parity."
+
+
+def drift_words(comparison: Comparison) -> str | None:
+    """Returns what the intervals allow for between two measurements; None where there is no interval or no drift."""
+    return comparison.drift.words if any(row.ci95 is not None for row in comparison.step_time) else None
 
 
 def rmse_words(row: RmseComparison) -> str:

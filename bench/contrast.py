@@ -29,11 +29,15 @@ class Contrast:
         value: the estimate.
         variances: of the single samples on each side; one value where samples were paired.
         samples: how many there are of each.
+        shared_variance: of the estimate, however many samples there are: what all samples of a side share.
+        shared_freedom: degrees of freedom of `shared_variance`; infinite where it is known.
     """
 
     value: float
     variances: FloatArray
     samples: tuple[int, ...]
+    shared_variance: float = 0.0
+    shared_freedom: float = math.inf
 
     @property
     def has_interval(self) -> bool:
@@ -66,16 +70,26 @@ class Contrast:
                 return int(number)
         return MOST_PROCESSES + 1
 
+    def ever_decides(self, decides: Callable[[Interval], bool], confidence: float) -> bool:
+        """Says whether the interval would decide that endless samples give, which only `shared_variance` widens."""
+        if not self.has_interval:
+            return True
+        (half,) = self._half_widths(np.full((1, len(self.samples)), np.inf), confidence)
+        return decides((self.value - half, self.value + half))
+
     def _half_widths(self, samples: FloatArray, confidence: float) -> list[float]:
         """Returns half an interval's width for each row of sample counts, shape (rows, sides)."""
         # SciPy takes 0.2 s to import, and comparisons without an interval never come here.
         from scipy.special import stdtrit
 
         errors = np.sqrt(self.variances / samples)
-        error = np.hypot.reduce(errors, axis=1)
+        shared = math.sqrt(self.shared_variance)
+        error = np.hypot(np.hypot.reduce(errors, axis=1), shared)
         # As shares of the whole error, since the textbook's fourth powers underflow for small errors.
-        shares = errors / np.where(error > 0, error, 1.0)[:, None]
-        freedom = 1 / np.maximum((shares**4 / (samples - 1)).sum(axis=1), 1e-12)
+        whole = np.where(error > 0, error, 1.0)
+        shares = errors / whole[:, None]
+        inverse = (shares**4 / (samples - 1)).sum(axis=1) + (shared / whole) ** 4 / self.shared_freedom
+        freedom = 1 / np.maximum(inverse, 1e-12)
         return [float(half) for half in stdtrit(freedom, 0.5 + confidence / 2) * error]
 
 

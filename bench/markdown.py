@@ -9,6 +9,7 @@ from bench.comparison import (
     Comparison,
     StepComparison,
     conclusion,
+    drift_words,
     interval_words,
     missing_cells,
     parity_words,
@@ -37,6 +38,7 @@ def as_markdown(comparison: Comparison) -> str:
             f"{comparison.what_is_timed} in ms, ratio with {interval_words(comparison.step_confidence)}; "
             f"up to {100 * comparison.max_regression:.3g} % longer is fine."
         )
+        parts += [_text(line) for line in [drift_words(comparison)] if line]
     undecided = [f"{', '.join(map(_name, cells))}: {why}." for why, cells in undecided_words(comparison)]
     parts += [*_folded("Undecided", undecided), *_folded("Test RMSE", _rmse(comparison))]
     parts += _folded("Newly out of parity", [_name(parity_words(result)) for result in comparison.parity])

@@ -20,6 +20,8 @@ from bench import statistics
 from bench.comparable import arrows, difference
 from bench.compare import choose, label_of
 from bench.comparison import Comparison, Timed
+from bench.drift import ASSUMED, Drift
+from bench.drift import NONE as NO_DRIFT
 from bench.errors import BenchError
 from bench.record import Record
 from bench.report_file import REPORT_NAME
@@ -117,7 +119,13 @@ def load_benchmarks(path: Path) -> Benchmarks:
 
 
 def compare_benchmarks(
-    base: Benchmarks, new: Benchmarks, limits: Limits, *, force: bool = False, names: tuple[str, str] | None = None
+    base: Benchmarks,
+    new: Benchmarks,
+    limits: Limits,
+    *,
+    force: bool = False,
+    names: tuple[str, str] | None = None,
+    drift: Drift = ASSUMED,
 ) -> Comparison:
     """Compares the benchmarks that both sides have, or one of each.
 
@@ -127,6 +135,7 @@ def compare_benchmarks(
         limits: what is still fine.
         force: compare times of different machines.
         names: a benchmark of each side, by name or full name; None for all of equal full name.
+        drift: of the machine between the two sides; left out where both are the same files.
 
     Raises:
         BenchError: if a side lacks its benchmark, or its short name means several.
@@ -139,6 +148,7 @@ def compare_benchmarks(
     reason = difference("machine", _machine(base.files[0]), _machine(new.files[0]))
     reason = reason or next(filter(None, (_other_device(base, new, *pair) for pair in pairs)), None)
     medians = base.medians(), new.medians()
+    drift = NO_DRIFT if base == new else drift
     short = _short_names([*base.files, *new.files])
     pairs.sort(key=lambda pair: sides[1][pair[1]].median_ms)
     timed = [
@@ -147,6 +157,7 @@ def compare_benchmarks(
             base=medians[0][a],
             new=medians[1][b],
             shown=(sides[0][a], sides[1][b]),
+            drift=drift,
         )
         for a, b in pairs
     ]
@@ -165,6 +176,7 @@ def compare_benchmarks(
         only_in_base={} if names else dict.fromkeys(short[n] for n in sides[0] if n not in sides[1]),
         only_in_new={} if names else dict.fromkeys(short[n] for n in sides[1] if n not in sides[0]),
         changes=_changes(base, new, pairs),
+        drift=drift,
     )
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from bench import contrast, statistics
 from bench.comparison import RmseComparison, RmseVerdict, StepComparison, StepVerdict, Timed
 from bench.contrast import Contrast
+from bench.drift import NONE as NO_DRIFT
+from bench.drift import Drift
 from bench.errors import BenchError
 from bench.statistics import Interval
 
@@ -50,6 +52,7 @@ class TimedPair:
         side_by_side: whether processes of equal index ran side by side, so that what the machine did to both
             cancels.
         disturbed: what other programs did to a side while it was measured; None where nothing was seen.
+        drift: of the machine between the two sides; none where they were measured together.
     """
 
     label: str
@@ -58,6 +61,7 @@ class TimedPair:
     shown: tuple[Timed, Timed]
     side_by_side: bool = False
     disturbed: str | None = None
+    drift: Drift = NO_DRIFT
 
 
 def compare_times(pairs: Sequence[TimedPair], limits: Limits, *, refuse: bool) -> tuple[list[StepComparison], float]:
@@ -86,7 +90,12 @@ def _log_ratio(pair: TimedPair) -> Contrast:
         return contrast.paired(
             np.log([pair.new[process] for process in common]), np.log([pair.base[process] for process in common])
         )
-    return contrast.unpaired(np.log(list(pair.new.values())), np.log(list(pair.base.values())))
+    apart = contrast.unpaired(np.log(list(pair.new.values())), np.log(list(pair.base.values())))
+    return replace(
+        apart,
+        shared_variance=2 * pair.drift.sd**2,  # of either side
+        shared_freedom=math.inf if pair.drift.freedom is None else pair.drift.freedom,
+    )
 
 
 def _row(pair: TimedPair, log_ratio: Contrast, limits: Limits, confidence: float) -> StepComparison:
@@ -110,6 +119,7 @@ def _row(pair: TimedPair, log_ratio: Contrast, limits: Limits, confidence: float
         verdict=verdict,
         regression=ends is not None and ends[0] > 1 + limits.max_regression,
         processes_needed=log_ratio.samples_needed(decides, confidence) if verdict == "undecided" else None,
+        hidden_by_drift=verdict == "undecided" and not log_ratio.ever_decides(decides, confidence),
     )
 
 

@@ -1,0 +1,161 @@
+"""What a machine does between two measurements, which no interval from within either of them knows.
+
+Processes of one measurement share the minutes that they ran in: what neighbours, heat or memory did then moved all of
+them. So the mean of a side scatters more from measurement to measurement than its own processes tell. As in any random
+effects model, the variance of a side's mean is d² + s²/n; d is the drift, and a verdict on two sides that were measured
+apart allows for 2 d². Sides whose rounds were interleaved share their minutes, and d cancels in their ratio.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+import numpy as np
+
+from bench.errors import BenchError
+from bench.record import Record
+from bench.report import Machine
+from bench.statistics import process_median
+
+# On two shared virtual cores, 38 sides in three hours scattered by 5.2 % beyond their processes
+# (results/validation/jax.json). A quiet machine has less, a busier one more: only `bench validate` tells.
+ASSUMED_SD = 0.05
+FEWEST_SIDES = 10  # from fewer the estimate is off by more than half of itself
+
+
+class Drift(Record, frozen=True, kw_only=True):
+    """How far one measurement lies from another of the same thing, beyond what their processes tell.
+
+    Attributes:
+        sd: standard deviation of a side, as a share of its step time.
+        origin: whether it is `assumed`, was `given` by the user, was `measured` by `bench validate`, or does not come in
+            (`none`), since both sides were measured together.
+        source: the file of the validation; None without one.
+        sides: that a measured one rests on.
+        freedom: degrees of freedom of its square; None where it is taken for certain.
+    """
+
+    sd: float
+    origin: Literal["assumed", "given", "measured", "none"]
+    source: str | None = None
+    sides: int | None = None
+    freedom: float | None = None
+
+    def __post_init__(self) -> None:
+        """Refuses what is no share.
+
+        Raises:
+            BenchError: it is negative or not finite.
+        """
+        if not (math.isfinite(self.sd) and self.sd >= 0):
+            raise BenchError(f"--drift must be 0 or more; received {self.sd}. Give for example 5%.")
+
+    @property
+    def words(self) -> str | None:
+        """What a comparison allows for, in a sentence; None where nothing drifts."""
+        share = f"{100 * self.sd:.2g} %"
+        match self.origin:
+            case "none":
+                return None
+            case "assumed":
+                return (
+                    f"Measured apart: {share} (standard deviation) of drift of the machine between the two is assumed; "
+                    "`bench validate` measures yours, for --validation FILE."
+                )
+            case "given":
+                return f"Measured apart: {share} (standard deviation) of drift of the machine is allowed for, as given."
+            case "measured":
+                return (
+                    f"Measured apart: {share} (standard deviation) of drift of the machine is allowed for, as measured "
+                    f"on {self.sides} sides in {self.source}."
+                )
+
+
+ASSUMED = Drift(sd=ASSUMED_SD, origin="assumed")
+NONE = Drift(sd=0.0, origin="none")
+
+
+class _Trial(msgspec.Struct):
+    slowdown: float
+    base: list[list[float]]
+    new: list[list[float]]
+
+
+class _Validation(msgspec.Struct):
+    machine: Machine
+    trials: list[_Trial]
+
+
+def measured_drift(file: Path, machines: Sequence[Machine]) -> Drift:
+    """Returns the drift that a result of `bench validate` shows.
+
+    Args:
+        file: JSON, as `bench validate` writes it.
+        machines: that the reports to be compared come from.
+
+    Raises:
+        BenchError: the file cannot be read, is of another machine, or holds too few sides.
+    """
+    try:
+        stored = msgspec.json.decode(file.read_bytes(), type=_Validation)
+    except OSError as error:
+        raise BenchError(f"cannot read {file}: {error.strerror or error}") from error
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise BenchError(f"{file} is not a result of `bench validate`: {error}") from error
+    for machine in machines:
+        for name in ("cpu_model", "usable_cores"):
+            there, here = getattr(stored.machine, name), getattr(machine, name)
+            if there != here:
+                raise BenchError(
+                    f"{file} is of another machine ({name} {there}, a report's is {here}); --drift gives one"
+                )
+    try:
+        drift = estimated(chain_of(stored.trials))
+    except ValueError as error:
+        raise BenchError(f"{file} holds an impossible step time: {error}") from error
+    if drift is None:
+        raise BenchError(
+            f"{file} has too few sides to tell the drift; validate with --comparisons {FEWEST_SIDES} or more"
+        )
+    return msgspec.structs.replace(drift, source=str(file))
+
+
+def chain_of(trials: Sequence[_Trial]) -> list[list[float]]:
+    """Returns the process medians of every side that was measured without a slowdown, in the order of measuring.
+
+    The newer side of a trial is the older one of the next, and counts once.
+    """
+    sides: list[list[list[float]]] = []
+    for trial in trials:
+        if trial.slowdown == 0:
+            sides += [side for side in (trial.base, trial.new) if not sides or side != sides[-1]]
+    return [[process_median(process) for process in side] for side in sides]
+
+
+def estimated(sides: Sequence[Sequence[float]]) -> Drift | None:
+    """Returns what sides scatter beyond their own processes: d² is the variance of means less the mean of s²/n.
+
+    Its degrees of freedom are Satterthwaite's ("An Approximate Distribution of Estimates of Variance Components",
+    Biometrics Bulletin 2, 1946). Sides that scatter no more than their processes tell have no drift.
+
+    Args:
+        sides: process medians in ms of equal sides, measured one after the other; two processes or more each.
+
+    Returns:
+        None where there are fewer than `FEWEST_SIDES`.
+    """
+    if len(sides) < FEWEST_SIDES:
+        return None
+    logs = [np.log(side) for side in sides]
+    between = float(np.var([side.mean() for side in logs], ddof=1))
+    within = float(np.mean([side.var(ddof=1) / side.size for side in logs]))
+    beyond = max(between - within, 0.0)
+    if beyond == 0:
+        return Drift(sd=0.0, origin="measured", sides=len(sides))
+    processes = sum(side.size - 1 for side in logs)
+    freedom = beyond**2 / (between**2 / (len(sides) - 1) + within**2 / processes)
+    return Drift(sd=math.sqrt(beyond), origin="measured", sides=len(sides), freedom=freedom)
