@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench import compare_command, history_command, mutants_command, parity_command
+from bench import compare_command, history_command, mutants_command, parity_command, validate_command
 from bench.errors import BenchError
 from bench.interrupts import interrupts_once
 from bench.matrix import parse_cells
@@ -105,7 +105,7 @@ def _parser() -> argparse.ArgumentParser:
     page.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help=".html, .svg or .png")
     page.set_defaults(command=_page)
 
-    _add_validate(commands)
+    validate_command.add(commands)
 
     doctor = commands.add_parser("doctor", help="say which backends, devices and data would work here")
     doctor.set_defaults(command=_doctor)
@@ -182,27 +182,6 @@ def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     existing.add_argument("--overwrite", action="store_true", help="replace the report in --output")
 
 
-def _add_validate(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    validate = commands.add_parser(
-        "validate",
-        help="measure whether the verdicts keep their promises on this machine",
-        description="Compares a cell with itself and with itself slowed down by 5 and 10 %, again and again with "
-        "fresh processes, and counts what is said. Takes some forty minutes, of a machine that does nothing else.",
-    )
-    validate.add_argument(
-        "--backend", choices=BACKENDS, default="jax", help="whose step to time (default: %(default)s)"
-    )
-    validate.add_argument("--comparisons", type=int, metavar="N", help="for each difference (default: 40; quick: 2)")
-    validate.add_argument("--processes", type=int, metavar="N", help="for either side (default: 5; quick: 3)")
-    validate.add_argument("--rounds", type=int, metavar="N", help="of a process (default: 5; quick: 3)")
-    validate.add_argument("--quick", action="store_true", help="see it work in two minutes; shows no more than that")
-    validate.add_argument(
-        "--output", type=Path, metavar="FILE", help="(default: results/local/validation-BACKEND.json)"
-    )
-    validate.add_argument("--overwrite", action="store_true", help="replace the result in --output")
-    validate.set_defaults(command=_validate)
-
-
 def _run(arguments: argparse.Namespace) -> int:
     from bench.measure import measure
     from bench.options import Options
@@ -268,27 +247,6 @@ def _doctor(arguments: argparse.Namespace) -> int:
     from bench.doctor import examine
 
     return FINE if examine(Console()) else RUNS_FAILED
-
-
-def _validate(arguments: argparse.Namespace) -> int:
-    from rich.console import Console
-
-    from bench.report_file import refuse_existing
-    from bench.validate import Options, validate
-    from bench.validation_table import print_validation
-
-    quick = {"comparisons": 2, "processes": 3, "rounds": 3, "round_s": 0.1} if arguments.quick else {}
-    given = {
-        name: value
-        for name in ("comparisons", "processes", "rounds")
-        if (value := getattr(arguments, name)) is not None
-    }
-    output = arguments.output or Path("results/local") / f"validation-{arguments.backend}.json"
-    refuse_existing(output, overwrite=arguments.overwrite)
-    result = validate(Options(backend=arguments.backend, output=output, **{**quick, **given}), Console(stderr=True))
-    print_validation(result, Console())
-    print(f"Result: {output}")
-    return FINE
 
 
 def _schema(arguments: argparse.Namespace) -> int:

@@ -70,11 +70,12 @@ def compare_files(
             f"{benchmarks} is of pytest-benchmark and {reports} a report of `bench run`, whose times mean "
             "something else; compare two of a kind"
         )
-    reports = load_report(base), load_report(new)
+    older, newer = load_report(base), load_report(new)
     if validation is not None:
-        drift = measured_drift(validation, [report.machine for report in reports])
+        drift = measured_drift(validation, [older.machine, newer.machine])
     return compare_reports(
-        *reports,
+        older,
+        newer,
         max_regression=limits.max_regression,
         rmse_margin=limits.rmse_margin,
         force=force,

@@ -32,8 +32,8 @@ class Drift(Record, frozen=True, kw_only=True):
 
     Attributes:
         sd: standard deviation of a side, as a share of its step time.
-        origin: whether it is `assumed`, was `given` by the user, was `measured` by `bench validate`, or does not come in
-            (`none`), since both sides were measured together.
+        origin: `assumed`; `given` by the user; `measured` by `bench validate`; or `none`, since both sides were
+            measured together.
         source: the file of the validation; None without one.
         sides: that a measured one rests on.
         freedom: degrees of freedom of its square; None where it is taken for certain.
@@ -75,19 +75,27 @@ class Drift(Record, frozen=True, kw_only=True):
                 )
 
 
-ASSUMED = Drift(sd=ASSUMED_SD, origin="assumed")
-NONE = Drift(sd=0.0, origin="none")
+class Trial(Record, frozen=True, kw_only=True):
+    """One comparison of two sets of fresh processes, the one measured after the other.
 
+    Attributes:
+        slowdown: the true difference: share by which the newer side was prolonged; 0 for equal sides.
+        base: rounds of each process in ms, of the side measured as the older one.
+        new: likewise of the newer one.
+    """
 
-class _Trial(msgspec.Struct):
     slowdown: float
     base: list[list[float]]
     new: list[list[float]]
 
 
+ASSUMED = Drift(sd=ASSUMED_SD, origin="assumed")
+NONE = Drift(sd=0.0, origin="none")
+
+
 class _Validation(msgspec.Struct):
     machine: Machine
-    trials: list[_Trial]
+    trials: list[Trial]
 
 
 def measured_drift(file: Path, machines: Sequence[Machine]) -> Drift:
@@ -124,7 +132,7 @@ def measured_drift(file: Path, machines: Sequence[Machine]) -> Drift:
     return msgspec.structs.replace(drift, source=str(file))
 
 
-def chain_of(trials: Sequence[_Trial]) -> list[list[float]]:
+def chain_of(trials: Sequence[Trial]) -> list[list[float]]:
     """Returns the process medians of every side that was measured without a slowdown, in the order of measuring.
 
     The newer side of a trial is the older one of the next, and counts once.

@@ -11,6 +11,7 @@ from pathlib import Path
 import msgspec
 from rich.console import Console
 
+from bench.drift import Drift, Trial, chain_of, estimated
 from bench.environment import usable_cores, worker_environment
 from bench.errors import BenchError
 from bench.machine import describe_machine
@@ -21,7 +22,7 @@ from bench.recorder import now
 from bench.report import Machine, Software
 from bench.report_file import make_folder_of, write_json
 from bench.software import describe_software
-from bench.validation import Outcome, Simulated, Trial, judge, judge_pooled, simulate_coverage
+from bench.validation import Outcome, Simulated, judge, judge_pooled, simulate_coverage
 from bench.worker_process import WorkerLostError, WorkerProcess
 from movierank.datasets import load_dataset
 from movierank.splits import default_split
@@ -85,6 +86,7 @@ class Validation(Record, frozen=True, kw_only=True):
         pooled: what would have been said with more processes on either side, from the same samples.
         simulated: coverage on simulated cells.
         trials: raw samples.
+        drift: what sides scatter beyond their own processes; None where there are too few of them.
     """
 
     created: str
@@ -97,6 +99,22 @@ class Validation(Record, frozen=True, kw_only=True):
     pooled: list[Outcome]
     simulated: list[Simulated]
     trials: list[Trial]
+    drift: Drift | None = None
+
+
+def judge_anew(file: Path) -> Validation:
+    """Returns a stored result with what is said of its trials today; nothing is measured.
+
+    Raises:
+        BenchError: the file cannot be read.
+    """
+    try:
+        stored = msgspec.json.decode(file.read_bytes(), type=Validation)
+    except OSError as error:
+        raise BenchError(f"cannot read {file}: {error.strerror or error}") from error
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise BenchError(f"{file} is not a result of `bench validate`: {error}") from error
+    return _judged(stored)
 
 
 def validate(options: Options, console: Console) -> Validation:
@@ -134,9 +152,18 @@ def validate(options: Options, console: Console) -> Validation:
             continue
         trials = [Trial(slowdown=s, base=base, new=[rounds[s] for rounds in after]) for s in SLOWDOWNS]
         result = msgspec.structs.replace(result, trials=[*result.trials, *trials])
-        result = msgspec.structs.replace(result, outcomes=judge(result.trials), pooled=judge_pooled(result.trials))
+        result = _judged(result)
         write_json(result, options.output)
     return result
+
+
+def _judged(result: Validation) -> Validation:
+    return msgspec.structs.replace(
+        result,
+        outcomes=judge(result.trials),
+        pooled=judge_pooled(result.trials),
+        drift=estimated(chain_of(result.trials)),
+    )
 
 
 Rounds = dict[float, list[float]]

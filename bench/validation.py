@@ -9,25 +9,13 @@ import numpy as np
 
 from bench import statistics
 from bench.comparison import Timed
+from bench.drift import ASSUMED, Drift, Trial
+from bench.drift import NONE as NO_DRIFT
 from bench.record import Record
 from bench.verdicts import Limits, TimedPair, compare_times
 
 PYTEST_BENCHMARK_LIMIT = 0.05  # as in `--benchmark-compare-fail=median:5%`
 POOLED_DRAWS = 400
-
-
-class Trial(Record, frozen=True, kw_only=True):
-    """One comparison of two sets of fresh processes, the one measured after the other.
-
-    Attributes:
-        slowdown: the true difference: share by which the newer side was prolonged; 0 for equal sides.
-        base: rounds of each process in ms, of the side measured as the older one.
-        new: likewise of the newer one.
-    """
-
-    slowdown: float
-    base: list[list[float]]
-    new: list[list[float]]
 
 
 class Outcome(Record, frozen=True, kw_only=True):
@@ -81,13 +69,22 @@ class Simulated(Record, frozen=True, kw_only=True):
     cells: int
 
 
-def judge(trials: Sequence[Trial]) -> list[Outcome]:
-    """Puts every trial through `compare`'s own verdict and counts, by true difference."""
+def judge(trials: Sequence[Trial], drift: Drift = ASSUMED) -> list[Outcome]:
+    """Puts every trial through `compare`'s own verdict and counts, by true difference.
+
+    Args:
+        trials: of sides that were measured apart.
+        drift: between them, as `compare` is told; left alone, as it assumes.
+    """
     slowdowns = sorted({trial.slowdown for trial in trials})
-    return [_outcome(slowdown, [trial for trial in trials if trial.slowdown == slowdown]) for slowdown in slowdowns]
+    return [
+        _outcome(slowdown, [trial for trial in trials if trial.slowdown == slowdown], drift) for slowdown in slowdowns
+    ]
 
 
-def judge_pooled(trials: Sequence[Trial], *, draws: int = POOLED_DRAWS, seed: int = 0) -> list[Outcome]:
+def judge_pooled(
+    trials: Sequence[Trial], drift: Drift = NO_DRIFT, *, draws: int = POOLED_DRAWS, seed: int = 0
+) -> list[Outcome]:
     """Says what `compare` would have made of more processes: pools the sides of trials drawn at random.
 
     Each draw takes k different trials and puts their processes together, k = 2, 4, 8 … up to half of the trials, so
@@ -96,6 +93,7 @@ def judge_pooled(trials: Sequence[Trial], *, draws: int = POOLED_DRAWS, seed: in
 
     Args:
         trials: in the order of measuring.
+        drift: between the two sides; none by itself, since a pooled side is of many moments.
         draws: for each true difference and number of processes.
         seed: of the draws.
     """
@@ -109,7 +107,7 @@ def judge_pooled(trials: Sequence[Trial], *, draws: int = POOLED_DRAWS, seed: in
         size = 2
         while size <= len(blocks) // 2:
             drawn = [generator.choice(len(blocks), size, replace=False) for _ in range(draws)]
-            outcomes.append(_outcome(slowdown, [_pool([blocks[place] for place in places]) for places in drawn]))
+            outcomes.append(_outcome(slowdown, [_pool([blocks[place] for place in places]) for places in drawn], drift))
             size *= 2
     return outcomes
 
@@ -144,8 +142,8 @@ def simulate_coverage(
     )
 
 
-def _outcome(slowdown: float, trials: Sequence[Trial]) -> Outcome:
-    rows = [compare_times([_pair(trial)], Limits(), refuse=False)[0][0] for trial in trials]
+def _outcome(slowdown: float, trials: Sequence[Trial], drift: Drift) -> Outcome:
+    rows = [compare_times([_pair(trial, drift)], Limits(), refuse=False)[0][0] for trial in trials]
     verdicts = [row.verdict for row in rows]
     covered = sum(row.ci95 is not None and row.ci95[0] <= 1 + slowdown <= row.ci95[1] for row in rows)
     return Outcome(
@@ -168,8 +166,9 @@ def pytest_benchmark_fails(trial: Trial) -> bool:
     return float(np.median(trial.new[0])) > (1 + PYTEST_BENCHMARK_LIMIT) * float(np.median(trial.base[0]))
 
 
-def _pair(trial: Trial) -> TimedPair:
-    return TimedPair("trial", _medians(trial.base), _medians(trial.new), (_shown(trial.base), _shown(trial.new)))
+def _pair(trial: Trial, drift: Drift) -> TimedPair:
+    shown = _shown(trial.base), _shown(trial.new)
+    return TimedPair("trial", _medians(trial.base), _medians(trial.new), shown, drift=drift)
 
 
 def _medians(rounds: Sequence[Sequence[float]]) -> dict[int, float]:

@@ -29,6 +29,13 @@ def print_validation(result: Validation, console: Console) -> None:
             highlight=False,
             soft_wrap=True,
         )
+    if result.drift is not None:
+        console.print(
+            f"Sides scatter by {result.drift.sd:.1%} (standard deviation) beyond what their processes tell; "
+            "`bench compare --validation` allows for as much.",
+            highlight=False,
+            soft_wrap=True,
+        )
     console.print("Neighbouring trials share a side, and those of all changes their base.", highlight=False)
     if result.pooled:
         console.print(_outcomes("from the same samples, drawn together at random", result.pooled))

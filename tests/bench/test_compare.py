@@ -15,6 +15,7 @@ from rich.console import Console
 from bench.compare import compare_reports
 from bench.compare_table import render
 from bench.comparison import Comparison, Timed, as_json
+from bench.drift import Drift
 from bench.errors import BenchError
 from bench.parity_records import ParityResult
 from bench.report import Conditions, Report, Run
@@ -23,6 +24,7 @@ from bench.summary import summarise
 MakeReport = Callable[..., Report]
 
 BASE = (1.0, 1.01, 0.99, 1.0)
+STILL = Drift(sd=0.0, origin="given")
 
 
 def shown(comparison: Comparison) -> str:
@@ -33,7 +35,8 @@ def shown(comparison: Comparison) -> str:
 
 
 def against(make_report: MakeReport, medians: Sequence[float], **options: float) -> Comparison:
-    return compare_reports(make_report({"jax": BASE}), make_report({"jax": medians}), **options)  # type: ignore[arg-type]
+    base, new = make_report({"jax": BASE}), make_report({"jax": medians})
+    return compare_reports(base, new, drift=STILL, **options)  # type: ignore[arg-type]
 
 
 def parity(verdict: str, known: str | None = None, stage: str = "epoch 1") -> ParityResult:
@@ -234,7 +237,8 @@ def test_json_holds_every_verdict_and_the_exit_code(make_report: MakeReport) -> 
 def test_the_table_shows_numbers_with_intervals_and_reads_no_markup(make_report: MakeReport) -> None:
     strange = Run(backend="[red]x[/red]", device="cpu", loop="fit", process=0, seed=0, status="ok", step_time_ms=[1.0])
     base = make_report({"jax": BASE}, extra_runs=[strange])
-    text = shown(compare_reports(base, make_report({"jax": [1.2 * v for v in BASE]}, parity=[parity("outside")])))
+    new = make_report({"jax": [1.2 * v for v in BASE]}, parity=[parity("outside")])
+    text = shown(compare_reports(base, new, drift=STILL))
     assert "1.20 [1.1" in text
     assert "slower, regression" in text
     assert "up to 5 % longer is fine" in text

@@ -13,6 +13,7 @@ import pytest
 
 from bench.cli import main
 from bench.compare import compare_files
+from bench.drift import Drift
 from bench.errors import BenchError
 from bench.pytest_benchmark import is_benchmarks, load_benchmarks
 from bench.report import Report
@@ -31,6 +32,7 @@ def test_sum(benchmark, size):
     benchmark.pedantic(sum, (range(size),), rounds=5, iterations=20)
 """
 STEADY = (1.0, 1.01, 0.99, 1.0)
+STILL = Drift(sd=0.0, origin="given")
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +87,7 @@ def test_the_median_of_the_rounds_is_the_number_that_counts(written: Path) -> No
 
 def test_each_file_of_a_folder_is_a_process(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
     base, new = write("base", STEADY), write("new", [1.2 * factor for factor in STEADY])
-    comparison = compare_files(base, new, Limits())
+    comparison = compare_files(base, new, Limits(), drift=STILL)
     assert [(row.cell, row.verdict, row.regression) for row in comparison.step_time] == [
         ("test_sum[10]", "slower", True),
         ("test_sum[4000]", "slower", True),
@@ -93,7 +95,7 @@ def test_each_file_of_a_folder_is_a_process(write: Write, capsys: pytest.Capture
     assert comparison.step_time[0].ratio == pytest.approx(1.2)
     assert (comparison.step_time[0].base.processes, comparison.step_time[0].base.rounds) == (4, 20)
     assert comparison.step_confidence == pytest.approx(0.975)
-    assert main(["compare", str(base), str(new)]) == 1
+    assert main(["compare", str(base), str(new), "--drift", "0%"]) == 1
     assert main(["compare", str(base), str(base)]) == 0
     assert main(["compare", str(base), str(new), "--markdown", "--max-regression", "50%"]) == 0
     capsys.readouterr()
@@ -143,7 +145,7 @@ def test_other_machines_are_refused_unless_forced(write: Write) -> None:
         assert comparison.not_comparable is not None
         assert name in comparison.not_comparable
         assert {row.verdict for row in comparison.step_time} == {"not comparable"}
-        assert compare_files(base, new, Limits(), force=True).step_time[0].verdict == "same"
+        assert compare_files(base, new, Limits(), force=True, drift=STILL).step_time[0].verdict == "same"
 
 
 def test_a_folder_of_two_machines_is_refused(write: Write) -> None:

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from rich.console import Console
 
+from bench.drift import Trial
 from bench.errors import BenchError
 from bench.validate import Options, validate
-from bench.validation import Trial, judge, judge_pooled, pytest_benchmark_fails, simulate_coverage
+from bench.validation import judge, judge_pooled, pytest_benchmark_fails, simulate_coverage
 
 FAKE_WORKER = Path(__file__).with_name("fake_worker.py")
 

@@ -1,0 +1,56 @@
+"""`python -m bench validate`: its options, and what it prints."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from bench.outcome import FINE
+from movierank.backends import BACKENDS
+
+
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Adds the command to the program's."""
+    validate = commands.add_parser(
+        "validate",
+        help="measure whether the verdicts keep their promises on this machine",
+        description="Compares a cell with itself and with itself slowed down by 5 and 10 %, again and again with "
+        "fresh processes, and counts what is said. Takes some forty minutes, of a machine that does nothing else.",
+    )
+    validate.add_argument(
+        "--backend", choices=BACKENDS, default="jax", help="whose step to time (default: %(default)s)"
+    )
+    validate.add_argument("--comparisons", type=int, metavar="N", help="for each difference (default: 40; quick: 2)")
+    validate.add_argument("--processes", type=int, metavar="N", help="for either side (default: 5; quick: 3)")
+    validate.add_argument("--rounds", type=int, metavar="N", help="of a process (default: 5; quick: 3)")
+    validate.add_argument("--quick", action="store_true", help="see it work in two minutes; shows no more than that")
+    validate.add_argument(
+        "--output", type=Path, metavar="FILE", help="(default: results/local/validation-BACKEND.json)"
+    )
+    validate.add_argument("--overwrite", action="store_true", help="replace the result in --output")
+    validate.add_argument("--judge", type=Path, metavar="FILE", help="measure nothing: judge a result's trials anew")
+    validate.set_defaults(command=_validate)
+
+
+def _validate(arguments: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from bench.report_file import refuse_existing
+    from bench.validate import Options, judge_anew, validate
+    from bench.validation_table import print_validation
+
+    if arguments.judge is not None:
+        print_validation(judge_anew(arguments.judge), Console())
+        return FINE
+    quick = {"comparisons": 2, "processes": 3, "rounds": 3, "round_s": 0.1} if arguments.quick else {}
+    given = {
+        name: value
+        for name in ("comparisons", "processes", "rounds")
+        if (value := getattr(arguments, name)) is not None
+    }
+    output = arguments.output or Path("results/local") / f"validation-{arguments.backend}.json"
+    refuse_existing(output, overwrite=arguments.overwrite)
+    result = validate(Options(backend=arguments.backend, output=output, **{**quick, **given}), Console(stderr=True))
+    print_validation(result, Console())
+    print(f"Result: {output}")
+    return FINE
