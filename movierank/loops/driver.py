@@ -97,6 +97,7 @@ def run_epochs(
             print(f"Epoch {epoch + 1}/{schedule.epochs} - {seconds:.1f}s - {figures}", flush=True)
         if model.stop_training:
             break
+    model.optimizer.finalize_variable_values(model.trainable_weights)  # averaged weights, as `fit` ends
     listening.on_train_end(logs)
     return model.history
 

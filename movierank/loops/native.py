@@ -16,6 +16,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import numpy.typing as npt
 
 from movierank.loops import Updates
 from movierank.loops.driver import Schedule, run_epochs
@@ -42,13 +43,20 @@ class Adagrad:
             raise ValueError("the native loop is written for RankingModel with Adagrad; use the fused loop")
         extras = ("weight_decay", "clipnorm", "clipvalue", "global_clipnorm", "use_ema", "loss_scale_factor")
         asked = [name for name in (*extras, "gradient_accumulation_steps") if getattr(optimizer, name, None)]
-        if asked or not isinstance(model.loss, keras.losses.MeanSquaredError):
-            raise ValueError(f"the native loop knows no {', '.join(asked) or model.loss}; use the fused loop")
+        if isinstance(optimizer.get_config()["learning_rate"], dict):
+            asked.append("learning-rate schedule")
+        loss = model.loss
+        if type(loss) is not keras.losses.MeanSquaredError or loss.reduction != "sum_over_batch_size":
+            asked.append(f"loss but the mean squared error, not {loss}")
+        if asked:
+            raise ValueError(f"the native loop knows no {', '.join(asked)}; use the fused loop")
         if model.dtype_policy.compute_dtype != "float32" or model.variable_dtype != "float32":
             raise ValueError(
                 f"the native loop is written in float32, not {model.dtype_policy.name}; use the fused loop"
             )
-        return cls(float(keras.ops.convert_to_numpy(optimizer.learning_rate.value)), float(optimizer.epsilon))
+        if len(model.trainable_weights) != len(model.weights):
+            raise ValueError("the native loop trains all weights, and some are frozen; use the fused loop")
+        return cls(float(keras.ops.convert_to_numpy(optimizer.learning_rate)), float(optimizer.epsilon))
 
 
 def accumulators(model: RankingModel) -> list[keras.Variable]:
@@ -80,10 +88,15 @@ def fit(
     """Trains a built and compiled `RankingModel`; arguments and history as for `movierank.loops.fused.fit`.
 
     Raises:
-        ValueError: the model is not what is written by hand here, or arrays differ in length.
+        ValueError: the model is not what is written by hand here, arrays differ in length, or an id has no row.
     """
-    ids = (np.asarray(x["user_id"], np.int32), np.asarray(x["movie_id"], np.int32))
-    examples = Examples.of((*ids, np.asarray(y, np.float32)), batch_size)
+    label = np.asarray(y, np.float32)
+    arrays = (
+        _ids("user_id", x["user_id"], model.num_users),
+        _ids("movie_id", x["movie_id"], model.num_candidates),
+        label.reshape(len(label)),
+    )
+    examples = Examples.of(arrays, batch_size)
     training = module_for(keras.backend.backend()).start(model, Adagrad.of(model), embedding_updates)
     return run_epochs(model, training, examples, Schedule(epochs, initial_epoch, shuffle, verbose), callbacks)
 
@@ -96,6 +109,14 @@ def module_for(backend: str) -> ModuleType:
     `loss_and_gradients(model, x, y)` and `compile_mode()` are as in `movierank.loops.fused.module_for`.
     """
     return importlib.import_module(f"movierank.loops.native_{backend}")
+
+
+def _ids(name: str, ids: Any, rows: int) -> npt.NDArray[np.int32]:
+    """Returns ids as int32 [N], checked once so that no step need look."""
+    ids = np.asarray(ids)
+    if ids.ndim != 1 or (len(ids) and not 0 <= ids.min() <= ids.max() < rows):
+        raise ValueError(f"expected {name} in one dimension and from 0 to {rows - 1}, the rows of its table")
+    return ids.astype(np.int32, copy=False)
 
 
 def epoch_logs(sum_of_squares: float, count: int) -> dict[str, float]:

@@ -1,0 +1,61 @@
+"""Training examples on JAX's device, and how many batches a compiled epoch finds there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import numpy as np
+from jax import lax
+
+from movierank.loops.examples import Chunk, Examples
+
+
+@dataclass(frozen=True)
+class DeviceChunk:
+    """A `Chunk` on the device.
+
+    Attributes:
+        arrays: as a chunk's, but with zeros after its end: [room * batch_size, ...], `room` a power of two, so that
+            chunks of other lengths run what is compiled already.
+        steps: batches that are there.
+        batch_size: examples in each of them.
+    """
+
+    arrays: Any
+    steps: int
+    batch_size: int
+
+
+class Feed:
+    """Brings examples to the device; what fits one chunk and keeps its order stays there between epochs."""
+
+    def __init__(self) -> None:
+        self._examples: Examples | None = None
+        self._kept: list[DeviceChunk] = []
+
+    def chunks(self, examples: Examples, order: Any | None) -> Iterator[DeviceChunk]:
+        """Yields all examples once, in `order` or as they lie."""
+        if order is not None or not examples.fits_one_chunk:
+            yield from map(_place, examples.chunks(order))
+            return
+        if self._examples is not examples:
+            self._kept = [_place(chunk) for chunk in examples.chunks()]
+            self._examples = examples
+        yield from self._kept
+
+
+def batch(arrays: Any, step: Any, batch_size: int) -> Any:
+    """Returns one batch of a chunk's arrays, inside what is compiled."""
+    return jax.tree.map(lambda array: lax.dynamic_slice_in_dim(array, step * batch_size, batch_size), arrays)
+
+
+def _place(chunk: Chunk) -> DeviceChunk:
+    missing = (1 << (chunk.steps - 1).bit_length()) - chunk.steps
+
+    def padded(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        return np.pad(array, [(0, missing * chunk.batch_size)] + [(0, 0)] * (array.ndim - 1)) if missing else array
+
+    return DeviceChunk(jax.device_put(jax.tree.map(padded, chunk.arrays)), chunk.steps, chunk.batch_size)
