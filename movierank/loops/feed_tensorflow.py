@@ -1,0 +1,87 @@
+"""Training examples on TensorFlow's device, in shapes that few programs have to be compiled for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from movierank.loops.examples import Chunk, Examples
+
+GRANULE_BYTES = 2 * 2**20  # all epochs of MovieLens 100K, and single batches of it, are one program
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """A chunk on the device.
+
+    Attributes:
+        arrays: the structure of `Examples.arrays`, each tensor of shape [steps or more, batch_size, ...].
+        steps: int32, how many of the batches are to be trained on; the others are padding.
+        batch_size: examples a batch.
+    """
+
+    arrays: Any
+    steps: tf.Tensor
+    batch_size: int
+
+
+class Feed:
+    """Brings examples to the device, an epoch at a time."""
+
+    def __init__(self) -> None:
+        self._examples: Examples | None = None
+        self._kept: list[Stretch] = []
+
+    def epoch(self, examples: Examples, order: Any | None) -> Iterator[Stretch]:
+        """Yields all examples once, in `order` (int [count]) or as they lie.
+
+        Examples that are one chunk stay on the device until others come; of larger ones the next chunk is read and
+        transferred while the caller trains on the present one.
+
+        Raises:
+            ValueError: an array is not of numbers.
+        """
+        if order is None and examples.fits_one_chunk:
+            if self._examples is not examples:
+                self._kept = [_upload(chunk) for chunk in examples.chunks()]
+                self._examples = examples
+            yield from self._kept
+            return
+        chunks = examples.chunks(order)
+        with ThreadPoolExecutor(1) as ahead:
+            coming = ahead.submit(_next_upload, chunks)
+            while (stretch := coming.result()) is not None:
+                coming = ahead.submit(_next_upload, chunks)
+                yield stretch
+
+
+def _next_upload(chunks: Iterator[Chunk]) -> Stretch | None:
+    chunk = next(chunks, None)
+    return None if chunk is None else _upload(chunk)
+
+
+def _upload(chunk: Chunk) -> Stretch:
+    present = [array for array in keras.tree.flatten(chunk.arrays) if array is not None]
+    of_step = sum(array.nbytes for array in present) // chunk.steps
+    granule = max(1, GRANULE_BYTES // max(1, of_step))
+    steps = -(-chunk.steps // granule) * granule
+    arrays = keras.tree.map_structure(
+        lambda array: None if array is None else _batches(array, steps, chunk.batch_size), chunk.arrays
+    )
+    return Stretch(arrays, tf.constant(chunk.steps, tf.int32), chunk.batch_size)
+
+
+def _batches(array: Any, steps: int, batch_size: int) -> tf.Tensor:
+    if array.dtype.kind not in "biuf":
+        raise ValueError(f"this loop trains on numbers; received an array of {array.dtype}")
+    # Keras's array adapter makes all floats floatx. The copy is TensorFlow's alone, which may go on sharing it.
+    dtype = np.dtype(keras.config.floatx()) if array.dtype.kind == "f" else array.dtype
+    padded = np.zeros((steps * batch_size, *array.shape[1:]), dtype)
+    padded[: len(array)] = array
+    return tf.convert_to_tensor(padded.reshape(steps, batch_size, *array.shape[1:]))
