@@ -15,16 +15,15 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from movierank.loops import Updates
+from movierank.loops.driver import EpochTraining
 from movierank.loops.examples import Examples
 from movierank.loops.feed_tensorflow import Feed
 from movierank.loops.native import Adagrad, accumulators, epoch_logs
-from movierank.loops.rows_tensorflow import set_rows, sum_duplicates
+from movierank.loops.rows_tensorflow import rows_pay, set_rows, sum_by_row
 from movierank.model import RankingModel
 
-ROWS_FROM = 2**18  # elements of both tables; see `_pays`
 
-
-def start(model: RankingModel, adagrad: Adagrad, embedding_updates: Updates) -> NativeTraining:
+def start(model: RankingModel, adagrad: Adagrad, embedding_updates: Updates) -> EpochTraining:
     """Returns the training of a built and compiled model.
 
     Raises:
@@ -32,45 +31,50 @@ def start(model: RankingModel, adagrad: Adagrad, embedding_updates: Updates) -> 
     """
     if embedding_updates == "slices":
         raise ValueError("the native loop sums slices before it squares them; fused-slices does as Keras does")
-    rows = _pays(model) if embedding_updates == "auto" else embedding_updates == "rows"
-    return NativeTraining(model, adagrad, rows)
+    return Training(model, embedding_updates)
 
 
-class NativeTraining:
-    """A `movierank.loops.driver.EpochTraining`.
+class Training:
+    """A ranking model in training."""
 
-    Args:
-        model: to train.
-        adagrad: the optimizer's constants.
-        rows: whether tables are updated row by row.
-    """
-
-    def __init__(self, model: RankingModel, adagrad: Adagrad, rows: bool) -> None:
-        self._weights = [variable.value for variable in model.weights]
-        self._accumulators = [variable.value for variable in accumulators(model)]
-        self._iterations = model.optimizer.iterations
-        self._constants = (tf.constant(adagrad.learning_rate), tf.constant(adagrad.epsilon))
-        self._rows = rows
+    def __init__(self, model: RankingModel, updates: Updates) -> None:
+        self._model = model
+        self._updates = updates
         self._feed = Feed()
-        self._sums: list[tf.Tensor] = []
+        self._squares: list[Any] = []
         self._count = 0
 
     def run_epoch(self, examples: Examples, order: Any | None) -> None:
         """Trains on all examples once."""
-        self._sums, self._count = [], examples.count
+        constants = Adagrad.of(self._model)  # a callback may have set another learning rate
+        weights = [variable.value for variable in self._model.weights]
+        accumulated = [variable.value for variable in accumulators(self._model)]
+        self._squares, self._count = [], examples.count
         for stretch in self._feed.epoch(examples, order):
-            sum_of_squares = _train(
-                self._weights, self._accumulators, stretch.arrays, stretch.steps, *self._constants, rows=self._rows
+            squares = _train(
+                weights,
+                accumulated,
+                stretch.arrays,
+                stretch.steps,
+                tf.constant(constants.learning_rate),
+                tf.constant(constants.epsilon),
+                by_rows=self._by_rows(examples.batch_size),
             )
-            self._sums.append(sum_of_squares)
-            self._iterations.assign_add(keras.ops.cast(stretch.steps, self._iterations.dtype))
+            self._model.optimizer.iterations.assign_add(keras.ops.cast(stretch.steps, "int32"))
+            self._squares.append(squares)
 
     def write_back(self) -> None:
-        """Does nothing: each stretch has ended in the model's own variables."""
+        """Does nothing: each stretch ends in the model's own variables."""
 
     def logs(self) -> Mapping[str, float]:
         """Returns loss and RMSE of the epoch."""
-        return epoch_logs(sum(float(value) for value in self._sums), self._count)
+        return epoch_logs(sum(float(squares) for squares in self._squares), self._count)
+
+    def _by_rows(self, batch_size: int) -> tuple[bool, bool]:
+        if self._updates != "auto":
+            return (self._updates == "rows",) * 2
+        users, movies = (int(table.shape[0]) for table in self._model.weights[:2])
+        return rows_pay(users, batch_size), rows_pay(movies, batch_size)
 
 
 def loss_and_gradients(
@@ -88,11 +92,6 @@ def compile_mode() -> str:
     return "xla"
 
 
-def _pays(model: RankingModel) -> bool:
-    tables = (model.user_embedding, model.candidate_embedding)
-    return sum(int(np.prod(table.embeddings.shape)) for table in tables) >= ROWS_FROM
-
-
 @tf.function(jit_compile=True)  # type: ignore[untyped-decorator]  # TensorFlow ships no types
 def _train(
     weights: list[tf.Variable],
@@ -102,7 +101,7 @@ def _train(
     rate: tf.Tensor,
     epsilon: tf.Tensor,
     *,
-    rows: bool,
+    by_rows: tuple[bool, bool],
 ) -> tf.Tensor:
     """Makes `steps` steps and returns the sum of squared errors, each example predicted before its step.
 
@@ -113,29 +112,27 @@ def _train(
         steps: int32.
         rate: Adagrad's learning rate.
         epsilon: Adagrad's.
-        rows: whether tables are updated row by row.
+        by_rows: whether each table is updated row by row.
     """
     users, movies, labels = examples
 
     def step(index: Any, squares: Any, weights: Any, accumulators: Any, scratches: Any) -> Any:
-        batch = (users[index], movies[index])
-        error, slices, gradients = _backward(weights, *batch, labels[index])
-        tables: list[Any]
-        if rows:
-            tables = [
-                _move_rows(*table, rate, epsilon)
-                for table in zip(weights[:2], accumulators[:2], batch, slices, scratches, strict=True)
-            ]
-            scratches = [scratch for *_, scratch in tables]
-        else:
-            tables = [
-                _move(table, accumulator, _dense(table, ids, slices), rate, epsilon)
-                for table, accumulator, ids, slices in zip(weights[:2], accumulators[:2], batch, slices, strict=True)
-            ]
-        others = [_move(*one, rate, epsilon) for one in zip(weights[2:], accumulators[2:], gradients, strict=True)]
-        moved = [*tables, *others]
-        squares += tf.reduce_sum(tf.square(error))
-        return index + 1, squares, [weight for weight, *_ in moved], [grown for _, grown, *_ in moved], scratches
+        ids = (users[index], movies[index])
+        error, slices, gradients = _backward(weights, *ids, labels[index])
+        moved, scratched = [], []
+        for place, rows in enumerate(by_rows):
+            table, accumulator = weights[place], accumulators[place]
+            if rows:
+                total, scratch = sum_by_row(slices[place], ids[place], scratches[place])
+                moved.append(_move_rows(table, accumulator, ids[place], total, rate, epsilon))
+            else:
+                scratch = scratches[place]
+                moved.append(_move(table, accumulator, _dense(table, ids[place], slices[place]), rate, epsilon))
+            scratched.append(scratch)
+        for weight, accumulator, gradient in zip(weights[2:], accumulators[2:], gradients, strict=True):
+            moved.append(_move(weight, accumulator, gradient, rate, epsilon))
+        weights, accumulators = map(list, zip(*moved, strict=True))
+        return index + 1, squares + tf.reduce_sum(tf.square(error)), weights, accumulators, scratched
 
     _, squares, after, grown, _ = tf.while_loop(
         lambda index, *_: index < steps,
@@ -145,7 +142,7 @@ def _train(
             tf.constant(0.0),
             [weight.read_value() for weight in weights],
             [accumulator.read_value() for accumulator in accumulators],
-            [tf.zeros([table.shape[0]], tf.int32) for table in weights[:2]] if rows else [],
+            [tf.zeros([weights[place].shape[0] if rows else 0], tf.int32) for place, rows in enumerate(by_rows)],
         ),
     )
     for variable, value in zip((*weights, *accumulators), (*after, *grown), strict=True):
@@ -159,13 +156,10 @@ def _move(weight: Any, accumulator: Any, gradient: Any, rate: Any, epsilon: Any)
     return weight - rate * gradient / tf.sqrt(accumulator + epsilon), accumulator
 
 
-def _move_rows(
-    table: Any, accumulator: Any, ids: Any, slices: Any, scratch: Any, rate: Any, epsilon: Any
-) -> tuple[Any, Any, Any]:
-    """Returns table and accumulator after Adagrad's step on the rows `ids`, and the scratch of `sum_duplicates`."""
-    total, scratch = sum_duplicates(ids, slices, scratch)
+def _move_rows(table: Any, accumulator: Any, ids: Any, total: Any, rate: Any, epsilon: Any) -> tuple[Any, Any]:
+    """Returns table and accumulator after Adagrad's step on the rows `ids` [B] with their gradients, [B, D]."""
     moved, grown = _move(tf.gather(table, ids), tf.gather(accumulator, ids), total, rate, epsilon)
-    return set_rows(table, ids, moved), set_rows(accumulator, ids, grown), scratch
+    return set_rows(table, ids, moved), set_rows(accumulator, ids, grown)
 
 
 def _dense(table: Any, ids: Any, slices: Any) -> Any:

@@ -1,12 +1,7 @@
-"""Row-wise updates of embedding tables on TensorFlow, exact for Adagrad and for SGD without momentum.
+"""Row-wise updates of embedding tables in TensorFlow: only the rows that a batch has touched.
 
-A row that no example of the batch has asked for has a zero gradient. Adagrad then adds 0 to its accumulator and moves
-it by 0, SGD moves it by 0: leaving it alone is the same thing. Of the rows that were asked for, the slices of one id
-are summed first; `movierank.oracle` has the formulas.
-
-All shapes are those of the batch, so that XLA compiles it, and places with the same id hold the same values, so that
-it does not matter which of them a scatter writes last. (Adding to rows instead of setting them makes XLA copy the
-table at every step: 5.1 ms instead of 1.0 at 201k and 293k rows.)
+A row that no example has looked up has a zero gradient, and Adagrad and plain SGD leave such a row as it is, so that
+this is exact. All shapes are those of the batch, which lets XLA compile it.
 """
 
 from __future__ import annotations
@@ -16,23 +11,39 @@ from typing import Any
 import tensorflow as tf
 
 
-def sum_duplicates(ids: Any, slices: Any, scratch: Any) -> tuple[Any, Any]:
-    """Sums the slices of equal ids.
+def rows_pay(table_rows: int, ids: int) -> bool:
+    """Returns whether an update by rows is expected to be faster than one of the whole table.
 
     Args:
-        ids: int [B], below R.
-        slices: float [B, D].
-        scratch: int32 [R], of any content.
+        table_rows: rows of the table.
+        ids: how many a batch looks up.
+    """
+    # The ranking model's step with two tables of width 32 and batches of 1000, rows against whole tables, on two virtual
+    # cores of an AMD EPYC (AVX-512), shared: 1.2 and 1.2 ms at 5,000 rows each, 1.3 and 1.4 at 10,000, 1.3 and 2.4 at
+    # 40,000. On MovieLens 100K's 944 and 1683 rows they are too near to each other to tell apart.
+    return table_rows > 5 * ids
+
+
+def sum_by_row(slices: Any, ids: Any, scratch: Any) -> tuple[Any, Any]:
+    """Sums gradients of the same row, without sorting.
+
+    Args:
+        slices: [K, D], what each look-up adds to the gradient of its row.
+        ids: int [K], the rows.
+        scratch: int32 [table rows], of any content.
 
     Returns:
-        [B, D], at each place the sum over all slices of its id; and the scratch for the next step.
+        [K, D], at every look-up the whole gradient of its row, so that writing a row twice writes the same twice; and
+        the scratch to use next.
     """
+    # Each look-up writes its number at its row, and all of one row read back the one that stayed.
     count = tf.shape(ids)[0]
     scratch = tf.tensor_scatter_nd_update(scratch, ids[:, tf.newaxis], tf.range(count))
-    representative = tf.gather(scratch, ids)  # one place of each id, whichever was written last
-    return tf.gather(tf.math.unsorted_segment_sum(slices, representative, count), representative), scratch
+    slot = tf.gather(scratch, ids)
+    return tf.gather(tf.math.unsorted_segment_sum(slices, slot, count), slot), scratch
 
 
 def set_rows(table: Any, ids: Any, rows: Any) -> Any:
-    """Returns the table [R, D] with `rows` [B, D] at `ids` [B]; rows of one id must be equal."""
+    """Returns the table [R, D] with `rows` [K, D] at `ids` [K]; rows of one id must be equal."""
+    # Adding to rows instead makes XLA copy the table at every step: 5.1 ms instead of 1.0 at 201k and 293k rows.
     return tf.tensor_scatter_nd_update(table, ids[:, tf.newaxis], rows)
