@@ -67,8 +67,8 @@ class Scorer:
     def _buffers(self, pairs: int) -> tuple[Any, Any]:
         if self.buffers is None or len(self.buffers[0]) != pairs:
             sizes = (len(self.weights[4]), len(self.weights[6]))
-            self.buffers = tuple(torch.empty((pairs, size), device=self.device) for size in sizes)  # type: ignore[assignment]
-        return self.buffers  # type: ignore[return-value]
+            self.buffers = tuple(torch.empty((pairs, size), device=self.device) for size in sizes)
+        return self.buffers
 
 
 def _keys(scores: Any, first: int) -> Any:

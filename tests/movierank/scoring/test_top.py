@@ -73,9 +73,7 @@ def sorted_exactly(scores: npt.NDArray, k: int) -> npt.NDArray:
 
 
 @pytest.mark.parametrize("block", [SMALL, Block(users=1, movies=75), Block(users=100, movies=1000), None])
-def test_the_best_are_those_of_predicting_all_pairs(
-    model: RankingModel, weights: Weights, block: Block | None
-) -> None:
+def test_the_best_are_those_of_predicting_all_pairs(model: RankingModel, weights: Weights, block: Block | None) -> None:
     users = np.array([11, 1, 5, 5, 2, 3, 8, 9, 4])
     top = top_movies(model, users, block=block)
     check_against_predict(model, weights, top, users)
