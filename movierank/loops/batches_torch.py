@@ -1,0 +1,64 @@
+"""Batches of `Examples` as tensors on PyTorch's device."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import keras
+import numpy as np
+import torch
+from torch import Tensor
+
+from movierank.loops.examples import Chunk, Examples
+
+
+class DeviceBatches:
+    """Brings chunks to a device; what fits one chunk stays there for the later epochs of a training.
+
+    On the CPU nothing is copied but what lies in read-only memory: tensors share the arrays' memory.
+
+    Args:
+        device: to bring them to.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._kept: tuple[Examples, list[tuple[Chunk, list[Tensor]]]] | None = None
+
+    def of(self, examples: Examples, order: Any | None) -> Iterator[tuple[int, list[Tensor]]]:
+        """Yields all batches once, each with its size, as a flat list of tensors without those not given."""
+        for chunk, tensors in self._chunks(examples, order):
+            size = chunk.batch_size
+            for step in range(chunk.steps):
+                yield size, [tensor[step * size : (step + 1) * size] for tensor in tensors]
+
+    def _chunks(self, examples: Examples, order: Any | None) -> Iterator[tuple[Chunk, list[Tensor]]]:
+        if order is None and examples.fits_one_chunk:
+            if self._kept is None or self._kept[0] is not examples:
+                self._kept = examples, [(chunk, self._load(chunk)) for chunk in examples.chunks()]
+            yield from self._kept[1]
+            return
+        # One ahead: on a GPU the next chunk is on its way while this one is trained on.
+        ahead: tuple[Chunk, list[Tensor]] | None = None
+        for chunk in examples.chunks(order):
+            loaded = chunk, self._load(chunk)
+            if ahead is not None:
+                yield ahead
+            ahead = loaded
+        if ahead is not None:
+            yield ahead
+
+    def _load(self, chunk: Chunk) -> list[Tensor]:
+        arrays = [array for array in keras.tree.flatten(chunk.arrays) if array is not None]
+        tensors = [_shared(array) for array in arrays]
+        if self._device.type != "cuda":
+            return [tensor.to(self._device) for tensor in tensors]
+        # From pinned memory the transfer does not wait, and Python goes on to submit steps.
+        return [tensor.pin_memory().to(self._device, non_blocking=True) for tensor in tensors]
+
+
+def _shared(array: Any) -> Tensor:
+    if not array.flags.writeable or not array.flags.c_contiguous or array.dtype == np.uint32:
+        array = np.array(array, np.int64 if array.dtype == np.uint32 else None)
+    return torch.from_numpy(array)
