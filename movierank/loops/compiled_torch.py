@@ -1,4 +1,4 @@
-"""One training step on PyTorch: traced into a graph of tensor operations once, compiled, and run without Python in it."""
+"""One training step on PyTorch: traced once into a graph of tensor operations, compiled, run without Python in it."""
 
 from __future__ import annotations
 
@@ -47,17 +47,17 @@ class CompiledStep:
         """Returns whether these tensors still lie where they lay."""
         return [tensor.data_ptr() for tensor in state] == self._addresses
 
-    @torch.no_grad()
     def __call__(self, batch: Sequence[Tensor]) -> None:
         """Makes one step."""
-        if self._graph is not None:
-            torch._foreach_copy_(self._inputs, list(batch))
-            self._graph.replay()
-            return
-        self._run(*self.state, *batch)
-        self._runs += 1
-        if self._runs == WARM_UP_RUNS and self.state[0].is_cuda:
-            self._capture(batch)
+        with torch.no_grad():
+            if self._graph is not None:
+                torch._foreach_copy_(self._inputs, list(batch))
+                self._graph.replay()
+                return
+            self._run(*self.state, *batch)
+            self._runs += 1
+            if self._runs == WARM_UP_RUNS and self.state[0].is_cuda:
+                self._capture(batch)
 
     def _capture(self, batch: Sequence[Tensor]) -> None:
         self._inputs = [tensor.clone() for tensor in batch]

@@ -39,7 +39,9 @@ class Adagrad:
             ValueError: the model, its loss or its optimizer is not what is written by hand here.
         """
         optimizer = model.optimizer
-        if not isinstance(model, RankingModel) or type(optimizer) is not keras.optimizers.Adagrad:
+        # On PyTorch Keras makes an instance of its own subclass.
+        is_adagrad = isinstance(optimizer, keras.optimizers.Adagrad) and type(optimizer).__module__.startswith("keras.")
+        if not isinstance(model, RankingModel) or not is_adagrad:
             raise ValueError("the native loop is written for RankingModel with Adagrad; use the fused loop")
         extras = ("weight_decay", "clipnorm", "clipvalue", "global_clipnorm", "use_ema", "loss_scale_factor")
         asked = [name for name in (*extras, "gradient_accumulation_steps") if getattr(optimizer, name, None)]

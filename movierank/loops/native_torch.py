@@ -170,14 +170,14 @@ def start(model: RankingModel, adagrad: Adagrad, embedding_updates: Updates) -> 
     return Training(model, adagrad, by_rows)
 
 
-def loss_and_gradients(
-    model: RankingModel, x: dict[str, Any], y: Any
-) -> tuple[float, list[npt.NDArray[np.float32]]]:
+def loss_and_gradients(model: RankingModel, x: dict[str, Any], y: Any) -> tuple[float, list[npt.NDArray[np.float32]]]:
     """Returns the loss of one batch and its gradients by trainable variable; trains nothing."""
     weights = [variable.value.detach() for variable in model.weights]
     device = weights[0].device
-    user_id, movie_id = (torch.as_tensor(np.array(x[name], np.int64), device=device) for name in ("user_id", "movie_id"))
-    label = torch.as_tensor(np.array(y, np.float32), device=device)
+    user_id, movie_id = (
+        torch.as_tensor(np.array(x[name], np.int64), device=device) for name in ("user_id", "movie_id")
+    )
+    label = torch.tensor(np.asarray(y, np.float32), device=device)
     with torch.no_grad():
         squares, embeddings, dense = loss_and_gradient(weights, user_id, movie_id, label)
         tables = [whole_table(*each) for each in zip(weights, (user_id, movie_id), embeddings, strict=False)]
