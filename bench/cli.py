@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench import compare_command, history_command, mutants_command, parity_command, validate_command
+from bench import compare_command, history_command, mutants_command, parity_command, sweep_command, validate_command
 from bench.errors import BenchError
 from bench.interrupts import interrupts_once
 from bench.matrix import parse_cells
@@ -35,6 +35,7 @@ EXAMPLES = """examples:
   python -m bench compare results/before results/after --max-regression 5%
   python -m bench parity results/jax results/torch          the same model in both?
   python -m bench page results/after -o after.html
+  python -m bench sweep --over batch-size --backends jax    what of a step is fixed, what grows
   python -m bench history results/ -o history.html          step time over all reports, with its changes
 
 exit codes: 0 fine; 1 measured, and something is slower, worse or out of parity;
@@ -99,6 +100,7 @@ def _parser() -> argparse.ArgumentParser:
     parity_command.add(commands)
     history_command.add(commands)
     mutants_command.add(commands)
+    sweep_command.add(commands)
 
     page = commands.add_parser("page", help="write a report as one HTML page (or its figure as .svg or .png)")
     page.add_argument("reports", type=Path, nargs="+", metavar="REPORT", help="report directory or file")

@@ -45,7 +45,7 @@ def measure(options: Options, console: Console) -> Report:
         KeyboardInterrupt: passed on; what was measured lies in `options.output`, valid.
     """
     _refuse_existing(options)
-    dataset, split = _load(options, console)
+    dataset, split = load_workload(options, console)
     workload = _workload(options, dataset, split)
     judges = options.parity if options.parity is not None else len(split.train) * options.epochs <= PARITY_EXAMPLES
     with interrupts_held(), claimed(options.output) as parts:
@@ -58,7 +58,7 @@ def measure(options: Options, console: Console) -> Report:
             make_job=lambda cell, process: _job(options, workload, cell, process, parts, judges),
             worker_command=options.worker_command,
         )
-        answers = len(options.cells) * settings.processes * (settings.rounds + 4)
+        answers = len(options.cells) * settings.processes * (settings.rounds + 3 + settings.trains)
         with (
             Progress(console, None if settings.adaptive else answers) as progress,
             noting_conditions(recorder, options.watch_s),
@@ -104,7 +104,12 @@ def _refuse_existing(options: Options) -> None:
         raise BenchError(f"{options.output} already holds a report; choose another --output, --resume or --overwrite")
 
 
-def _load(options: Options, console: Console) -> tuple[Dataset, Split]:
+def load_workload(options: Options, console: Console) -> tuple[Dataset, Split]:
+    """Opens the data that is asked for, preparing it where it is not, and splits it.
+
+    Raises:
+        BenchError: there is no such data or split, or a batch is larger than the train part.
+    """
     try:
         dataset = load_dataset(
             options.dataset,
@@ -163,6 +168,7 @@ def _job(options: Options, workload: Workload, cell: Cell, process: int, parts: 
         predictions=str((parts / f"{cell.backend}-{cell.device}-{cell.loop}-{process}.npz").absolute()),
         stored_predictions=MOST_STORED,
         precision=precision_of(cell),
+        trains=options.trains,
         early_stages=judges
         and options.init == "shared"
         and process == 0
@@ -228,6 +234,7 @@ def _refuse_other(stored: Report, fresh: Report) -> None:
         "threads": (stored.settings.threads, fresh.settings.threads),
         "round length": (stored.settings.round_s, fresh.settings.round_s),
         "seeds": (stored.settings.seeds, fresh.settings.seeds),
+        "training before timing": (stored.settings.trains, fresh.settings.trains),
         "processor": (stored.machine.cpu_model, fresh.machine.cpu_model),
         "number of usable cores": (stored.machine.usable_cores, fresh.machine.usable_cores),
         "package versions": (stored.software.packages, fresh.software.packages),

@@ -34,6 +34,7 @@ class Options:
         data_path: as for `movierank.datasets.load_dataset`.
         split: None for the dataset's own default.
         target_rmse: test RMSE, in label units, up to which training time is told.
+        trains: whether each process first trains the epochs whose RMSE is reported; a sweep only times steps.
         parity: None to judge parity where the oracle takes seconds, as on MovieLens 100K.
         existing: what to do when `output` already holds a report.
         watch_s: how long to watch, in seconds, what other processes use before the first worker starts.
@@ -61,6 +62,7 @@ class Options:
     timeout_s: float = 600.0
     precision: float | None = None
     budget_s: float | None = None
+    trains: bool = True
     parity: bool | None = None
     existing: Literal["refuse", "resume", "overwrite"] = "refuse"
     worker_command: Sequence[str] = WORKER_COMMAND
@@ -95,6 +97,7 @@ class Options:
             seeds=self.seeds,
             round_s=self.round_s,
             threads=self.threads,
+            trains=self.trains,
             order_seed=self.order_seed,
             timeout_s=self.timeout_s,
             precision=self.precision,

@@ -32,6 +32,7 @@ class Job(Message, frozen=True, kw_only=True):
         predictions: file (.npz) in which `Train` leaves the test predictions of each stage.
         stored_predictions: how many test ratings are predicted for that file, from the first on.
         precision: one of `bench.precision.PRECISIONS`, which `loop` names too where it is not float32.
+        trains: whether `Train` may follow; without, no copy of the initial weights is kept.
         early_stages: whether `Train` records loss, gradients and the first steps too (`bench.stages`).
         fault: name of a fault to plant on purpose (`bench.fault_catalogue`); for `bench mutants`.
     """
@@ -56,6 +57,7 @@ class Job(Message, frozen=True, kw_only=True):
     predictions: str
     stored_predictions: int
     precision: str = "float32"
+    trains: bool = True
     early_stages: bool = False
     fault: str | None = None
 

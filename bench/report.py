@@ -63,6 +63,7 @@ class Settings(Record, frozen=True, kw_only=True):
         threads: threads every worker was told to use.
         order_seed: seed of the random order of rounds.
         timeout_s: longest wait for one answer of a worker, in seconds.
+        trains: whether each process first trained the epochs whose RMSE is reported; without, runs have none.
         precision: half-width of the intervals at which measuring stops, as a share; None for a fixed number.
         budget_s: time in which it stops, in seconds; None for none. With either, `processes` is the least and
             `rounds` the first number; what was run in the end is told by the runs.
@@ -75,6 +76,7 @@ class Settings(Record, frozen=True, kw_only=True):
     threads: int
     order_seed: int
     timeout_s: float
+    trains: bool = True
     precision: float | None = None
     budget_s: float | None = None
 

@@ -80,7 +80,7 @@ class Session:
             from bench import faults
 
             faults.plant(job.fault, self)
-        self.initial_state = training.TrainingState.of(self.model)
+        self.initial_state = training.TrainingState.of(self.model) if job.trains else None
         self.build_s = time.perf_counter() - started
         self.first_step_s = self._first_step()
         self.plan: RoundPlan | None = None
@@ -105,7 +105,10 @@ class Session:
 
         Raises:
             NotFiniteError: a loss or a prediction is not finite.
+            RuntimeError: the job said that there would be no training.
         """
+        if self.initial_state is None:
+            raise RuntimeError("a training was asked for of a job that does not train")
         self.initial_state.restore(self.model)  # the first step has moved the weights
         stages: Values = {"forward": self._predict_stored()}
         if self.job.early_stages:

@@ -145,7 +145,7 @@ class Supervisor:
         process_started = WorkerProcess(self.plan.worker_command, environment, self.recorder.directory / name)
         worker = LiveWorker(process_started, job, run)
         self.live.append(worker)
-        for command in (job, Train(), WarmUp()):
+        for command in (job, *((Train(),) if self.plan.settings.trains else ()), WarmUp()):
             if worker in self.live:
                 self._ask(worker, command)
 
@@ -196,7 +196,7 @@ class Supervisor:
         self.live.clear()
 
     def _steps_of_a_run(self) -> int:
-        return len((Job, Train, WarmUp, Stop)) + self.plan.settings.rounds
+        return len((Job, WarmUp, Stop)) + self.plan.settings.trains + self.plan.settings.rounds
 
 
 def with_reply(run: Run, reply: Reply, turn: int) -> Run:

@@ -10,6 +10,7 @@ import contextlib
 import ctypes
 import importlib.util
 import os
+import re
 import resource
 import select
 import signal
@@ -23,7 +24,7 @@ from typing import TYPE_CHECKING
 from bench.environment import hidden_modules
 from bench.errors import UnavailableError
 from bench.precision import dtype_policy
-from bench.probing import allowed_cpus
+from bench.probing import allowed_cpus, text_of
 from bench.protocol import (
     Available,
     Command,
@@ -176,6 +177,9 @@ def _carry_out(command: Command, session: Session) -> Reply:
 
 
 def _peak_rss_mib() -> float:
+    # On Linux, getrusage also counts what the process that started this one had in memory (exec keeps the mark).
+    if mark := re.search(r"^VmHWM:\s*(\d+) kB$", text_of(Path("/proc/self/status")), re.MULTILINE):
+        return int(mark[1]) / 2**10
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / 2**20 if sys.platform == "darwin" else peak / 2**10  # bytes on macOS, KiB elsewhere (getrusage(2))
 

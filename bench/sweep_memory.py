@@ -1,0 +1,37 @@
+"""Whether a worker would fit in memory, told beforehand: the kernel tells by killing it."""
+
+from __future__ import annotations
+
+from bench.report import Cell
+from bench.snapshot import take_snapshot
+
+MIB = 2**20
+FLOAT_BYTES = 4
+FRAMEWORK_MIB = 900  # a worker with small tables, rounded up: 460 to 700 MiB on Linux
+KEPT = 2  # weights and Adagrad's accumulators
+SWEPT = 2  # a gradient as large as the tables, and one array more while it is applied
+RATING_BYTES = 60  # the split's arrays, its permutation, and what a loop converts them to
+SHARE = 0.9  # of the memory that is left; the rest is for what nobody counted
+
+
+def estimate_mib(cell: Cell, *, rows: int, width: int, ratings: int) -> float:
+    """Returns what a worker is expected to need, in MiB.
+
+    Tables × (weights + accumulators + what sweeping whole tables takes) × 4 bytes. Loops that by their name update
+    rows alone need no more than one table-sized array while they are built; of others the worst is assumed, as which
+    way a loop takes shows only once it is there.
+
+    Args:
+        cell: gives the loop.
+        rows: of both tables together.
+        width: of a row.
+        ratings: of the whole dataset.
+    """
+    tables = KEPT + (1 if cell.loop.startswith(("fused-rows", "native-rows")) else SWEPT)
+    return FRAMEWORK_MIB + (tables * rows * width * FLOAT_BYTES + ratings * RATING_BYTES) / MIB
+
+
+def memory_left_mib() -> float | None:
+    """Returns what can still be taken before the control group's or the machine's limit; None where nobody knows."""
+    left = take_snapshot(sample_s=0).memory_left_mib
+    return None if left is None else left * SHARE
