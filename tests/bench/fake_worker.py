@@ -1,8 +1,8 @@
 """A scripted worker: plays a real one's part of the protocol, or breaks it where the script says so.
 
 Usage: fake_worker.py SCRIPT COMMAND_FD REPLY_FD. SCRIPT is JSON: for each backend, optionally for one process
-as "jax:1" or for one precision as "jax:bfloat16", an object with `step_time_ms` and, to break, `at` (a command's name,
-or "MeasureRound:2" for the third round) and `how` (exit, kill, hang, orphan, garbage, unavailable or nan). Beside it
+as "jax:1" or for one precision as "jax:bfloat16", an object with `step_time_ms` or `cost` and, to break, `at` (a
+command's name, or "MeasureRound:2" for the third round) and `how` (exit, kill, hang, orphan, garbage, unavailable or nan). Beside it
 lie the predictions that it hands out, seed0.npz and so on: without NumPy it starts in a moment. With `own`, what it
 answers tells the process: every step time is another one, the predictions and the test RMSE hold the process id. In
 SCRIPT.events it writes down what it was asked and, before it does so, what it answers.
@@ -123,6 +123,8 @@ def answer(command, job: Job, part: dict, rounds: int):
         case MeasureRound():
             time.sleep(part.get("round_s", 0))
             own = [1 + time.monotonic_ns() % 10**9 / 10**9] if part.get("own") else [1.0]
+            if "cost" in part:  # a fixed part in ms, and one an example
+                own = [part["cost"][0] + part["cost"][1] * job.batch_size]
             step_times = part.get("step_time_ms", own)
             step_time = step_times[rounds % len(step_times)] * (1 + command.slowdown)
             return Rounded(step_time_ms=step_time, fit_setup_ms=30.0)

@@ -1,0 +1,221 @@
+"""Sweeps with scripted workers, and one with real ones under the current backend."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from bench.cli import main
+from bench.errors import BenchError
+from bench.matrix import parse_cells
+from bench.options import Options
+from bench.report_file import load_report
+from bench.sweep import SweepOptions, sweep
+from bench.sweep_axes import Point, default_values, parse_values, points_of
+from bench.sweep_memory import estimate_mib
+from bench.sweep_records import load_sweep
+from bench.sweep_table import print_sweep
+from movierank.synthetic import parse_size
+
+BACKEND = os.environ.get("KERAS_BACKEND", "tensorflow")
+ROOT = Path(__file__).parents[2]
+FAKE_WORKER = Path(__file__).with_name("fake_worker.py")
+VALUES = [20, 100, 500]
+
+
+@pytest.fixture
+def fake(tmp_path, monkeypatch):
+    """Sweeps over the batch size with scripted workers into tmp_path/sweep."""
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+
+    def run(script: dict, over="batch-size", values=VALUES, ratings=2000, **changes):
+        path = tmp_path / "script.json"
+        path.write_text(json.dumps(script))
+        settings = {
+            "cells": parse_cells("jax,torch", "cpu", "fit"),
+            "output": tmp_path / "sweep",
+            "processes": 2,
+            "rounds": 2,
+            "threads": 1,
+            "watch_s": 0.0,
+            "worker_command": (sys.executable, str(FAKE_WORKER), str(path)),
+        }
+        base = Options(**{**settings, **changes})
+        point = Point(0, "", batch_size=100, embedding_dimension=base.embedding_dimension, threads=base.threads)
+        options = SweepOptions(over, points_of(over, values, point, None, ratings), base)
+        return sweep(options, Console(file=io.StringIO()))
+
+    return run
+
+
+def started(tmp_path: Path) -> list[str]:
+    return [line.rpartition(":")[0] for line in (tmp_path / "script.started").read_text().splitlines()]
+
+
+def test_a_sweep_finds_what_a_step_costs_and_can_be_read_again(fake, tmp_path):
+    result = fake({"jax": {"cost": [2.0, 0.01]}, "torch": {"cost": [5.0, 0.03]}})
+    assert load_sweep(tmp_path / "sweep") == result
+    assert [(one.value, one.cell.backend, one.processes) for one in result.measured] == [
+        (value, backend, 2) for value in VALUES for backend in ("jax", "torch")
+    ]
+    jax, torch = result.settings.cells
+    assert (result.model_of(jax).fixed.value, result.model_of(jax).slope.value) == pytest.approx((2, 0.01))
+    assert (result.model_of(torch).fixed.value, result.model_of(torch).slope.value) == pytest.approx((5, 0.03))
+    first = result.curve(jax)[0]
+    assert first.step_time_ms == pytest.approx(2.2)
+    assert first.examples_per_s == pytest.approx(20 / 0.0022)
+    assert first.peak_rss_mib == 100
+    printed = io.StringIO()
+    print_sweep(result, Console(file=printed, width=200))
+    assert "jax: step = 2.00" in printed.getvalue()
+    assert "the fixed cost rules below batch-size 200" in printed.getvalue()
+
+
+def test_points_time_steps_alone_and_every_generation_goes_through_all_of_them(fake, tmp_path):
+    fake({})
+    report = load_report(tmp_path / "sweep" / "points" / "100")
+    assert not report.settings.trains
+    assert {(run.status, tuple(run.train_rmse), run.test_rmse) for run in report.runs} == {("ok", (), None)}
+    assert not (tmp_path / "sweep" / "points" / "100" / "predictions.npz").exists()
+    generations = [name.rpartition(":")[2] for name in started(tmp_path)]
+    assert generations == ["0"] * 6 + ["1"] * 6
+
+
+def test_a_lost_cell_is_not_started_again_at_its_point_and_the_rest_goes_on(fake, tmp_path):
+    result = fake({"torch:0": {"at": "WarmUp", "how": "kill"}})
+    torch = [one for one in result.measured if one.cell.backend == "torch"]
+    assert {one.error_status for one in torch} == {"killed"}
+    assert all(one.processes == 2 for one in result.measured if one.cell.backend == "jax")
+    assert started(tmp_path).count("torch:0") == len(VALUES)
+    assert "torch:1" not in started(tmp_path)
+    assert result.finished is not None
+
+
+def test_a_missing_backend_is_tried_once_and_named_at_every_point(fake, tmp_path):
+    result = fake({"torch": {"at": "Job", "how": "unavailable"}})
+    assert [name for name in started(tmp_path) if name.startswith("torch")] == ["torch:0"]
+    torch = [one for one in result.measured if one.cell.backend == "torch"]
+    assert {one.error_status for one in torch} == {"skipped"}
+    assert all("no such device here" in one.error for one in torch)
+
+
+def test_what_would_not_fit_in_memory_is_not_started(fake, tmp_path, monkeypatch):
+    monkeypatch.setattr("bench.sweep.memory_left_mib", lambda: 2500.0)  # a machine that we cannot have
+    result = fake({}, over="table-rows", values=[20, 400, 10_000_000], ratings=2000)
+    small, large = result.measured[0], result.measured[-1]
+    assert small.processes == 2
+    assert large.error_status == "skipped"
+    assert "would not fit in memory: some 6" in large.error
+    assert "2,500 are left" in large.error
+    assert not (tmp_path / "sweep" / "points" / "10000000").exists()
+
+
+def test_workers_live_apart_where_they_do_not_fit_side_by_side(fake, tmp_path, monkeypatch):
+    monkeypatch.setattr("bench.sweep.memory_left_mib", lambda: 1500.0)
+    result = fake({}, values=[20, 100, 500])
+    assert all(one.processes == 2 for one in result.measured)
+    events = [json.loads(line) for line in (tmp_path / "script.events").read_text().splitlines()]
+    asked = [(event["pid"], event["what"]) for event in events if event["event"] == "answered"]
+    living: set[int] = set()
+    for pid, what in asked:
+        living = living - {pid} if what == "Stop" else living | {pid}
+        assert len(living) <= 1
+
+
+def test_rows_alone_need_less_memory_than_whole_tables():
+    fit, rows = (parse_cells("jax", "cpu", loop)[0] for loop in ("fit", "fused-rows"))
+    sizes = {"rows": 1_000_000, "width": 32, "ratings": 0}
+    tables = 1_000_000 * 32 * 4 / 2**20
+    assert estimate_mib(fit, **sizes) - estimate_mib(rows, **sizes) == pytest.approx(tables)
+
+
+def test_tables_have_the_rows_asked_for_and_one_curve_has_one_dataset():
+    base = Point(0, "", 1000, 32, 2)
+    for point in points_of("table-rows", [10, 999, 1_000_000], base, None, None):
+        size = parse_size(point.dataset)
+        assert size.users + 1 + size.movies + 1 == point.value
+        assert size.ratings >= 250_000
+    (dataset,) = {point.dataset for point in points_of("batch-size", [64, 65_536], base, None, None)}
+    assert parse_size(dataset).ratings * 0.8 >= 20 * 65_536
+    assert {point.dataset for point in points_of("threads", [1, 2], base, None, None)} == {"100k"}
+
+
+def test_values_are_read_as_people_write_them():
+    assert parse_values("1M, 64,10k,64") == [64, 10_000, 1_000_000]
+    assert default_values("threads", quick=False)[0] == 1
+    for text in ("0", "64,x", "-1", ",", "1.5"):
+        with pytest.raises(BenchError, match=r"--values"):
+            parse_values(text)
+
+
+def test_a_folder_with_another_sweep_is_refused(fake, tmp_path):
+    before = fake({}, processes=1)
+    with pytest.raises(BenchError, match="already holds a sweep"):
+        fake({})
+    with pytest.raises(BenchError, match=r"cannot resume: values was \[20, 100, 500\]"):
+        fake({}, values=[20, 100], existing="resume")
+    assert load_sweep(tmp_path / "sweep") == before
+    more = fake({}, processes=2, existing="resume")
+    assert {one.processes for one in more.measured} == {2}
+    anew = fake({}, values=[20, 100], processes=1, existing="overwrite")
+    assert [point.name for point in sorted((tmp_path / "sweep" / "points").iterdir())] == ["100", "20"]
+    assert {one.processes for one in anew.measured} == {1}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("--over batch-size --values 64,4000 --ratings 2000", "--batch-size 4000 is larger than the train part"),
+        ("--over table-rows --dataset 100k", "--dataset does not go with --over table-rows"),
+        ("--over table-rows --values 5", "tables have at least 10 rows; received 5"),
+        ("--over threads --ratings 5", "--ratings is of made-up data"),
+        ("--show nowhere", "no sweep at nowhere: it should hold a sweep.json"),
+    ],
+)
+def test_bad_input_is_refused(tmp_path, monkeypatch, capsys, options, message):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MOVIERANK_CACHE", str(tmp_path / "cache"))
+    assert main(["sweep", "-o", "out", *options.split()]) == 2
+    assert message in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_real_sweep_cut_off_by_ctrl_c_goes_on_where_it_was(tmp_path):
+    output = tmp_path / "sweep"
+    command = [sys.executable, "-m", "bench", "sweep", "--over", "batch-size", "--values", "16,64,256"]
+    command += ["--ratings", "3000", "--backends", BACKEND, "--quick", "--round-seconds", "0.02", "-o", str(output)]
+    environment = {**os.environ, "MOVIERANK_CACHE": str(tmp_path / "cache")}
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if "(2 of 3)" in line:
+                process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=120) == 3
+    cut = load_sweep(output)
+    (first,) = [one for one in cut.measured if one.step_time_ms is not None]
+    assert cut.finished is None
+
+    done = subprocess.run(
+        [*command, "--resume"], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=200
+    )
+    assert done.returncode == 0, done.stderr
+    whole = load_sweep(output)
+    assert whole.finished is not None
+    assert first in whole.measured
+    assert f"batch-size {first.value}, " not in done.stderr
+    for one in whole.measured:
+        assert one.step_time_ms > 0
+        assert 100 < one.peak_rss_mib < 3000
+        assert one.examples_per_s == pytest.approx(1000 * one.value / one.step_time_ms)
+    assert whole.models[0].model.points == 3
+    shown = subprocess.run([*command[:4], "--show", str(output)], cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert shown.returncode == 0, shown.stderr
+    assert shown.stdout.splitlines()[0] in done.stdout
