@@ -118,7 +118,10 @@ def _validate(model: keras.Model, validation: Validation) -> dict[str, float]:
 def _refuse_batch_hooks(callbacks: Sequence[keras.callbacks.Callback]) -> None:
     hooks = ("on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_train_batch_end")
     for callback in callbacks:
-        own = [name for name in hooks if getattr(type(callback), name) is not getattr(keras.callbacks.Callback, name)]
+        # A checkpoint of every epoch has a batch hook too, which then does nothing.
+        at_epochs = isinstance(callback, keras.callbacks.ModelCheckpoint) and callback.save_freq == "epoch"
+        idle = keras.callbacks.ModelCheckpoint if at_epochs else keras.callbacks.Callback
+        own = [name for name in hooks if getattr(type(callback), name) is not getattr(idle, name)]
         if own:
             raise ValueError(
                 f"{type(callback).__name__} has {own[0]}, but this loop comes back to Python only at the end of an "

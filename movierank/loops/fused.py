@@ -55,13 +55,19 @@ def fit(
             it is exact and pays. `slices`: `movierank.loops`.
 
     Raises:
-        ValueError: the model is not compiled, arrays differ in length, a callback has batch hooks, or rows were
-            asked for where they would not be exact, with the reason.
+        ValueError: the model is not compiled, or is to run eagerly or on several devices; arrays differ in length; a
+            callback has batch hooks; or rows were asked for where they would not be exact, with the reason.
     """
     if not model.compiled or model.optimizer is None:
         raise ValueError("fused.fit needs a compiled model: call model.compile(optimizer, loss, ...) first")
+    if model.run_eagerly:
+        raise ValueError("fused.fit compiles what the model was compiled to run eagerly; leave out run_eagerly=True")
+    if keras.distribution.distribution() is not None:
+        raise ValueError("fused.fit trains on one device; unset keras.distribution, or use model.fit")
     if validation_split and validation_data is None:
         (x, y, sample_weight), validation_data = _held_out((x, y, sample_weight), validation_split)
+    if sample_weight is not None and keras.tree.is_nested(y) and not keras.tree.is_nested(sample_weight):
+        sample_weight = keras.tree.map_structure(lambda _: sample_weight, y)  # one for all outputs, as in `fit`
     examples = Examples.of(keras.tree.map_structure(_as_array, (x, y, sample_weight)), batch_size)
     _build(model, examples)
     training = module_for(keras.backend.backend()).start(model, embedding_updates)
@@ -86,7 +92,10 @@ def module_for(backend: str) -> ModuleType:
 
 
 def _as_array(array: Any) -> Any:
-    return array if array is None or isinstance(array, np.ndarray) else np.asarray(array)
+    if array is None:
+        return None
+    array = array if isinstance(array, np.ndarray) else np.asarray(array)
+    return array.astype(keras.config.floatx()) if array.dtype == np.float64 else array  # as `fit` does
 
 
 def _build(model: keras.Model, examples: Examples) -> None:

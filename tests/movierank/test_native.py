@@ -132,9 +132,10 @@ def test_an_interrupt_leaves_a_usable_model(monkeypatch: pytest.MonkeyPatch) -> 
         yield from list(whole(self, order))[:2]  # type: ignore[arg-type]
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(examples.Examples, "chunks", interrupted)
+    monkeypatch.setattr(examples.Examples, "chunks", interrupted)
+    with pytest.raises(KeyboardInterrupt):
         training.fit(model, ratings, batch_size=5, epochs=1, loop="native")
+    monkeypatch.setattr(examples.Examples, "chunks", whole)
     assert np.isfinite(training.evaluate(model, ratings).loss)
     training.fit(model, ratings, batch_size=5, epochs=1, loop="native")
     training.fit(model, ratings, batch_size=5, epochs=1, loop="fit")
