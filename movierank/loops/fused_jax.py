@@ -78,7 +78,6 @@ class Training:
 def loss_and_gradients(model: keras.Model, x: Any, y: npt.NDArray[Any]) -> tuple[float, list[npt.NDArray[np.float32]]]:
     """Returns the loss of one batch and its gradients by trainable variable, as dense float32 arrays."""
 
-    @jax.jit
     def found(state: State, data: Any) -> tuple[Any, list[Any]]:
         of_batch = gradients(model, state, data, find_look_ups(model, state, data, "auto"))
         dense = list(of_batch.dense)
@@ -86,7 +85,7 @@ def loss_and_gradients(model: keras.Model, x: Any, y: npt.NDArray[Any]) -> tuple
             dense[place] = jnp.zeros_like(state.trainable[place]).at[ids].add(slices)
         return of_batch.loss, dense
 
-    loss, dense = found(_state_of(model), (x, y, None))
+    loss, dense = jax.jit(found)(_state_of(model), (x, y, None))
     return float(loss), [np.asarray(gradient, np.float32) for gradient in dense]
 
 

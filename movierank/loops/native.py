@@ -118,7 +118,8 @@ def _ids(name: str, ids: Any, rows: int) -> npt.NDArray[np.int32]:
     ids = np.asarray(ids)
     if ids.ndim != 1 or (len(ids) and not 0 <= ids.min() <= ids.max() < rows):
         raise ValueError(f"expected {name} in one dimension and from 0 to {rows - 1}, the rows of its table")
-    return ids.astype(np.int32, copy=False)
+    as_int32: npt.NDArray[np.int32] = ids.astype(np.int32, copy=False)
+    return as_int32
 
 
 def epoch_logs(sum_of_squares: float, count: int) -> dict[str, float]:
