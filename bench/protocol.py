@@ -89,7 +89,13 @@ class MeasureRound(Message, frozen=True, kw_only=True):
 
 
 class Stop(Message, frozen=True, kw_only=True):
-    """Say the peaks and end."""
+    """Say the peaks and end.
+
+    Attributes:
+        limits: whether to measure before that how fast this device is at best (`bench.limits`).
+    """
+
+    limits: bool = False
 
 
 class Ready(Message, frozen=True, kw_only=True):
@@ -144,10 +150,14 @@ class Rounded(Message, frozen=True, kw_only=True):
 
 
 class Stopped(Message, frozen=True, kw_only=True):
-    """The worker's last word."""
+    """The worker's last word; fields as in `bench.report.Run`, None where limits were not asked for."""
 
     peak_rss_mib: float
     peak_device_mib: float | None
+    matrix_gflop_s: float | None = None
+    memory_gb_s: float | None = None
+    launch_us: float | None = None
+    touched_rows: float | None = None
 
 
 class Unavailable(Message, frozen=True, kw_only=True):

@@ -117,6 +117,11 @@ class Run(Record, frozen=True, kw_only=True):
         test_rmse: after the last epoch, as `evaluate` reports it.
         peak_rss_mib: highest resident memory of the worker.
         peak_device_mib: highest device memory in use on a GPU; None on the CPU.
+        matrix_gflop_s: its framework's fastest matrix product on this device, in 10^9 operations a second, a
+            multiplication and an addition counting as two (`bench.limits`).
+        memory_gb_s: its fastest pass over an array, in 10^9 bytes read or written a second.
+        launch_us: its shortest time from one computation to the next, in microseconds; None on the CPU.
+        touched_rows: distinct users and distinct movies in a batch, added up, the mean over a round's batches.
         log: the worker's stdout and stderr, as a path relative to the report's directory.
     """
 
@@ -147,6 +152,10 @@ class Run(Record, frozen=True, kw_only=True):
     test_rmse: float | None = None
     peak_rss_mib: float | None = None
     peak_device_mib: float | None = None
+    matrix_gflop_s: float | None = None
+    memory_gb_s: float | None = None
+    launch_us: float | None = None
+    touched_rows: float | None = None
     log: str | None = None
 
     @property
@@ -227,6 +236,39 @@ class Rmse(Record, frozen=True, kw_only=True):
     mean: float
     ci95: tuple[float, float] | None
     seeds: int
+
+
+class Floor(Record, frozen=True, kw_only=True):
+    """How far one cell is from the least time that its step can take (`bench.floor`, docs/floor.md).
+
+    Attributes:
+        backend, device, loop: the cell.
+        floor_ms: that time with the rates that the cell's own framework reached on this device, in ms.
+        bound: which of the two limits it comes from.
+        times_floor: typical step time over `floor_ms`.
+        times_floor_ci95: its 95 % interval, that of the step time; None with fewer than two processes.
+        best_floor_ms: the same time with the best rates of all frameworks of the report, in ms.
+        best_bound: as `bound`.
+        times_best_floor: typical step time over `best_floor_ms`.
+        times_best_floor_ci95: as `times_floor_ci95`.
+    """
+
+    backend: str
+    device: str
+    loop: str
+    floor_ms: float
+    bound: Literal["arithmetic", "memory"]
+    times_floor: float
+    times_floor_ci95: tuple[float, float] | None
+    best_floor_ms: float
+    best_bound: Literal["arithmetic", "memory"]
+    times_best_floor: float
+    times_best_floor_ci95: tuple[float, float] | None
+
+    @property
+    def cell(self) -> Cell:
+        """The cell that this is about."""
+        return Cell(backend=self.backend, device=self.device, loop=self.loop)
 
 
 class Gpu(Record, frozen=True, kw_only=True):
@@ -341,6 +383,7 @@ class Report(Record, frozen=True, kw_only=True):
         step_time: derived, one a cell.
         ratios: derived, one a pair of cells.
         rmse: derived, one a cell.
+        floors: derived, one a cell of a device whose limits were measured, in the order of `step_time`.
         reference_rmse: derived, one a cell; empty where no oracle was trained.
         time_to_target: derived, one a cell with predictions after each epoch.
         parity: derived from `predictions.npz`, one a pair and stage.
@@ -360,6 +403,7 @@ class Report(Record, frozen=True, kw_only=True):
     step_time: list[StepTime] = []
     ratios: list[Ratio] = []
     rmse: list[Rmse] = []
+    floors: list[Floor] = []
     reference_rmse: list[ReferenceRmse] = []
     time_to_target: list[TimeToTarget] = []
     parity: list[ParityResult] = []

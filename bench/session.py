@@ -15,7 +15,9 @@ import numpy as np
 
 from bench.errors import UnavailableError
 from bench.fit_loop import timed_fit
+from bench.floor import layer_shapes, state_bytes, table_rows
 from bench.frameworks import adapter_for
+from bench.limits import Limits, measure_limits
 from bench.precision import full_precision
 from bench.protocol import Job, Rounded, Steady, Trained
 from bench.report import Cell
@@ -182,6 +184,25 @@ class Session:
             loop=self.loop,
         )
         return Rounded(step_time_ms=1e3 * timed.epochs_s / self.plan.steps, fit_setup_ms=1e3 * timed.setup_s)
+
+    def measure_limits(self) -> Limits:
+        """Measures what this device can do at best, at the sizes of this model and in its arithmetic."""
+        width = self.job.embedding_dimension
+        rows = table_rows(self.loop, self.model.num_users + self.model.num_candidates, self.touched_rows())
+        return measure_limits(
+            self.adapter,
+            batch_size=self.job.batch_size,
+            layers=layer_shapes(width),
+            dtype=keras.config.dtype_policy().compute_dtype,
+            touched_bytes=state_bytes(width, rows),
+            on_gpu=self.job.device != "cpu",
+        )
+
+    def touched_rows(self) -> float:
+        """Returns how many rows of both tables a batch of a round uses, the mean over its first hundred batches."""
+        size = self.job.batch_size
+        ids = self.split.train.take(slice(0, size * min(100, len(self.split.train) // size))).features.values()
+        return sum(float(np.mean([np.unique(batch).size for batch in column.reshape(-1, size)])) for column in ids)
 
     def _first_step(self) -> float:
         batch = self.split.train.take(slice(0, self.job.batch_size))

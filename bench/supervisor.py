@@ -113,7 +113,7 @@ class Supervisor:
                 self._ask(worker, MeasureRound())
         ended = time.monotonic()
         for worker in list(self.live):
-            self._ask(worker, Stop())
+            self._ask(worker, Stop(limits=True))
         measured = [
             cell for cell in self.plan.cells if (run := self.recorder.run_of((cell, process))) and run.step_time_ms
         ]

@@ -54,7 +54,7 @@ def _table(report: Report) -> Table:
     table.add_column("", no_wrap=True)
     base = next((cell for cell in cells if precision_of(cell) == FULL), cells[0])
     times_base = "× fastest" if base == cells[0] else f"× {names[str(base)]}"
-    for name in ("ms/step", times_base, "1st step", "RMSE", "MiB"):
+    for name in ("ms/step", times_base, "×\nfloor", "1st\nstep", "RMSE", "MiB"):
         # A wide interval may take a second line; a figure that is cut off says nothing.
         table.add_column(name, justify="right", no_wrap=name not in ("ms/step", times_base))
     for cell, row in zip(cells, rows, strict=True):
@@ -67,6 +67,7 @@ def _figures(report: Report, cell: Cell, row: StepTime, base: Cell) -> list[str]
     return [
         with_interval(row.median_ms, row.ci95_ms),
         _times(report, cell, base),
+        next((three_digits(floor.times_best_floor) for floor in report.floors if floor.cell == cell), "–"),
         _typical(runs, "first_step_s", 2, " s"),
         next((f"{rmse.mean:.4f}" for rmse in report.rmse if cell_of(rmse) == cell), "–"),
         _typical(runs, "peak_rss_mib", 0),

@@ -18,8 +18,11 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterable
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from bench.environment import hidden_modules
 from bench.errors import UnavailableError
@@ -171,9 +174,22 @@ def _carry_out(command: Command, session: Session) -> Reply:
         case MeasureRound():
             return session.measure_round(command.slowdown)
         case Stop():
-            return Stopped(peak_rss_mib=_peak_rss_mib(), peak_device_mib=session.adapter.peak_device_mib())
+            return _last_words(session, command)
         case Job() | Probe():
             raise TypeError(f"a {type(command).__name__} was sent to a worker that has its job")
+
+
+def _last_words(session: Session, stop: Stop) -> Stopped:
+    # The limits are measured on large arrays, which are no part of what the training took.
+    peaks = Stopped(peak_rss_mib=_peak_rss_mib(), peak_device_mib=session.adapter.peak_device_mib())
+    if not stop.limits:
+        return peaks
+    try:
+        limits = session.measure_limits()
+    except Exception:
+        traceback.print_exc()  # a limit that cannot be measured takes nothing from what was
+        return peaks
+    return replace(peaks, touched_rows=session.touched_rows(), **asdict(limits))
 
 
 def _peak_rss_mib() -> float:

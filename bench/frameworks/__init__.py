@@ -19,6 +19,10 @@ def adapter_for(backend: str) -> ModuleType:
     `synchronise()`, which returns when all submitted work is done, `peak_device_mib()`, and
     `loss_and_gradients(model, features, label)`, which returns a compiled model's loss and its gradients by trainable
     variable as dense float32 arrays, without training it.
+
+    For `bench.limits` it gives things to call and time: `matrix_products(rows, inner, columns, dtype)`, each way that
+    the framework has to multiply [rows, inner] by [inner, columns]; `memory_pass(count)`, which reads and writes
+    `count` float32 numbers in place; `smallest_launch()`, the least work that it can hand to the device.
     """
     return importlib.import_module(f"bench.frameworks.{backend}_adapter")
 

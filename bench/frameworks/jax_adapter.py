@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import numpy.typing as npt
 
@@ -65,3 +67,28 @@ def loss_and_gradients(model: Any, features: dict[str, Any], label: Any) -> tupl
 
     loss, gradients = jax.jit(jax.value_and_grad(loss_of))([variable.value for variable in model.trainable_variables])
     return float(loss), [np.asarray(gradient, np.float32) for gradient in gradients]
+
+
+def matrix_products(rows: int, inner: int, columns: int, dtype: str) -> list[Callable[[], Any]]:
+    """Returns compiled products of two matrices of ones, to be called and timed."""
+    a, b = jnp.ones((rows, inner), dtype), jnp.ones((inner, columns), dtype)
+    product = jax.jit(jnp.matmul)
+    return [lambda: product(a, b)]
+
+
+def memory_pass(count: int) -> Callable[[], Any]:
+    """Returns what reads and writes `count` float32 numbers in place when called."""
+    arrays = [jnp.zeros(count, jnp.float32)]
+    add = jax.jit(lambda array: array + 1, donate_argnums=0)
+
+    def run() -> None:
+        arrays[0] = add(arrays[0])
+
+    return run
+
+
+def smallest_launch() -> Callable[[], Any]:
+    """Returns the least compiled work there is, to be called and timed."""
+    one = jnp.ones((), jnp.float32)
+    add = jax.jit(lambda number: number + 1)
+    return lambda: add(one)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -66,3 +67,28 @@ def loss_and_gradients(model: Any, features: dict[str, Any], label: Any) -> tupl
     gradients = tape.gradient(loss, [variable.value for variable in model.trainable_variables])
     # An embedding's gradient is IndexedSlices, one an example; as a tensor, those of one id are summed.
     return float(loss), [np.asarray(tf.cast(tf.convert_to_tensor(gradient), tf.float32)) for gradient in gradients]
+
+
+def matrix_products(rows: int, inner: int, columns: int, dtype: str) -> list[Callable[[], Any]]:
+    """Returns products of two matrices of ones, by TensorFlow's own kernel and by XLA, to be called and timed."""
+    a, b = tf.ones((rows, inner), dtype), tf.ones((inner, columns), dtype)
+    compiled = tf.function(tf.linalg.matmul, jit_compile=True)
+    return [lambda: tf.linalg.matmul(a, b), lambda: compiled(a, b)]
+
+
+def memory_pass(count: int) -> Callable[[], Any]:
+    """Returns what reads and writes `count` float32 numbers in place when called."""
+    array = tf.Variable(tf.zeros(count))
+
+    def add() -> None:
+        array.assign_add(tf.ones(count), read_value=False)
+
+    compiled = tf.function(add, jit_compile=True)  # else the ones would be written to memory first
+    return lambda: compiled()
+
+
+def smallest_launch() -> Callable[[], Any]:
+    """Returns the least compiled work there is, to be called and timed."""
+    one = tf.ones(())
+    add = tf.function(lambda number: number + 1, jit_compile=True)
+    return lambda: add(one)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -60,3 +61,27 @@ def loss_and_gradients(model: Any, features: dict[str, Any], label: Any) -> tupl
     gradients = [variable.value.grad.float().cpu().numpy() for variable in model.trainable_variables]
     model.zero_grad()
     return float(loss), gradients
+
+
+def matrix_products(rows: int, inner: int, columns: int, dtype: str) -> list[Callable[[], Any]]:
+    """Returns products of two matrices of ones, to be called and timed."""
+    options: dict[str, Any] = {"dtype": getattr(torch, dtype), "device": _device()}
+    a, b = torch.ones(rows, inner, **options), torch.ones(inner, columns, **options)
+    product = torch.empty(rows, columns, **options)
+    return [lambda: torch.mm(a, b, out=product)]
+
+
+def memory_pass(count: int) -> Callable[[], Any]:
+    """Returns what reads and writes `count` float32 numbers in place when called."""
+    array = torch.zeros(count, device=_device())
+    return lambda: array.add_(1)
+
+
+def smallest_launch() -> Callable[[], Any]:
+    """Returns the least work there is, to be called and timed."""
+    one = torch.ones((), device=_device())
+    return lambda: one.add_(1)
+
+
+def _device() -> str:
+    return "cuda" if torch.cuda.is_available() else "cpu"

@@ -55,6 +55,24 @@ def test_a_report_holds_every_phase_of_a_run(measured):
     assert str(measured[0]) in printed
 
 
+def test_a_worker_measures_the_limits_of_its_device(measured):
+    _, report, printed = measured
+    (run,) = report.runs
+    assert 0.1 < run.matrix_gflop_s < 1e6
+    assert 0.1 < run.memory_gb_s < 1e5
+    assert run.launch_us is None
+    train = split_ratings(load_dataset("synthetic:60x50x6000"), report.workload.split).train
+    starts = range(0, len(train) // 500 * 500, 500)
+    batches = [train.take(slice(start, start + 500)) for start in starts]
+    assert run.touched_rows == pytest.approx(
+        np.mean([len(set(batch.user_id)) + len(set(batch.movie_id)) for batch in batches])
+    )
+    (floor,) = report.floors
+    assert 0 < floor.floor_ms == floor.best_floor_ms
+    assert floor.times_floor > 1
+    assert f" {floor.times_best_floor:.3g}" in printed
+
+
 def test_the_stored_predictions_give_the_reported_rmse(measured):
     output, report, _ = measured
     (run,) = report.runs

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from rich.console import Console
 
+from bench.floor import floors
 from bench.report import Report, Run
 from bench.summary import summarise
 from bench.table import print_report
@@ -17,7 +18,13 @@ MakeReport = Callable[..., Report]
 
 def printed(report: Report, width: int = 80, directory: Path = Path("results/local/mine")) -> str:
     summary = summarise(report.runs)
-    report = msgspec.structs.replace(report, step_time=summary.step_time, ratios=summary.ratios, rmse=summary.rmse)
+    report = msgspec.structs.replace(
+        report,
+        step_time=summary.step_time,
+        ratios=summary.ratios,
+        rmse=summary.rmse,
+        floors=floors(report.runs, summary.step_time, report.workload),
+    )
     console = Console(file=io.StringIO(), width=width)
     print_report(report, directory, console)
     assert isinstance(console.file, io.StringIO)
@@ -41,6 +48,21 @@ def test_every_cell_is_shown_with_its_step_time_and_rmse(make_report: MakeReport
     text = printed(make_report())
     for backend, median in (("jax", "0.82"), ("tensorflow", "1.72"), ("torch", "3.11")):
         assert any(backend in line and median in line and "0.257" in line for line in text.splitlines()), text
+    assert all(len(line) <= 80 for line in text.splitlines())
+
+
+def test_the_step_time_over_its_floor_is_shown_within_80_columns(make_report: MakeReport) -> None:
+    report = make_report({"jax": (1.8, 1.9, 2.0), "tensorflow": (4.1, 4.2, 4.3), "torch": (6.1, 6.2, 6.4)})
+    fast = {"matrix_gflop_s": 400.0, "memory_gb_s": 60.0, "touched_rows": 900.0}
+    runs = [msgspec.structs.replace(run, **fast) for run in report.runs if run.backend != "torch"]
+    runs += [run for run in report.runs if run.backend == "torch"]
+    text = printed(msgspec.structs.replace(report, runs=runs))
+    table = text.partition("On this CPU")[0].splitlines()
+    rows = {line.split()[0]: line for line in table if line.strip()}
+    assert rows["torch"].count("]") == 2  # no interval takes a second line
+    assert " 3.86 " in rows["jax"]
+    assert " 8.53 " in rows["tensorflow"]
+    assert " – " in rows["torch"]
     assert all(len(line) <= 80 for line in text.splitlines())
 
 

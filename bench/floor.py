@@ -1,0 +1,177 @@
+"""The least time that a step can take on a device, from what the step must do and the device at best can.
+
+A step multiplies matrices and moves numbers; on a device that does both at once it takes at least the longer of
+the two, and on a GPU a launch besides:
+
+    floor = max(operations / fastest matrix product, bytes / fastest pass over memory) + launch
+
+Operations: for a batch of B and towers of width D the layers' products take 2 B (2D·256 + 256·64 + 64·1), an addition
+and a multiplication counting as two, and the backward pass twice that again: once for the gradients of the weights
+and once for those of the inputs. Bytes: each weight that is updated and its accumulator are read and written, and ids
+and labels read. What a step computes in between may stay in a cache and is left out, as are all operations that are
+no matrix product: the floor is a lower bound, not a prediction. After the roofline model (Williams, Waterman and
+Patterson, "Roofline", CACM 52, 2009).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal
+
+from bench.precision import full_precision, precision_of
+from bench.report import Cell, Floor, Run, StepTime, Workload
+from bench.summary import cell_of
+from movierank.loops import parse_loop
+from movierank.weights import HIDDEN_UNITS
+
+BYTES_OF_EXAMPLE = 4 + 4 + 4  # user id, movie id and label
+
+
+@dataclass(frozen=True)
+class Rates:
+    """What a device can do at best.
+
+    Attributes:
+        matrix_gflop_s, memory_gb_s, launch_us: as in `bench.report.Run`; `launch_us` is 0 on the CPU.
+    """
+
+    matrix_gflop_s: float
+    memory_gb_s: float
+    launch_us: float
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one training step must do.
+
+    Attributes:
+        operations: additions and multiplications in matrix products.
+        moved_bytes: read or written.
+    """
+
+    operations: float
+    moved_bytes: float
+
+    def least_ms(self, rates: Rates) -> tuple[float, Literal["arithmetic", "memory"]]:
+        """Returns the least time that it takes, in ms, and which limit that comes from."""
+        arithmetic_ms = self.operations / (1e6 * rates.matrix_gflop_s)
+        memory_ms = self.moved_bytes / (1e6 * rates.memory_gb_s)
+        launch_ms = rates.launch_us / 1e3
+        if arithmetic_ms >= memory_ms:
+            return arithmetic_ms + launch_ms, "arithmetic"
+        return memory_ms + launch_ms, "memory"
+
+
+def layer_shapes(embedding_dimension: int) -> list[tuple[int, int]]:
+    """Returns the shapes of the dense layers' kernels, first to last."""
+    widths = (2 * embedding_dimension, *HIDDEN_UNITS, 1)
+    return list(pairwise(widths))
+
+
+def step_operations(batch_size: int, embedding_dimension: int) -> int:
+    """Returns the operations of a step's matrix products, forward and backward."""
+    forward = 2 * batch_size * sum(rows * columns for rows, columns in layer_shapes(embedding_dimension))
+    return 3 * forward
+
+
+def state_bytes(embedding_dimension: int, table_rows: float, bytes_of_weight: int = 4) -> float:
+    """Returns the bytes of all weights that a step updates and of their accumulators.
+
+    Args:
+        embedding_dimension: width of both tables.
+        table_rows: rows of both tables together that are updated.
+        bytes_of_weight: 4 in float32.
+    """
+    dense = sum(rows * columns + columns for rows, columns in layer_shapes(embedding_dimension))
+    return 2 * bytes_of_weight * (dense + table_rows * embedding_dimension)
+
+
+def table_rows(loop: str, workload_rows: int, touched_rows: float) -> float:
+    """Returns how many rows of both tables a step of `loop` updates.
+
+    Args:
+        loop: without an arithmetic.
+        workload_rows: all there are.
+        touched_rows: that a batch uses. They are taken where a loop chooses between the two ways by itself.
+    """
+    return workload_rows if sweeps_tables(loop) else touched_rows
+
+
+def least_step(loop: str, workload: Workload, touched_rows: float, bytes_of_weight: int = 4) -> Step:
+    """Returns what one step of `loop` must do."""
+    width = workload.embedding_dimension
+    rows = table_rows(loop, workload.num_users + workload.num_movies + 2, touched_rows)  # id 0 takes a row in each
+    return Step(
+        operations=step_operations(workload.batch_size, width),
+        moved_bytes=2 * state_bytes(width, rows, bytes_of_weight) + BYTES_OF_EXAMPLE * workload.batch_size,
+    )
+
+
+def floors(runs: Sequence[Run], step_time: Sequence[StepTime], workload: Workload) -> list[Floor]:
+    """Returns one record a cell whose device's limits were measured, in the order of `step_time`.
+
+    Of each rate the best counts that any process of the framework (or of any framework) reached on the device in the
+    cell's arithmetic: a device that was once as fast can be so again. Passes over memory count where they were over as
+    much as the cell's own step must touch, since touched rows may lie in a cache where whole tables do not.
+    """
+    records = []
+    for row in step_time:
+        cell = cell_of(row)
+        alike = [run for run in runs if _device_and_arithmetic(run.cell) == _device_and_arithmetic(cell)]
+        touched = [run.touched_rows for run in alike if run.cell == cell and run.touched_rows is not None]
+        own = _best_rates([run for run in alike if run.backend == cell.backend], cell)
+        best = _best_rates(alike, cell)
+        if own is None or best is None or not touched:
+            continue
+        bytes_of_weight = 2 if precision_of(cell) == "bfloat16" else 4
+        step = least_step(full_precision(cell).loop, workload, min(touched), bytes_of_weight)
+        floor_ms, bound = step.least_ms(own)
+        best_floor_ms, best_bound = step.least_ms(best)
+        records.append(
+            Floor(
+                backend=cell.backend,
+                device=cell.device,
+                loop=cell.loop,
+                floor_ms=floor_ms,
+                bound=bound,
+                times_floor=row.median_ms / floor_ms,
+                times_floor_ci95=_over(row.ci95_ms, floor_ms),
+                best_floor_ms=best_floor_ms,
+                best_bound=best_bound,
+                times_best_floor=row.median_ms / best_floor_ms,
+                times_best_floor_ci95=_over(row.ci95_ms, best_floor_ms),
+            )
+        )
+    return records
+
+
+def sweeps_tables(loop: str) -> bool:
+    """Returns whether each step of `loop` updates whole tables; one that may choose is taken for one that does not."""
+    kind, updates = parse_loop(loop)
+    return kind == "fit" or updates == "tables"
+
+
+def _sweeps(cell: Cell) -> bool:
+    return sweeps_tables(full_precision(cell).loop)
+
+
+def _device_and_arithmetic(cell: Cell) -> tuple[str, str]:
+    return cell.device, precision_of(cell)
+
+
+def _best_rates(runs: Iterable[Run], cell: Cell) -> Rates | None:
+    measured = [run for run in runs if run.matrix_gflop_s and run.memory_gb_s]
+    passes = [run.memory_gb_s for run in measured if run.memory_gb_s and _sweeps(run.cell) == _sweeps(cell)]
+    if not passes:
+        return None
+    return Rates(
+        matrix_gflop_s=max(run.matrix_gflop_s or 0 for run in measured),
+        memory_gb_s=max(passes),
+        launch_us=min(run.launch_us or 0 for run in measured),
+    )
+
+
+def _over(ends: tuple[float, float] | None, value: float) -> tuple[float, float] | None:
+    return None if ends is None else (ends[0] / value, ends[1] / value)
