@@ -50,6 +50,8 @@ def _table(report: Report) -> Table:
         f"95 % intervals over {min(counts)} processes" + (" or more" if min(counts) < max(counts) else ""),
         box=box.SIMPLE_HEAD,
         pad_edge=False,
+        show_edge=False,
+        padding=(0, 1, 0, 0),
     )
     table.add_column("", no_wrap=True)
     base = next((cell for cell in cells if precision_of(cell) == FULL), cells[0])
