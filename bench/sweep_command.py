@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.errors import BenchError
 from bench.matrix import parse_cells
 from bench.outcome import FINE, RUNS_FAILED
 from bench.quantities import parse_duration
@@ -58,7 +60,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     again = where.add_mutually_exclusive_group()
     again.add_argument("--resume", action="store_true", help="go on with the sweep in --output")
     again.add_argument("--overwrite", action="store_true", help="replace the sweep in --output")
-    again.add_argument("--show", type=Path, metavar="DIR", help="measure nothing; print the sweep in DIR")
+    again.add_argument("--show", type=Path, metavar="DIR", help="measure nothing; print and draw the sweep in DIR")
     where.add_argument("--json", action="store_true", help="print sweep.json instead of a table")
 
 
@@ -67,6 +69,7 @@ def _sweep(arguments: argparse.Namespace) -> int:
 
     if arguments.show is not None:
         shown = load_sweep(arguments.show)
+        _draw(shown, arguments.show if arguments.show.is_dir() else arguments.show.parent)
         _print(shown, arguments.json)
         return _exit_code(shown)
 
@@ -81,6 +84,7 @@ def _sweep(arguments: argparse.Namespace) -> int:
         kept = f"; what was measured is in {output}, --resume goes on with it" if output.exists() else ""
         print(f"bench: interrupted{kept}", file=sys.stderr)
         return RUNS_FAILED
+    _draw(result, output)
     _print(result, arguments.json)
     print(f"Sweep: {output}", file=sys.stderr if arguments.json else sys.stdout)
     return _exit_code(result)
@@ -116,6 +120,18 @@ def _options(arguments: argparse.Namespace) -> SweepOptions:
     )
     points = points_of(arguments.over, values, point, arguments.dataset, arguments.ratings)
     return SweepOptions(over=arguments.over, points=points, base=base)
+
+
+def _draw(result: Sweep, folder: Path) -> None:
+    """Writes the picture beside `sweep.json` where Matplotlib is there to draw it; nothing measured depends on it."""
+    if importlib.util.find_spec("matplotlib") is None:
+        return
+    from bench.sweep_plot import PICTURE_NAME, write_plot
+
+    try:
+        write_plot(result, folder / PICTURE_NAME)
+    except BenchError as error:
+        print(f"bench: {error}", file=sys.stderr)
 
 
 def _print(result: Sweep, as_json: bool) -> None:

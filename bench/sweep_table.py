@@ -19,7 +19,7 @@ MOST_WARNINGS = 3
 def print_sweep(sweep: Sweep, console: Console) -> None:
     """Prints a table of all points, the cost model of each cell, and what is missing."""
     names = short_names(sweep.settings.cells)
-    table = Table(title=_title(sweep), box=box.SIMPLE_HEAD, pad_edge=False)
+    table = Table(title=title_of(sweep), box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column(sweep.settings.over, justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
     for name in ("ms/step", "examples/s", "MiB"):
@@ -100,7 +100,8 @@ def _figures(one: Measured) -> tuple[str, str, str]:
     return with_interval(one.step_time_ms, one.ci95_ms), f"{one.examples_per_s:,.0f}", memory
 
 
-def _title(sweep: Sweep) -> str:
+def title_of(sweep: Sweep) -> str:
+    """Returns what all points share: data, batch size, width, threads, and the processes of an interval."""
     settings = sweep.settings
     datasets = dict.fromkeys(settings.datasets)
     data = next(iter(datasets)) if len(datasets) == 1 else "made-up ratings for each size"

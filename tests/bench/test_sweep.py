@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 from rich.console import Console
@@ -21,6 +22,7 @@ from bench.report_file import load_report
 from bench.sweep import SweepOptions, sweep
 from bench.sweep_axes import Point, default_values, parse_values, points_of
 from bench.sweep_memory import estimate_mib
+from bench.sweep_plot import write_plot
 from bench.sweep_records import load_sweep
 from bench.sweep_table import print_sweep
 from movierank.synthetic import parse_size
@@ -216,6 +218,20 @@ def test_a_real_sweep_cut_off_by_ctrl_c_goes_on_where_it_was(tmp_path):
         assert 100 < one.peak_rss_mib < 3000
         assert one.examples_per_s == pytest.approx(1000 * one.value / one.step_time_ms)
     assert whole.models[0].model.points == 3
+    (output / "sweep.svg").unlink()
     shown = subprocess.run([*command[:4], "--show", str(output)], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert shown.returncode == 0, shown.stderr
     assert shown.stdout.splitlines()[0] in done.stdout
+    assert (output / "sweep.svg").exists()
+
+
+def test_the_picture_holds_every_cell_and_its_axes(fake, tmp_path):
+    pytest.importorskip("matplotlib")
+    result = fake({"jax": {"cost": [2.0, 0.01]}, "torch": {"at": "WarmUp", "how": "kill"}})
+    write_plot(result, tmp_path / "sweep.svg")
+    root = ElementTree.parse(tmp_path / "sweep.svg").getroot()
+    words = "".join(root.itertext())
+    assert all(word in words for word in ("jax", "torch", "batch-size", "20", "100", "500", "peak MiB"))
+    assert "over batch-size" in root.attrib["aria-label"]
+    write_plot(result, tmp_path / "sweep.png")
+    assert (tmp_path / "sweep.png").read_bytes().startswith(b"\x89PNG")
