@@ -7,6 +7,7 @@ read again; what a report stores as derived is for other readers.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -19,7 +20,7 @@ from bench.outcome import breaks_parity
 from bench.parity_records import ParityResult
 from bench.report import Cell, Report, Run, StepTime
 from bench.report_file import load_report
-from bench.summary import cell_of, process_medians, seed_rmse, summarise
+from bench.summary import cell_of, interleaved, process_medians, seed_rmse, summarise, turns_of
 from bench.verdicts import Limits, ScoredPair, TimedPair, compare_scores, compare_times
 
 DEFAULT_MAX_REGRESSION = Limits.max_regression
@@ -106,7 +107,7 @@ def compare_reports(
         force: compare step times even where workload, machine or threads differ.
         ignore_noise: decide even where other programs were busy.
         cells: as `backend/device/loop`, one of `base` and one of `new`; None for all that both have.
-        drift: of the machine between the two; left out where both are one report.
+        drift: of the machine between the two; left out where both are one report or were measured together.
 
     Raises:
         BenchError: if a limit is negative or not finite, a step time in a report is not positive, or a report did
@@ -117,7 +118,8 @@ def compare_reports(
     reason = workload or difference("machine", machine_key(base), machine_key(new))
     measured = [{run.cell for run in report.runs if _measured(run)} for report in (base, new)]
     chosen = None if cells is None else _chosen(measured, cells)
-    drift = NO_DRIFT if base == new else drift
+    if base == new:
+        drift = NO_DRIFT
     try:
         timed = _timed_pairs(base, new, chosen, None if ignore_noise else _disturbed(base, new), drift)
     except ValueError as error:
@@ -137,7 +139,18 @@ def compare_reports(
         only_in_base={} if chosen else _absent(measured[0] - measured[1], new.runs),
         only_in_new={} if chosen else _absent(measured[1] - measured[0], base.runs),
         changes=software_changes(base.software, new.software),
-        drift=drift,
+        drift=next((pair.drift for pair in timed if pair.drift.origin != "none"), NO_DRIFT),
+        together=_together(base, new),
+    )
+
+
+def _together(base: Report, new: Report) -> bool:
+    """Says whether the rounds of both were interleaved."""
+    return (
+        base.together is not None
+        and new.together is not None
+        and base.together.id == new.together.id
+        and base.together.side != new.together.side
     )
 
 
@@ -186,18 +199,33 @@ def _timed_pairs(
 ) -> list[TimedPair]:
     rows = [{cell_of(row): row for row in summarise(report.runs).step_time} for report in (base, new)]
     old, recent = process_medians(base.runs), process_medians(new.runs)
-    return [
-        TimedPair(
+    pairs = []
+    for a, b in _pairs_of(cells, rows[0], rows[1]):
+        within = a != b and base == new
+        beside = _together(base, new) and interleaved(
+            turns_of(base.runs, a), turns_of(new.runs, b), len(rows[0]) + len(rows[1])
+        )
+        pair = TimedPair(
             label=label_of(str(a), str(b)),
             base=old[a],
             new=recent[b],
             shown=(_timed(rows[0][a]), _timed(rows[1][b])),
-            side_by_side=a != b and base == new,
-            disturbed=None if a != b and base == new else disturbed,
+            side_by_side=within,
+            disturbed=None if within else disturbed,
             drift=drift,
         )
-        for a, b in _pairs_of(cells, rows[0], rows[1])
-    ]
+        if beside:
+            # What was measured alone, as after a run that was cut off, would bring the drift back in.
+            pair = replace(
+                pair,
+                base={process: old[a][process] for process in beside},
+                new={process: recent[b][process] for process in beside},
+                side_by_side=True,
+                disturbed=None,
+                drift=NO_DRIFT,
+            )
+        pairs.append(pair)
+    return pairs
 
 
 def label_of(base: str, new: str) -> str:

@@ -6,10 +6,14 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bench.errors import BenchError
 from bench.outcome import BAD_INPUT
 from bench.quantities import parse_percent
+
+if TYPE_CHECKING:
+    from bench.comparison import Comparison
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -22,13 +26,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     )
     compare.add_argument("base", type=Path, metavar="BASE", help="report directory or file, or pytest-benchmark's")
     compare.add_argument("new", type=Path, metavar="NEW", help="likewise; may be BASE with --base-cell and --new-cell")
-    compare.add_argument(
-        "--max-regression",
-        type=parse_percent,
-        default=0.05,
-        metavar="5%",
-        help="slowdown that is still fine (default: 5%%)",
-    )
+    add_verdict_options(compare)
     compare.add_argument("--base-cell", metavar="CELL", help="compare this cell of BASE, such as torch/cpu/fit, …")
     compare.add_argument("--new-cell", metavar="CELL", help="… with this one of NEW, such as jax/cpu/fit")
     compare.add_argument("--force", action="store_true", help="compare step times of different machines or workloads")
@@ -43,15 +41,25 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         help="how far (standard deviation) the machine drifts between two measurements (default: 5%%)",
     )
     drift.add_argument("--validation", type=Path, metavar="FILE", help="take it from a result of `bench validate`")
+    compare.set_defaults(command=_compare)
+
+
+def add_verdict_options(compare: argparse.ArgumentParser) -> None:
+    """Adds what is still fine, and the form of the answer."""
+    compare.add_argument(
+        "--max-regression",
+        type=parse_percent,
+        default=0.05,
+        metavar="5%",
+        help="slowdown that is still fine (default: 5%%)",
+    )
     form = compare.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print JSON instead of a table")
     form.add_argument("--markdown", action="store_true", help="print Markdown for a pull request instead of a table")
-    compare.set_defaults(command=_compare)
 
 
 def _compare(arguments: argparse.Namespace) -> int:
     from bench.compare import compare_files
-    from bench.comparison import as_json
     from bench.drift import ASSUMED, Drift
     from bench.verdicts import Limits
 
@@ -68,6 +76,13 @@ def _compare(arguments: argparse.Namespace) -> int:
         drift=ASSUMED if arguments.drift is None else Drift(sd=arguments.drift, origin="given"),
         validation=arguments.validation,
     )
+    return print_comparison(comparison, arguments)
+
+
+def print_comparison(comparison: Comparison, arguments: argparse.Namespace) -> int:
+    """Prints a comparison in the form that `add_verdict_options` lets one choose, and returns the exit code."""
+    from bench.comparison import as_json
+
     if arguments.json:
         print(json.dumps(as_json(comparison), indent=2))
     elif arguments.markdown:

@@ -79,9 +79,7 @@ class StepComparison(Record, frozen=True, kw_only=True):
             lone = [name for name, side in (("base", self.base), ("new", self.new)) if side.processes == 1]
             return f"one process ({' and '.join(lone)}) gives no interval, so it settles nothing; measure more"
         if self.hidden_by_drift:
-            return (
-                "drift of the machine between the two measurements could explain it, however many processes there are"
-            )
+            return "drift of the machine could explain it, however many processes; `bench versus` measures both at once"
         if self.processes_needed > MOST_PROCESSES:
             return f"more than {MOST_PROCESSES} processes on each side would be needed to decide"
         have = " and ".join(str(number) for number in dict.fromkeys((self.base.processes, self.new.processes)))
@@ -129,6 +127,7 @@ class Comparison(Record, frozen=True, kw_only=True):
         only_in_new: cells that the older side did not measure, likewise.
         changes: software that differs, such as `keras 3.15.1 -> 3.16.0`.
         drift: of the machine between two measurements, as the intervals of step time allow for it.
+        together: whether the rounds of both sides were interleaved, so that drift cancels.
     """
 
     kind: Literal["reports", "benchmarks"] = "reports"
@@ -145,6 +144,7 @@ class Comparison(Record, frozen=True, kw_only=True):
     only_in_new: dict[str, str | None]
     changes: list[str]
     drift: Drift = NO_DRIFT
+    together: bool = False
 
     @property
     def nothing_compared(self) -> bool:
@@ -189,7 +189,13 @@ def conclusion(comparison: Comparison) -> str:
 
 def drift_words(comparison: Comparison) -> str | None:
     """Returns what the intervals allow for between two measurements; None where there is no interval or no drift."""
-    return comparison.drift.words if any(row.ci95 is not None for row in comparison.step_time) else None
+    if all(row.ci95 is None for row in comparison.step_time):
+        return None
+    if comparison.together and comparison.drift.origin == "none":
+        return (
+            "Measured together, round by round: the ratio is of pairs of processes, and drift of the machine cancels."
+        )
+    return comparison.drift.words
 
 
 def rmse_words(row: RmseComparison) -> str:

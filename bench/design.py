@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bench import statistics
@@ -36,29 +36,29 @@ class Spent:
         return self.start_s + self.rounds_s
 
 
-def next_rounds(settings: Settings, runs: Sequence[Run], spent: Sequence[Spent]) -> int | None:
+def next_rounds(settings: Settings, sides: Sequence[Sequence[Run]], spent: Sequence[Spent]) -> int | None:
     """Returns how many rounds each process of the next generation runs; None when enough has been measured.
 
     Without a precision or a budget, `settings.processes` generations of `settings.rounds` rounds. With a budget,
-    generations start as long as one more of average cost fits; with a precision, until the interval of every
-    cell is that narrow. In both cases `settings.processes` (at least five) come first, budget or not, and the
-    rounds a process follow from the variance components of what was measured.
+    generations start as long as one more of average cost fits; with a precision, until the interval of every cell, or
+    of two environments the ratio of each, is that narrow. In both cases `settings.processes` (at least five) come
+    first, budget or not, and the rounds a process follow from the variance components of what was measured.
 
     Args:
         settings: what was asked for.
-        runs: measured so far, all cells.
+        sides: runs measured so far, all cells, of one environment or of two that are measured against each other.
         spent: one record a generation, all so far.
     """
     adaptive = settings.adaptive
     least = max(settings.processes, FEWEST_ADAPTIVE) if adaptive else settings.processes
     if len(spent) < min(least, 2):
         return settings.rounds
-    rounds = _best_rounds(settings, runs, spent) if adaptive else settings.rounds
+    rounds = _best_rounds(settings, sides, spent) if adaptive else settings.rounds
     if len(spent) < least:
         return rounds
     if not adaptive or spent[-1].workers == 0:
         return None
-    if settings.precision is not None and widest(runs) <= math.log1p(settings.precision):
+    if settings.precision is not None and widest(sides) <= math.log1p(settings.precision):
         return None
     used = sum(one.total_s for one in spent)
     if settings.budget_s is not None and used + used / len(spent) > settings.budget_s:
@@ -66,24 +66,36 @@ def next_rounds(settings: Settings, runs: Sequence[Run], spent: Sequence[Spent])
     return rounds
 
 
-def widest(runs: Sequence[Run]) -> float:
-    """Returns the largest half-width of the cells' 95 % intervals, on the logarithmic scale.
+def widest(sides: Sequence[Sequence[Run]]) -> float:
+    """Returns the largest half-width of the cells' 95 % intervals, or of two sides their ratios', on logarithms.
 
     A cell of one process, such as one that failed since, has none and does not count; infinite where no cell has one.
     """
-    intervals = [statistics.typical(list(medians.values())).ci95 for medians in process_medians(runs).values()]
+    medians = [process_medians(runs) for runs in sides]
+    if len(sides) == 1:
+        intervals = [statistics.typical(list(one.values())).ci95 for one in medians[0].values()]
+    else:
+        intervals = [_ratio(medians[0][cell], medians[1][cell]) for cell in medians[0] if cell in medians[1]]
     return max((math.log(ends[1] / ends[0]) / 2 for ends in intervals if ends is not None), default=math.inf)
 
 
-def _best_rounds(settings: Settings, runs: Sequence[Run], spent: Sequence[Spent]) -> int:
+def _ratio(base: Mapping[int, float], new: Mapping[int, float]) -> statistics.Interval | None:
+    common = sorted(base.keys() & new.keys())
+    if not common:
+        return None
+    return statistics.paired_ratio([new[place] for place in common], [base[place] for place in common]).ci95
+
+
+def _best_rounds(settings: Settings, sides: Sequence[Sequence[Run]], spent: Sequence[Spent]) -> int:
     """Returns the rounds that the cell needs whose rounds scatter most beside its processes."""
     process_cost = sum(one.start_s for one in spent) / max(1, sum(one.workers for one in spent))
     round_cost = sum(one.rounds_s for one in spent) / max(1, sum(one.rounds * one.workers for one in spent))
     if round_cost <= 0:
         return settings.rounds
     wanted = []
-    for cell in {run.cell for run in runs}:
-        found = components([run.step_time_ms for run in runs if run.cell == cell])
-        if found is not None:
-            wanted.append(best_rounds(found, process_cost, round_cost))
+    for runs in sides:
+        for cell in {run.cell for run in runs}:
+            found = components([run.step_time_ms for run in runs if run.cell == cell])
+            if found is not None:
+                wanted.append(best_rounds(found, process_cost, round_cost))
     return max(wanted, default=settings.rounds)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from rich.console import Console
@@ -23,10 +25,10 @@ from bench.predictions import MOST_STORED, Arrays, stages_of
 from bench.progress import Progress
 from bench.protocol import Job
 from bench.recorder import Recorder, now, stored_arrays
-from bench.report import SCHEMA, Cell, Report, Run, Workload
+from bench.report import SCHEMA, Cell, Report, Run, Software, Together, Workload
 from bench.report_file import PAGE_NAME, PREDICTIONS_NAME, REPORT_NAME, claimed, load_report
 from bench.software import describe_software
-from bench.supervisor import Plan, Supervisor
+from bench.supervisor import Plan, Side, Supervisor
 from movierank.datasets import load_dataset
 from movierank.errors import MovierankError
 from movierank.ratings import Dataset
@@ -37,6 +39,34 @@ EARLY_PARAMETERS = 2_000_000  # in the tables; six copies of more would make pre
 OWN_FILES = (REPORT_NAME, PREDICTIONS_NAME, PAGE_NAME)
 
 
+@dataclass(frozen=True)
+class Environment:
+    """A Python whose packages are measured, and what else its report is to say.
+
+    Attributes:
+        software: its packages, and the variables that all its workers have.
+        variables: that a worker's environment starts from.
+        together: marks a report of two that are measured together.
+    """
+
+    software: Software
+    variables: Mapping[str, str]
+    together: Together | None = None
+
+
+def own_environment(options: Options) -> Environment:
+    """Returns the environment that this program runs in."""
+    return Environment(describe_software(shared_variables(options, os.environ)), dict(os.environ))
+
+
+def shared_variables(options: Options, inherited: Mapping[str, str]) -> dict[str, str]:
+    """Returns what all workers of the first cell's device have in common, of what they start from."""
+    cell = options.cells[0]
+    variables = worker_environment(cell.backend, cell.device, options.threads, inherited)
+    del variables["KERAS_BACKEND"]  # a cell's own
+    return variables
+
+
 def measure(options: Options, console: Console) -> Report:
     """Measures and returns the report, which then lies in `options.output`.
 
@@ -44,39 +74,74 @@ def measure(options: Options, console: Console) -> Report:
         BenchError: bad input, or the output cannot be written.
         KeyboardInterrupt: passed on; what was measured lies in `options.output`, valid.
     """
-    _refuse_existing(options)
+    (report,) = measure_sides([(options, own_environment(options))], console)
+    return report
+
+
+def measure_sides(asked: Sequence[tuple[Options, Environment]], console: Console) -> list[Report]:
+    """Measures a report for each of one or two environments, the rounds of all interleaved.
+
+    Args:
+        asked: options, which differ in `output` and `worker_command` alone, and of which environment.
+        console: where progress is shown.
+
+    Raises:
+        BenchError: bad input, or an output cannot be written.
+        KeyboardInterrupt: passed on; what was measured lies in the outputs, valid.
+    """
+    options = asked[0][0]
+    for each, _ in asked:
+        _refuse_existing(each)
     dataset, split = load_workload(options, console)
     workload = _workload(options, dataset, split)
     judges = options.parity if options.parity is not None else len(split.train) * options.epochs <= PARITY_EXAMPLES
-    with interrupts_held(), claimed(options.output) as parts:
-        _refuse_existing(options)  # another run may have written one while the data was loaded
-        recorder = _recorder(options, workload)
-        settings = recorder.report.settings
-        plan = Plan(
-            cells=options.cells,
-            settings=settings,
-            make_job=lambda cell, process: _job(options, workload, cell, process, parts, judges),
-            worker_command=options.worker_command,
-        )
-        answers = len(options.cells) * settings.processes * (settings.rounds + 3 + settings.trains)
+    with interrupts_held(), contextlib.ExitStack() as claims:
+        folders = [claims.enter_context(claimed(each.output)) for each, _ in asked]
+        for each, _ in asked:
+            _refuse_existing(each)  # another run may have written one while the data was loaded
+        sides = [_side(*each, workload, parts, judges) for each, parts in zip(asked, folders, strict=True)]
+        settings = sides[0].recorder.report.settings
+        plan = Plan(cells=options.cells, settings=settings)
+        answers = len(sides) * len(options.cells) * settings.processes * (settings.rounds + 3 + settings.trains)
         with (
             Progress(console, None if settings.adaptive else answers) as progress,
-            noting_conditions(recorder, options.watch_s),
+            contextlib.ExitStack() as watched,
         ):
-            Supervisor(plan, recorder, progress).measure()
-        parity = Parity()
-        if judges:
-            with interruptible():
-                parity = check_parity(
-                    recorder.runs,
-                    recorder.arrays,
-                    workload,
-                    split,
-                    threads=settings.threads,
-                    folder=parts,
-                    say=lambda line: console.print(line, highlight=False, markup=False),
-                )
-        return recorder.finish(parity, _time_to_target(recorder, workload, split, options.target_rmse))
+            for side in sides:
+                watched.enter_context(noting_conditions(side.recorder, options.watch_s))
+            Supervisor(plan, sides, progress).measure()
+        return [
+            _finished(side.recorder, options, split, parts, judges, console)
+            for side, parts in zip(sides, folders, strict=True)
+        ]
+
+
+def _side(options: Options, environment: Environment, workload: Workload, parts: Path, judges: bool) -> Side:
+    return Side(
+        recorder=_recorder(options, workload, environment),
+        make_job=lambda cell, process: _job(options, workload, cell, process, parts, judges),
+        worker_command=options.worker_command,
+        variables=environment.variables,
+        name=environment.together.side if environment.together else "",
+    )
+
+
+def _finished(
+    recorder: Recorder, options: Options, split: Split, parts: Path, judges: bool, console: Console
+) -> Report:
+    workload, parity = recorder.report.workload, Parity()
+    if judges:
+        with interruptible():
+            parity = check_parity(
+                recorder.runs,
+                recorder.arrays,
+                workload,
+                split,
+                threads=recorder.report.settings.threads,
+                folder=parts,
+                say=lambda line: console.print(line, highlight=False, markup=False),
+            )
+    return recorder.finish(parity, _time_to_target(recorder, workload, split, options.target_rmse))
 
 
 def _time_to_target(recorder: Recorder, workload: Workload, split: Split, target: float) -> list[TimeToTarget]:
@@ -176,17 +241,15 @@ def _job(options: Options, workload: Workload, cell: Cell, process: int, parts: 
     )
 
 
-def _recorder(options: Options, workload: Workload) -> Recorder:
-    cell = options.cells[0]
-    environment = worker_environment(cell.backend, cell.device, options.threads, os.environ)
-    del environment["KERAS_BACKEND"]  # a cell's own; the rest holds for all on its device
+def _recorder(options: Options, workload: Workload, environment: Environment) -> Recorder:
     fresh = Report(
         schema=SCHEMA,
         created=now(),
         machine=describe_machine(),
-        software=describe_software(environment),
+        software=environment.software,
         workload=workload,
         settings=options.settings(),
+        together=environment.together,
     )
     if options.existing == "overwrite":
         _clear(options.output)
@@ -206,6 +269,7 @@ def _recorder(options: Options, workload: Workload) -> Recorder:
             workload=workload,
             settings=fresh.settings,
             conditions=stored.conditions,
+            together=stored.together,
             runs=stored.runs,
         ),
         stored_arrays(options.output),
@@ -239,6 +303,7 @@ def _refuse_other(stored: Report, fresh: Report) -> None:
         "number of usable cores": (stored.machine.usable_cores, fresh.machine.usable_cores),
         "package versions": (stored.software.packages, fresh.software.packages),
         "environment": (_lasting(stored.software.environment), _lasting(fresh.software.environment)),
+        "report it was measured together with": (stored.together, fresh.together),
         "git commit": (stored.software.git_commit, fresh.software.git_commit),
     }
     for name, (before, today) in pairs.items():

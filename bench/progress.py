@@ -10,7 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as Bar
 
 from bench.protocol import Command, Job, MeasureRound, Stop, Train, WarmUp
-from bench.report import Cell, Run
+from bench.report import Run
 
 DOING = {Job: "starting", Train: "training", WarmUp: "warming up", MeasureRound: "timing", Stop: "stopping"}
 
@@ -49,8 +49,8 @@ class Progress:
             disable=not console.is_terminal,
         )
         self._task = self._bar.add_task("starting", total=steps)
-        self._done: dict[tuple[Cell, int], int] = {}
-        self._now: tuple[Cell, int] | None = None
+        self._done: dict[tuple[str, int], int] = {}
+        self._now: tuple[str, int] | None = None
 
     def __enter__(self) -> Progress:
         """Starts drawing."""
@@ -63,7 +63,7 @@ class Progress:
         """Wipes the bar."""
         self._bar.stop()
 
-    def show(self, cell: Cell, process: int, command: Command) -> None:
+    def show(self, cell: str, process: int, command: Command) -> None:
         """Says what a worker is about to do."""
         self._now = (cell, process)
         doing = DOING[type(command)]
@@ -77,13 +77,11 @@ class Progress:
             self._done[self._now] = self._done.get(self._now, 0) + 1
         self._bar.update(self._task, advance=1, refresh=True)
 
-    def skip(self, cell: Cell, process: int, reason: str, steps: int) -> None:
+    def skip(self, steps: int) -> None:
         """Counts a run that will not be measured."""
         self._bar.update(self._task, advance=steps, refresh=True)
 
-    def lose(self, run: Run, steps: int) -> None:
+    def lose(self, cell: str, run: Run, steps: int) -> None:
         """Says that a worker was lost and counts what it will not answer."""
-        self.console.print(
-            f"{run.cell} process {run.process}: {run.status}: {run.error}", highlight=False, markup=False
-        )
-        self._bar.update(self._task, advance=steps - self._done.get((run.cell, run.process), 0), refresh=True)
+        self.console.print(f"{cell} process {run.process}: {run.status}: {run.error}", highlight=False, markup=False)
+        self._bar.update(self._task, advance=steps - self._done.get((cell, run.process), 0), refresh=True)

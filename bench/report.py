@@ -367,6 +367,18 @@ class Software(Record, frozen=True, kw_only=True):
     git_dirty: bool | None
 
 
+class Together(Record, frozen=True, kw_only=True):
+    """Marks a report whose rounds were interleaved with another's.
+
+    Attributes:
+        id: that only the two of them have.
+        side: which one it is.
+    """
+
+    id: str
+    side: Literal["base", "new"]
+
+
 class Report(Record, frozen=True, kw_only=True):
     """One measured report, as stored in `report.json`.
 
@@ -379,6 +391,7 @@ class Report(Record, frozen=True, kw_only=True):
         workload: what.
         settings: how.
         conditions: what could distort it; None in a report of a version that did not look.
+        together: where it was measured side by side with another report, whose turns its own are counted with.
         runs: raw samples, one record a worker.
         step_time: derived, one a cell.
         ratios: derived, one a pair of cells.
@@ -399,6 +412,7 @@ class Report(Record, frozen=True, kw_only=True):
     settings: Settings
     finished: str | None = None
     conditions: Conditions | None = None
+    together: Together | None = None
     runs: list[Run] = []
     step_time: list[StepTime] = []
     ratios: list[Ratio] = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 
 from bench import statistics
@@ -49,7 +49,7 @@ def process_medians(runs: Iterable[Run]) -> dict[Cell, dict[int, float]]:
     }
 
 
-def side_by_side(runs: Iterable[Run], a: Cell, b: Cell, cells: int) -> list[int]:
+def side_by_side(runs: Sequence[Run], a: Cell, b: Cell, cells: int) -> list[int]:
     """Returns the process indices of which both cells' processes ran their rounds in the same stretch of turns.
 
     They did not where one cell was measured first and the other by a later `--resume`: the machine may have
@@ -61,13 +61,28 @@ def side_by_side(runs: Iterable[Run], a: Cell, b: Cell, cells: int) -> list[int]
         b: another.
         cells: of the report; from one sweep over them, turns lie less than that apart.
     """
-    turns = {cell: {run.process: run.turns for run in runs if run.cell == cell and run.step_time_ms} for cell in (a, b)}
+    return interleaved(turns_of(runs, a), turns_of(runs, b), cells)
+
+
+def turns_of(runs: Iterable[Run], cell: Cell) -> dict[int, list[int]]:
+    """Returns the turns of a cell's rounds by process index."""
+    return {run.process: run.turns for run in runs if run.cell == cell and run.step_time_ms}
+
+
+def interleaved(first: Mapping[int, Sequence[int]], second: Mapping[int, Sequence[int]], cells: int) -> list[int]:
+    """Returns the processes of which both turns lie in the same stretch.
+
+    Args:
+        first: turns by process, of one cell.
+        second: likewise of another, counted together with the first one's.
+        cells: that took turns; from one sweep over them, turns lie less than that apart.
+    """
     return [
         process
-        for process in sorted(turns[a].keys() & turns[b].keys())
-        if not (first := turns[a][process])
-        or not (second := turns[b][process])
-        or max(first[0], second[0]) - min(first[-1], second[-1]) < cells
+        for process in sorted(first.keys() & second.keys())
+        if not (one := first[process])
+        or not (other := second[process])
+        or max(one[0], other[0]) - min(one[-1], other[-1]) < cells
     ]
 
 

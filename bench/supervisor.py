@@ -2,16 +2,18 @@
 
 The processes of one generation, one a cell, live side by side, and their rounds are interleaved in an order
 shuffled anew each time, so that drift of the machine hits all cells alike. Then the next generation starts:
-what differs from process to process for a process's whole life shows between generations.
+what differs from process to process for a process's whole life shows between generations. Where two environments are
+measured against each other, each is a side with cells and a report of its own, and a generation holds both.
 """
 
 from __future__ import annotations
 
 import contextlib
+import os
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -50,20 +52,40 @@ class Plan:
     Attributes:
         cells: to measure, in the order of the report.
         settings: how.
-        make_job: returns the job of a cell's process.
-        worker_command: program and arguments of a worker, without the file descriptors.
     """
 
     cells: Sequence[Cell]
     settings: Settings
+
+
+@dataclass(frozen=True, eq=False)
+class Side:
+    """An environment that is measured, and where.
+
+    Attributes:
+        recorder: takes every answer; runs that it already has as `ok` are not measured again.
+        make_job: returns the job of a cell's process.
+        worker_command: program and arguments of a worker, without the file descriptors.
+        variables: that a worker's environment starts from.
+        name: told with a cell where there are several sides.
+    """
+
+    recorder: Recorder
     make_job: Callable[[Cell, int], Job]
     worker_command: Sequence[str]
+    variables: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
+    name: str = ""
+
+    def called(self, cell: Cell) -> str:
+        """Returns a cell's name, with the side's before it where it has one."""
+        return f"{self.name}:{cell}" if self.name else str(cell)
 
 
-@dataclass
+@dataclass(eq=False)
 class LiveWorker:
-    """A worker that still answers, what it was asked for, and its run so far."""
+    """A worker that still answers, whose it is, what it was asked for, and its run so far."""
 
+    side: Side
     process: WorkerProcess
     job: Job
     run: Run
@@ -74,17 +96,17 @@ class Supervisor:
 
     Args:
         plan: what to measure.
-        recorder: takes every answer; runs that it already has as `ok` are not measured again.
+        sides: one, or two whose rounds are interleaved.
         progress: shows how far it has come.
     """
 
-    def __init__(self, plan: Plan, recorder: Recorder, progress: Progress) -> None:
+    def __init__(self, plan: Plan, sides: Sequence[Side], progress: Progress) -> None:
         self.plan = plan
-        self.recorder = recorder
+        self.sides = sides
         self.progress = progress
         self.random = random.Random(plan.settings.order_seed)
-        self.turn = 1 + max((turn for run in recorder.runs for turn in run.turns), default=-1)
-        self.given_up: dict[Cell, str] = {}
+        self.turn = 1 + max((turn for side in sides for run in side.recorder.runs for turn in run.turns), default=-1)
+        self.given_up: dict[tuple[Side, Cell], str] = {}
         self.live: list[LiveWorker] = []
 
     def measure(self) -> None:
@@ -96,17 +118,22 @@ class Supervisor:
         """
         try:
             spent: list[Spent] = []
-            while (rounds := next_rounds(self.plan.settings, self.recorder.runs, spent)) is not None:
+            while (rounds := next_rounds(self.plan.settings, self._runs(), spent)) is not None:
                 spent.append(self._measure_generation(len(spent), rounds))
         finally:
             self._abandon()
-            self.recorder.order_runs(self.plan.cells)
+            for side in self.sides:
+                side.recorder.order_runs(self.plan.cells)
+
+    def _runs(self) -> list[list[Run]]:
+        return [side.recorder.runs for side in self.sides]
 
     def _measure_generation(self, process: int, rounds: int) -> Spent:
-        missing = [cell for cell in self.plan.cells if not self._is_done(cell, process)]
+        seats = [(side, cell) for side in self.sides for cell in self.plan.cells]
+        missing = [seat for seat in seats if not self._is_done(*seat, process)]
         started = time.monotonic()
-        for cell in self.random.sample(missing, len(missing)):
-            self._start(cell, process)
+        for side, cell in self.random.sample(missing, len(missing)):
+            self._start(side, cell, process)
         steady = time.monotonic()
         for _ in range(rounds):
             for worker in self.random.sample(self.live, len(self.live)):
@@ -114,18 +141,16 @@ class Supervisor:
         ended = time.monotonic()
         for worker in list(self.live):
             self._ask(worker, Stop(limits=True))
-        measured = [
-            cell for cell in self.plan.cells if (run := self.recorder.run_of((cell, process))) and run.step_time_ms
-        ]
+        measured = [cell for side, cell in seats if (run := side.recorder.run_of((cell, process))) and run.step_time_ms]
         return Spent(start_s=steady - started, rounds_s=ended - steady, rounds=rounds, workers=len(measured))
 
-    def _is_done(self, cell: Cell, process: int) -> bool:
-        run = self.recorder.run_of((cell, process))
+    def _is_done(self, side: Side, cell: Cell, process: int) -> bool:
+        run = side.recorder.run_of((cell, process))
         least = 1 if self.plan.settings.adaptive else self.plan.settings.rounds
         return run is not None and run.status == "ok" and len(run.step_time_ms) >= least
 
-    def _start(self, cell: Cell, process: int) -> None:
-        job = self.plan.make_job(cell, process)
+    def _start(self, side: Side, cell: Cell, process: int) -> None:
+        job = side.make_job(cell, process)
         name = log_name(cell.backend, cell.device, cell.loop, process)
         run = Run(
             backend=cell.backend,
@@ -137,20 +162,20 @@ class Supervisor:
             error="the measurement was cut off",
             log=str(name),
         )
-        if cell in self.given_up:
-            self.recorder.put(replace(run, status="skipped", error=self.given_up[cell], log=None))
-            self.progress.skip(cell, process, self.given_up[cell], self._steps_of_a_run())
+        if (side, cell) in self.given_up:
+            side.recorder.put(replace(run, status="skipped", error=self.given_up[side, cell], log=None))
+            self.progress.skip(self._steps_of_a_run())
             return
-        environment = worker_environment(cell.backend, cell.device, self.plan.settings.threads)
-        process_started = WorkerProcess(self.plan.worker_command, environment, self.recorder.directory / name)
-        worker = LiveWorker(process_started, job, run)
+        environment = worker_environment(cell.backend, cell.device, self.plan.settings.threads, side.variables)
+        process_started = WorkerProcess(side.worker_command, environment, side.recorder.directory / name)
+        worker = LiveWorker(side, process_started, job, run)
         self.live.append(worker)
         for command in (job, *((Train(),) if self.plan.settings.trains else ()), WarmUp()):
             if worker in self.live:
                 self._ask(worker, command)
 
     def _ask(self, worker: LiveWorker, command: Command) -> None:
-        self.progress.show(worker.run.cell, worker.run.process, command)
+        self.progress.show(worker.side.called(worker.run.cell), worker.run.process, command)
         try:
             reply = worker.process.ask(command, self.plan.settings.timeout_s)
         except WorkerLostError as error:
@@ -168,10 +193,10 @@ class Supervisor:
             except BenchError as error:
                 self._lose(worker, replace(worker.run, status="failed", error=str(error)))
                 return
-            self.recorder.hold_predictions(worker.run, arrays)
+            worker.side.recorder.hold_predictions(worker.run, arrays)
         worker.run = with_reply(worker.run, reply, self.turn)
         self.turn += isinstance(reply, Rounded)
-        self.recorder.put(worker.run)
+        worker.side.recorder.put(worker.run)
         self.progress.advance()
         if isinstance(reply, Stopped):
             self.live.remove(worker)
@@ -183,16 +208,16 @@ class Supervisor:
         worker.process.kill()
         if not run.step_time_ms:
             failed = f"not started, since process {run.process} never got to a steady round ({run.status})"
-            self.given_up[run.cell] = (run.error or "") if run.status == "skipped" else failed
-        self.recorder.put(run)
-        self.progress.lose(run, self._steps_of_a_run())
+            self.given_up[worker.side, run.cell] = (run.error or "") if run.status == "skipped" else failed
+        worker.side.recorder.put(run)
+        self.progress.lose(worker.side.called(run.cell), run, self._steps_of_a_run())
 
     def _abandon(self) -> None:
         for worker in self.live:
             worker.process.kill()
         with contextlib.suppress(BenchError):  # what stopped it may be that nothing can be written
             for worker in self.live:
-                self.recorder.put(worker.run)
+                worker.side.recorder.put(worker.run)
         self.live.clear()
 
     def _steps_of_a_run(self) -> int:

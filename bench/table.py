@@ -100,7 +100,7 @@ def _noteworthy(report: Report) -> list[str]:
         if unsteady:
             lines.append(f"{cell}: {unsteady} of {row.processes} processes were still getting faster when timed.")
     precision = report.settings.precision
-    if precision is not None and math.log1p(precision) < (wide := widest(report.runs)) < math.inf:
+    if precision is not None and math.log1p(precision) < (wide := widest([report.runs])) < math.inf:
         lines.append(
             f"The widest interval is ±{100 * math.expm1(wide):.1f} %, not ±{100 * precision:g} %: --budget ended it."
         )

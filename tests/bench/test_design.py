@@ -25,7 +25,7 @@ def simulate(wanted: Settings, process_sd: float, round_sd: float, rng) -> list[
     """Plays a measurement of one cell whose true step time is 1 ms."""
     runs: list[Run] = []
     generations: list[Spent] = []
-    while (rounds := next_rounds(wanted, runs, generations)) is not None:
+    while (rounds := next_rounds(wanted, [runs], generations)) is not None:
         typical_ms = np.exp(process_sd * rng.standard_normal())
         runs.append(run(len(runs), list(typical_ms * np.exp(round_sd * rng.standard_normal(rounds)))))
         generations.append(Spent(START_S, 0.4 * rounds, rounds, 1))
@@ -53,8 +53,8 @@ def test_the_widest_cell_decides():
     narrow = [run(process, [1.0, 1.001]) for process in range(6)]
     wide = [run(process, [1.0 + process, 1.1 + process], "torch") for process in range(6)]
     spent = [Spent(1, 1, 2, 2)] * 6
-    assert next_rounds(settings(precision=0.02), narrow, spent) is None
-    assert next_rounds(settings(precision=0.02), narrow + wide, spent) is not None
+    assert next_rounds(settings(precision=0.02), [narrow], spent) is None
+    assert next_rounds(settings(precision=0.02), [narrow + wide], spent) is not None
 
 
 def test_no_generation_starts_that_the_budget_has_no_time_for():
@@ -75,7 +75,7 @@ def test_rounds_follow_from_where_the_scatter_is():
 
 
 def test_nothing_left_to_measure_ends_it():
-    assert next_rounds(settings(precision=0.01), [], [Spent(1, 0, 10, 0)] * 6) is None
+    assert next_rounds(settings(precision=0.01), [[]], [Spent(1, 0, 10, 0)] * 6) is None
 
 
 @pytest.mark.parametrize("process_sd", [0.03, 0.06])

@@ -119,7 +119,7 @@ def test_what_is_allowed_for_is_said_once(make_report: MakeReport, capsys: pytes
     Console(width=400).print(render(comparison))
     printed = capsys.readouterr().out
     assert printed.count("5 % (standard deviation) of drift of the machine between the two is assumed") == 1
-    assert "drift of the machine between the two measurements could explain it" in printed
+    assert "drift of the machine could explain it, however many processes" in printed
     assert as_markdown(comparison).count("is assumed") == 1
     assert drift_words(compare_reports(base, base)) is None
 
