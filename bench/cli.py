@@ -34,6 +34,7 @@ EXAMPLES = """examples:
   python -m bench run --precision 2% --budget 10m           until the intervals are within 2 %
   python -m bench run --precision float32,mixed_bfloat16    speed and RMSE of other arithmetic beside float32
   python -m bench compare results/before results/after --max-regression 5%
+  python -m bench versus .venv/old .venv/new                two environments in one run, compared
   python -m bench parity results/jax results/torch          the same model in both?
   python -m bench page results/after -o after.html
   python -m bench sweep --over batch-size --backends jax    what of a step is fixed, what grows

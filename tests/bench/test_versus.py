@@ -86,7 +86,7 @@ def test_rounds_of_both_sides_are_interleaved_in_one_count_of_turns(versus: Meas
     assert compare_reports(base, new).together
 
 
-def moved(report: Report, factors: list[float], side: str, id: str = "a") -> Report:
+def moved(report: Report, factors: list[float], side: str, mark: str = "a") -> Report:
     """The report's processes, each slowed down by a factor, with turns as if the other side's rounds lay between."""
     runs = [
         msgspec.structs.replace(
@@ -96,11 +96,11 @@ def moved(report: Report, factors: list[float], side: str, id: str = "a") -> Rep
         )
         for run in report.runs
     ]
-    return msgspec.structs.replace(report, runs=runs, together=Together(id=id, side=side))  # type: ignore[arg-type]
+    return msgspec.structs.replace(report, runs=runs, together=Together(id=mark, side=side))  # type: ignore[arg-type]
 
 
 def test_what_the_machine_did_to_both_cancels(make_report: MakeReport) -> None:
-    """A step of 10 % that is far below the drift between processes, and within what drift between reports would hide."""
+    """A difference of 10 % where drift moved processes by more, and would hide it between two reports."""
     drift = [1.0, 1.3, 0.8, 1.1, 0.9]
     report = make_report({"jax": [1.0, 1.001, 0.999, 1.0, 1.0]})
     base = moved(report, drift, "base")
@@ -196,7 +196,7 @@ def test_real_workers_of_two_pythons(tmp_path: Path, capfd: pytest.CaptureFixtur
     output = tmp_path / "both"
     code = main(
         ["versus", sys.executable, sys.executable, "--backends", backend, "--dataset", "synthetic:50x40x2000",
-         "--batch-size", "100", "--quick", "--seeds", "1", "--processes", "2", "--rounds", "2", "--no-parity",
+         "--batch-size", "100", "--quick", "--seeds", "1", "--processes", "1", "--rounds", "2", "--no-parity",
          "--max-regression", "10000%", "--json", "--output", str(output)]
     )  # fmt: skip
     printed = capfd.readouterr()
@@ -221,7 +221,8 @@ def test_ctrl_c_leaves_two_valid_reports_and_no_worker(tmp_path: Path, versus: M
         f"o = Options(cells=parse_cells('jax', 'cpu', 'fit'), output=Path({str(tmp_path / 'both')!r}),"
         " dataset='synthetic:40x30x2000', batch_size=100, processes=3, seeds=2, rounds=50, parity=False, watch_s=0.0,"
         f" worker_command=(sys.executable, {str(FAKE_WORKER)!r}, {str(script)!r}))\n"
-        "with interrupts_once():\n    measure_versus(o, (sys.executable, sys.executable), Console(file=io.StringIO()))\n"
+        "with interrupts_once():\n"
+        "    measure_versus(o, (sys.executable, sys.executable), Console(file=io.StringIO()))\n"
     )
     process = subprocess.Popen([sys.executable, "-c", program], stderr=subprocess.DEVNULL)
     events = script.with_suffix(".events")
