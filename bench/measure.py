@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import shutil
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -14,20 +11,18 @@ from rich.console import Console
 from bench.conditions import noting_conditions
 from bench.convergence import learning_curve, rmse_by_epoch, time_to_target
 from bench.convergence_records import TimeToTarget
-from bench.environment import worker_environment
 from bench.errors import BenchError
 from bench.interrupts import interruptible, interrupts_held
-from bench.machine import describe_machine
+from bench.opening import Environment, open_recorder, own_environment
 from bench.options import Options
 from bench.parity_check import Parity, check_parity
 from bench.precision import precision_of
 from bench.predictions import MOST_STORED, Arrays, stages_of
 from bench.progress import Progress
 from bench.protocol import Job
-from bench.recorder import Recorder, now, stored_arrays
-from bench.report import SCHEMA, Cell, Report, Run, Software, Together, Workload
-from bench.report_file import PAGE_NAME, PREDICTIONS_NAME, REPORT_NAME, claimed, load_report
-from bench.software import describe_software
+from bench.recorder import Recorder
+from bench.report import Cell, Report, Run, Workload
+from bench.report_file import REPORT_NAME, claimed
 from bench.supervisor import Plan, Side, Supervisor
 from movierank.datasets import load_dataset
 from movierank.errors import MovierankError
@@ -36,35 +31,6 @@ from movierank.splits import Split, default_split, split_ratings
 
 PARITY_EXAMPLES = 2_000_000  # the oracle needs some 5 s for a million examples; above this, parity only on request
 EARLY_PARAMETERS = 2_000_000  # in the tables; six copies of more would make predictions.npz too large to keep
-OWN_FILES = (REPORT_NAME, PREDICTIONS_NAME, PAGE_NAME)
-
-
-@dataclass(frozen=True)
-class Environment:
-    """A Python whose packages are measured, and what else its report is to say.
-
-    Attributes:
-        software: its packages, and the variables that all its workers have.
-        variables: that a worker's environment starts from.
-        together: marks a report of two that are measured together.
-    """
-
-    software: Software
-    variables: Mapping[str, str]
-    together: Together | None = None
-
-
-def own_environment(options: Options) -> Environment:
-    """Returns the environment that this program runs in."""
-    return Environment(describe_software(shared_variables(options, os.environ)), dict(os.environ))
-
-
-def shared_variables(options: Options, inherited: Mapping[str, str]) -> dict[str, str]:
-    """Returns what all workers of the first cell's device have in common, of what they start from."""
-    cell = options.cells[0]
-    variables = worker_environment(cell.backend, cell.device, options.threads, inherited)
-    del variables["KERAS_BACKEND"]  # a cell's own
-    return variables
 
 
 def measure(options: Options, console: Console) -> Report:
@@ -118,7 +84,7 @@ def measure_sides(asked: Sequence[tuple[Options, Environment]], console: Console
 
 def _side(options: Options, environment: Environment, workload: Workload, parts: Path, judges: bool) -> Side:
     return Side(
-        recorder=_recorder(options, workload, environment),
+        recorder=open_recorder(options, workload, environment),
         make_job=lambda cell, process: _job(options, workload, cell, process, parts, judges),
         worker_command=options.worker_command,
         variables=environment.variables,
@@ -239,73 +205,3 @@ def _job(options: Options, workload: Workload, cell: Cell, process: int, parts: 
         and process == 0
         and rows * workload.embedding_dimension <= EARLY_PARAMETERS,
     )
-
-
-def _recorder(options: Options, workload: Workload, environment: Environment) -> Recorder:
-    fresh = Report(
-        schema=SCHEMA,
-        created=now(),
-        machine=describe_machine(),
-        software=environment.software,
-        workload=workload,
-        settings=options.settings(),
-        together=environment.together,
-    )
-    if options.existing == "overwrite":
-        _clear(options.output)
-    if not (options.output / REPORT_NAME).exists():
-        recorder = Recorder(options.output, fresh, {})
-        recorder.save()
-        return recorder
-    stored = load_report(options.output)
-    _refuse_other(stored, fresh)
-    return Recorder(
-        options.output,
-        Report(
-            schema=SCHEMA,
-            created=stored.created,
-            machine=stored.machine,
-            software=stored.software,
-            workload=workload,
-            settings=fresh.settings,
-            conditions=stored.conditions,
-            together=stored.together,
-            runs=stored.runs,
-        ),
-        stored_arrays(options.output),
-    )
-
-
-def _clear(directory: Path) -> None:
-    for name in OWN_FILES:
-        (directory / name).unlink(missing_ok=True)
-    shutil.rmtree(directory / "logs", ignore_errors=True)
-
-
-def _lasting(environment: Mapping[str, str]) -> dict[str, str]:
-    """Returns the variables without the hash seed, which tox draws anew each time."""
-    return {name: value for name, value in environment.items() if name != "PYTHONHASHSEED"}
-
-
-def _refuse_other(stored: Report, fresh: Report) -> None:
-    """Refuses to go on with a report of something else.
-
-    Raises:
-        BenchError: naming what differs.
-    """
-    pairs = {
-        "workload": (stored.workload, fresh.workload),
-        "threads": (stored.settings.threads, fresh.settings.threads),
-        "round length": (stored.settings.round_s, fresh.settings.round_s),
-        "seeds": (stored.settings.seeds, fresh.settings.seeds),
-        "training before timing": (stored.settings.trains, fresh.settings.trains),
-        "processor": (stored.machine.cpu_model, fresh.machine.cpu_model),
-        "number of usable cores": (stored.machine.usable_cores, fresh.machine.usable_cores),
-        "package versions": (stored.software.packages, fresh.software.packages),
-        "environment": (_lasting(stored.software.environment), _lasting(fresh.software.environment)),
-        "report it was measured together with": (stored.together, fresh.together),
-        "git commit": (stored.software.git_commit, fresh.software.git_commit),
-    }
-    for name, (before, today) in pairs.items():
-        if before != today:
-            raise BenchError(f"cannot resume: the {name} differs from the stored report's; choose another --output")

@@ -20,7 +20,8 @@ import msgspec
 from rich.console import Console
 
 from bench.errors import BenchError
-from bench.measure import Environment, measure_sides, shared_variables
+from bench.measure import measure_sides
+from bench.opening import Environment, shared_variables
 from bench.options import Options
 from bench.report import Report, Software, Together
 from bench.report_file import REPORT_NAME, load_report
