@@ -19,7 +19,7 @@ import bench.conditions
 import bench.measure
 import bench.options
 import bench.table
-from bench import cli
+from bench import cli, run_command
 from bench.options import Options
 
 
@@ -32,7 +32,7 @@ def run(request: dict) -> int:
         resource.setrlimit(resource.RLIMIT_FSIZE, (request["file_bytes"],) * 2)
     # The command line has no option for the program of a worker, nor for how long to watch other processes.
     bench.options.Options = functools.partial(Options, worker_command=request["worker"], watch_s=0.0)
-    cli._write_page_beside = lambda output: None  # takes a second, and the report is finished before
+    run_command.write_page_beside = lambda output: None  # takes a second, and the report is finished before
     return cli.main(request["arguments"])
 
 
