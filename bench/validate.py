@@ -130,8 +130,9 @@ def validate(options: Options, console: Console) -> Validation:
     """Measures all trials, saving after each, and returns what was said of them.
 
     Sides are measured one after the other, as a user measures before and after a change, or together. Each process
-    takes rounds of every slowdown in random order, so that a side and the one before it make a trial of each true difference.
-    A side is the newer one of a trial and the older one of the next: both have fresh processes, and a side costs once.
+    takes rounds of every slowdown in random order, so that a side and the one before it make a trial of each true
+    difference. A side is the newer one of a trial and the older one of the next: both have fresh processes, and a
+    side costs once.
 
     Raises:
         BenchError: a worker cannot be started or is lost, or the output cannot be written.
