@@ -1,0 +1,103 @@
+"""Keras's seeded random draws on PyTorch, as operations that a traced graph can hold.
+
+Keras seeds a new `torch.Generator` from its seed's state for every draw (keras/src/backend/torch/random.py), in Python.
+Here a draw is one operation that takes the state as a tensor and does the same, so that the numbers are `fit`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from keras.src.backend.torch import random as keras_random
+from keras.src.random.seed_generator import draw_seed
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+
+def _generator(seed: Tensor) -> torch.Generator:
+    first, second = seed.tolist()
+    return torch.Generator(device=seed.device).manual_seed((first + second) & 0xFFFFFFFF)
+
+
+@torch.library.custom_op("movierank::seeded_bernoulli", mutates_args=())
+def seeded_bernoulli(probabilities: Tensor, seed: Tensor) -> Tensor:
+    """Draws 0 or 1 with these probabilities; `seed` is int [2], as of all draws here."""
+    return torch.bernoulli(probabilities, generator=_generator(seed))
+
+
+@torch.library.custom_op("movierank::seeded_uniform", mutates_args=())
+def seeded_uniform(like: Tensor, seed: Tensor) -> Tensor:
+    """Draws from 0 to 1 in the shape and dtype of `like`."""
+    return torch.rand(like.shape, generator=_generator(seed), dtype=like.dtype, device=like.device)
+
+
+@torch.library.custom_op("movierank::seeded_normal", mutates_args=())
+def seeded_normal(like: Tensor, seed: Tensor, mean: float, deviation: float) -> Tensor:
+    """Draws from a normal distribution in the shape and dtype of `like`."""
+    return torch.normal(
+        mean, deviation, size=like.shape, generator=_generator(seed), dtype=like.dtype, device=like.device
+    )
+
+
+@seeded_bernoulli.register_fake
+def _(probabilities: Tensor, seed: Tensor) -> Tensor:
+    return torch.empty_like(probabilities)
+
+
+@seeded_uniform.register_fake
+def _(like: Tensor, seed: Tensor) -> Tensor:
+    return torch.empty_like(like)
+
+
+@seeded_normal.register_fake
+def _(like: Tensor, seed: Tensor, mean: float, deviation: float) -> Tensor:
+    return torch.empty_like(like)
+
+
+class _Draws(TorchFunctionMode):
+    """Replaces draws from a generator that stands for a seed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seeds: dict[torch.Generator, Tensor] = {}
+
+    def stand_in(self, seed: Any) -> torch.Generator:
+        """Returns a generator that stands for the next state of a Keras seed."""
+        generator = torch.Generator()
+        first_and_second = draw_seed(seed)
+        self.seeds[generator] = first_and_second
+        return generator
+
+    def __torch_function__(
+        self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = dict(kwargs or {})
+        seed = self.seeds.get(kwargs.get("generator"))  # type: ignore[arg-type]  # None is in no dict of generators
+        if seed is None:
+            return func(*args, **kwargs)
+        if func is torch.bernoulli:
+            return seeded_bernoulli(args[0], seed)
+        if func in (torch.rand, torch.normal):
+            like = torch.empty(kwargs["size"], dtype=kwargs["dtype"], device=kwargs["device"])
+            return seeded_uniform(like, seed) if func is torch.rand else seeded_normal(like, seed, *map(float, args))
+        raise NotImplementedError(f"a seeded torch.{func.__name__} is not known here")
+
+
+@contextmanager
+def traceable_draws() -> Iterator[None]:
+    """Makes Keras's seeded draws such operations; those without a seed use PyTorch's own state, as with `fit`.
+
+    Raises:
+        AttributeError: this Keras has no `torch_seed_generator`, which is private, and there is no public way.
+    """
+    draws = _Draws()
+    original = keras_random.torch_seed_generator
+    keras_random.torch_seed_generator = draws.stand_in
+    try:
+        with draws:
+            yield
+    finally:
+        keras_random.torch_seed_generator = original
