@@ -22,42 +22,29 @@ def _generator(seed: Tensor) -> torch.Generator:
     return torch.Generator(device=seed.device).manual_seed((first + second) & 0xFFFFFFFF)
 
 
-@torch.library.custom_op("movierank::seeded_bernoulli", mutates_args=())
-def seeded_bernoulli(probabilities: Tensor, seed: Tensor) -> Tensor:
-    """Draws 0 or 1 with these probabilities; `seed` is int [2], as of all draws here."""
+def _bernoulli(probabilities: Tensor, seed: Tensor) -> Tensor:
     return torch.bernoulli(probabilities, generator=_generator(seed))
 
 
-@torch.library.custom_op("movierank::seeded_uniform", mutates_args=())
-def seeded_uniform(like: Tensor, seed: Tensor) -> Tensor:
-    """Draws from 0 to 1 in the shape and dtype of `like`."""
+def _uniform(like: Tensor, seed: Tensor) -> Tensor:
     return torch.rand(like.shape, generator=_generator(seed), dtype=like.dtype, device=like.device)
 
 
-@torch.library.custom_op("movierank::seeded_normal", mutates_args=())
-def seeded_normal(like: Tensor, seed: Tensor, mean: float, deviation: float) -> Tensor:
-    """Draws from a normal distribution in the shape and dtype of `like`."""
+def _normal(like: Tensor, seed: Tensor, mean: float, deviation: float) -> Tensor:
     return torch.normal(
         mean, deviation, size=like.shape, generator=_generator(seed), dtype=like.dtype, device=like.device
     )
 
 
-@seeded_bernoulli.register_fake
-def _(probabilities: Tensor, seed: Tensor) -> Tensor:
-    return torch.empty_like(probabilities)
+# Each takes a tensor that gives shape and dtype, and the seed's state, int [2].
+seeded_bernoulli = torch.library.custom_op("movierank::seeded_bernoulli", _bernoulli, mutates_args=())
+seeded_uniform = torch.library.custom_op("movierank::seeded_uniform", _uniform, mutates_args=())
+seeded_normal = torch.library.custom_op("movierank::seeded_normal", _normal, mutates_args=())
+for operation in (seeded_bernoulli, seeded_uniform, seeded_normal):
+    operation.register_fake(lambda like, seed, *_: torch.empty_like(like))
 
 
-@seeded_uniform.register_fake
-def _(like: Tensor, seed: Tensor) -> Tensor:
-    return torch.empty_like(like)
-
-
-@seeded_normal.register_fake
-def _(like: Tensor, seed: Tensor, mean: float, deviation: float) -> Tensor:
-    return torch.empty_like(like)
-
-
-class _Draws(TorchFunctionMode):
+class _Draws(TorchFunctionMode):  # type: ignore[misc]  # untyped in PyTorch
     """Replaces draws from a generator that stands for a seed."""
 
     def __init__(self) -> None:
@@ -67,15 +54,15 @@ class _Draws(TorchFunctionMode):
     def stand_in(self, seed: Any) -> torch.Generator:
         """Returns a generator that stands for the next state of a Keras seed."""
         generator = torch.Generator()
-        first_and_second = draw_seed(seed)
-        self.seeds[generator] = first_and_second
+        self.seeds[generator] = draw_seed(seed)
         return generator
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = dict(kwargs or {})
-        seed = self.seeds.get(kwargs.get("generator"))  # type: ignore[arg-type]  # None is in no dict of generators
+        generator = kwargs.get("generator")
+        seed = self.seeds.get(generator) if generator is not None else None
         if seed is None:
             return func(*args, **kwargs)
         if func is torch.bernoulli:
