@@ -18,6 +18,7 @@ from movierank.loops import Updates
 from movierank.loops.batches_torch import DeviceBatches
 from movierank.loops.compiled_torch import CompiledStep
 from movierank.loops.compiled_torch import compile_mode as compile_mode
+from movierank.loops.exact_rows import embedding_layers, why_not_rows
 from movierank.loops.examples import Examples
 from movierank.loops.keras_step_torch import (
     Lookups,
@@ -29,7 +30,7 @@ from movierank.loops.keras_step_torch import (
     unflatten,
 )
 from movierank.loops.native_torch import ROWS_FROM
-from movierank.loops.seeded_torch import traceable_draws
+from movierank.loops.traceable_torch import traceable
 
 
 @dataclass
@@ -109,7 +110,7 @@ class Training:
             step = CompiledStep(function, state, batch, compiled=compiled)
         except TableUsedOtherwiseError as error:
             if self._updates == "rows":
-                raise ValueError(f"{error}: updates of rows would not be exact; use tables") from None
+                raise ValueError(f"embedding rows cannot be updated alone: {error}; ask for tables") from None
             # Whichever it is, trace without it.
             self._compiled.whole.add(next(id(table) for table in tables if table.path in str(error)))
             return self._step_for(examples, batch, compiled=compiled)
@@ -165,35 +166,11 @@ def tables_for_rows(model: keras.Model, updates: Updates) -> list[keras.Variable
     """
     if updates == "tables":
         return []
-    trainable = {id(variable) for variable in model.trainable_variables}
-    layers = [
-        layer
-        for layer in model._flatten_layers()
-        if isinstance(layer, keras.layers.Embedding)
-        and type(layer).call is keras.layers.Embedding.call
-        and not (layer.lora_enabled or layer.quantization_mode)
-        and id(layer._embeddings) in trainable
-        and layer._embeddings.constraint is None
-    ]
-    tables = list({id(layer._embeddings): layer._embeddings for layer in layers}.values())
-    reason = _why_not_rows(model.optimizer)
-    if updates == "rows" and (reason or not tables):
-        raise ValueError(
-            f"updates of rows alone would not be exact: {reason or 'no table is looked up and trained'}; use tables"
-        )
+    tables = [model.trainable_variables[place] for place, _ in embedding_layers(model)]
+    reason = why_not_rows(model.optimizer) or (None if tables else "no table is looked up and trained")
+    if updates == "rows" and reason:
+        raise ValueError(f"embedding rows cannot be updated alone: {reason}; ask for tables")
     return [] if reason or (updates == "auto" and sum(table.shape[0] for table in tables) < ROWS_FROM) else tables
-
-
-def _why_not_rows(optimizer: keras.optimizers.Optimizer) -> str | None:
-    if not type(optimizer).__module__.startswith("keras."):
-        return f"{type(optimizer).__name__} is not Keras's own"
-    if not isinstance(optimizer, keras.optimizers.Adagrad | keras.optimizers.SGD):
-        return f"{type(optimizer).__name__} moves rows that a batch has not touched"
-    if getattr(optimizer, "momentum", 0):
-        return "momentum moves rows that a batch has not touched"
-    extras = ("weight_decay", "clipnorm", "global_clipnorm", "use_ema", "gradient_accumulation_steps")
-    asked = [name for name in extras if getattr(optimizer, name, None)]
-    return f"{asked[0]} looks at whole tables" if asked else None
 
 
 def loss_and_gradients(model: keras.Model, x: Any, y: Any) -> tuple[float, list[npt.NDArray[np.float32]]]:
@@ -203,7 +180,7 @@ def loss_and_gradients(model: keras.Model, x: Any, y: Any) -> tuple[float, list[
     arrays = [torch.tensor(np.asarray(array), device=values[0].device) for array in keras.tree.flatten((x, y))]
     x, y, _ = unflatten((x, y, None), arrays)
     lookups = Lookups(tables_for_rows(model, "auto"))
-    with traceable_draws(), Scope(variables, values):
+    with traceable(), Scope(variables, values):
         result = differentiate(model, lookups, x, y, None)
     dense = []
     for variable, gradient in zip(model.trainable_variables, result.gradients, strict=True):

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from movierank.loops.rows_torch import total_by_row
-from movierank.loops.seeded_torch import traceable_draws
+from movierank.loops.traceable_torch import traceable
 
 
 def state_of(model: keras.Model) -> list[keras.Variable]:
@@ -126,7 +126,7 @@ def differentiate(model: keras.Model, lookups: Lookups, x: Any, y: Any, sample_w
     for table in lookups.tables:
         place = next(place for place, variable in enumerate(trainable) if variable is table)
         if gradients[place] is not None or id(table) not in lookups.made:
-            raise TableUsedOtherwiseError(f"{table.path} is not used by look-ups alone")
+            raise TableUsedOtherwiseError(f"{table.path} is used otherwise than by an embedding layer's call")
         parts = [(next(of_rows), rows) for _, rows in lookups.made[id(table)]]
         gradients[place] = torch.cat(
             [(torch.zeros_like(rows) if part is None else part).reshape(-1, rows.shape[-1]) for part, rows in parts]
@@ -154,7 +154,7 @@ def step_of(
         x, y, sample_weight = unflatten(structure, batch)
         lookups = Lookups(tables)
         # Gradients are needed although nothing around this differentiates.
-        with torch.enable_grad(), traceable_draws(), Scope(variables, values) as scope:
+        with torch.enable_grad(), traceable(), Scope(variables, values) as scope:
             result = differentiate(model, lookups, x, y, sample_weight)
             with torch.no_grad():
                 _apply(model, scope, lookups, slots, result.gradients)

@@ -1,7 +1,8 @@
-"""Keras's seeded random draws on PyTorch, as operations that a traced graph can hold.
+"""What Keras does in Python at every step on PyTorch, as operations that a traced graph can hold.
 
-Keras seeds a new `torch.Generator` from its seed's state for every draw (keras/src/backend/torch/random.py), in Python.
-Here a draw is one operation that takes the state as a tensor and does the same, so that the numbers are `fit`'s.
+Keras seeds a new `torch.Generator` from its seed's state for every draw (keras/src/backend/torch/random.py). Here a
+draw is one operation that takes the state as a tensor and does the same, so that the numbers are `fit`'s. And what
+Keras gives as a tensor where PyTorch wants a number, and reads back for it, stays a tensor.
 """
 
 from __future__ import annotations
@@ -44,8 +45,8 @@ for operation in (seeded_bernoulli, seeded_uniform, seeded_normal):
     operation.register_fake(lambda like, seed, *_: torch.empty_like(like))
 
 
-class _Draws(TorchFunctionMode):  # type: ignore[misc]  # untyped in PyTorch
-    """Replaces draws from a generator that stands for a seed."""
+class _Traceable(TorchFunctionMode):  # type: ignore[misc]  # untyped in PyTorch
+    """Replaces draws from a generator that stands for a seed, and operations that would read a tensor's value."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -61,6 +62,10 @@ class _Draws(TorchFunctionMode):  # type: ignore[misc]  # untyped in PyTorch
         self, func: Callable[..., Any], types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = dict(kwargs or {})
+        if func is torch._foreach_add_ and isinstance(kwargs.get("alpha"), Tensor):
+            return torch._foreach_add_(args[0], torch._foreach_mul(args[1], kwargs["alpha"]))
+        if func is torch.repeat_interleave and len(args) > 1 and isinstance(args[1], Tensor) and args[1].numel() == 1:
+            return func(args[0], int(args[1]), *args[2:], **kwargs)
         generator = kwargs.get("generator")
         seed = self.seeds.get(generator) if generator is not None else None
         if seed is None:
@@ -74,17 +79,17 @@ class _Draws(TorchFunctionMode):  # type: ignore[misc]  # untyped in PyTorch
 
 
 @contextmanager
-def traceable_draws() -> Iterator[None]:
-    """Makes Keras's seeded draws such operations; those without a seed use PyTorch's own state, as with `fit`.
+def traceable() -> Iterator[None]:
+    """Makes Keras's code traceable; draws without a seed use PyTorch's own state, as with `fit`.
 
     Raises:
         AttributeError: this Keras has no `torch_seed_generator`, which is private, and there is no public way.
     """
-    draws = _Draws()
+    mode = _Traceable()
     original = keras_random.torch_seed_generator
-    keras_random.torch_seed_generator = draws.stand_in
+    keras_random.torch_seed_generator = mode.stand_in
     try:
-        with draws:
+        with mode:
             yield
     finally:
         keras_random.torch_seed_generator = original
