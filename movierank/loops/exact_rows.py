@@ -25,7 +25,7 @@ def why_not_rows(optimizer: keras.optimizers.Optimizer) -> str | None:
     # Keras's own: on PyTorch it makes instances of subclasses that it keeps for that backend.
     kinds = [kind for kind in type(optimizer).__mro__ if kind.__module__.startswith("keras.")]
     if type(optimizer) is kinds[0] and keras.optimizers.SGD in kinds:
-        if optimizer.momentum:
+        if getattr(optimizer, "momentum", 0):
             return "SGD's momentum moves rows that a batch does not touch"
     elif type(optimizer) is not kinds[0] or keras.optimizers.Adagrad not in kinds:
         return f"{type(optimizer).__name__} changes rows, or what it keeps for them, that a batch does not touch"

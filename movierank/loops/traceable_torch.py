@@ -64,8 +64,6 @@ class _Traceable(TorchFunctionMode):  # type: ignore[misc]  # untyped in PyTorch
         kwargs = dict(kwargs or {})
         if func is torch._foreach_add_ and isinstance(kwargs.get("alpha"), Tensor):
             return torch._foreach_add_(args[0], torch._foreach_mul(args[1], kwargs["alpha"]))
-        if func is torch.repeat_interleave and len(args) > 1 and isinstance(args[1], Tensor) and args[1].numel() == 1:
-            return func(args[0], int(args[1]), *args[2:], **kwargs)
         generator = kwargs.get("generator")
         seed = self.seeds.get(generator) if generator is not None else None
         if seed is None:
