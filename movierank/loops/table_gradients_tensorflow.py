@@ -1,0 +1,128 @@
+"""What an optimizer is given for the tables that a model looks up rows of.
+
+TensorFlow's gradient of a table is `tf.IndexedSlices`, a slice for each id that was looked up, unless the table is used
+in another way too: then it is a tensor. Keras's optimizers square the slices of one id before they are added
+(docs/deviations.md). Here they are added first: into a tensor of the table's size, or by row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from movierank.loops import Updates
+from movierank.loops.exact_rows import why_not_rows
+from movierank.loops.rows_tensorflow import rows_pay, sum_by_row
+
+
+class TableUpdates:
+    """Updates tables in the way that was asked for.
+
+    Args:
+        updates: the way.
+
+    Attributes:
+        outside: int32, look-ups of ids that the table does not have, since it was last set to 0. XLA takes another row
+            for them, where `fit` fails.
+    """
+
+    def __init__(self, updates: Updates) -> None:
+        self._updates = updates
+        self._scratches: dict[str, tf.Variable] = {}
+        self.outside = tf.Variable(0, dtype=tf.int32, trainable=False)
+
+    @contextmanager
+    def instead_of_apply(self, model: keras.Model) -> Iterator[None]:
+        """While a training step is traced, stands between the step and its optimizer's `apply`.
+
+        Raises:
+            ValueError: rows were asked for, and a table's gradient is not by row.
+        """
+        optimizer = model.optimizer
+        keras_apply = optimizer.apply
+
+        def apply(gradients: Sequence[Any], variables: Sequence[keras.Variable] | None = None) -> None:
+            pairs = list(zip(gradients, model.trainable_variables if variables is None else variables, strict=True))
+            by_row = self._by_row(model, pairs)
+            rate = optimizer.learning_rate
+            left = []
+            for place, (gradient, variable) in enumerate(pairs):
+                if isinstance(gradient, tf.IndexedSlices):
+                    self._count_outside(gradient, variable)
+                    if place in by_row:
+                        self._update_rows(optimizer, variable, gradient, rate)
+                        continue
+                    if self._updates != "slices":
+                        gradient = dense(gradient, variable)
+                left.append((gradient, variable))
+            if by_row and all(gradient is None for gradient, _ in left):
+                optimizer.iterations.assign_add(1)  # all that Keras would do, but it takes no empty list
+            else:
+                keras_apply(*map(list, zip(*left, strict=True)))
+
+        vars(optimizer)["apply"] = apply
+        try:
+            yield
+        finally:
+            del vars(optimizer)["apply"]
+
+    def _by_row(self, model: keras.Model, pairs: Sequence[tuple[Any, keras.Variable]]) -> set[int]:
+        """Returns the places of the variables that are to be updated by row."""
+        if self._updates in ("tables", "slices") or (
+            (reason := why_not_rows(model.optimizer)) and self._updates == "auto"
+        ):
+            return set()
+        if reason:
+            raise ValueError(f"embedding rows cannot be updated alone: {reason}; ask for tables")
+        exact = {
+            place
+            for place, (gradient, variable) in enumerate(pairs)
+            if isinstance(gradient, tf.IndexedSlices) and variable.constraint is None
+        }
+        if self._updates == "auto":
+            return {place for place in exact if rows_pay(pairs[place][1].shape[0], pairs[place][0].indices.shape[0])}
+        tables = {
+            id(layer.embeddings) for layer in model._flatten_layers() if isinstance(layer, keras.layers.Embedding)
+        }
+        otherwise = [v.path for place, (_, v) in enumerate(pairs) if id(v) in tables and place not in exact]
+        if otherwise or not exact:
+            raise ValueError(
+                f"embedding rows cannot be updated alone: {', '.join(otherwise) or 'no table'} is used "
+                f"{'otherwise than' if otherwise else ''} by an embedding layer's call; ask for tables"
+            )
+        return exact
+
+    def _count_outside(self, gradient: tf.IndexedSlices, variable: keras.Variable) -> None:
+        missing = gradient.indices >= tf.cast(variable.shape[0], gradient.indices.dtype)
+        self.outside.assign_add(tf.reduce_sum(tf.cast(missing, tf.int32)))
+
+    def _update_rows(
+        self, optimizer: keras.optimizers.Optimizer, variable: keras.Variable, gradient: tf.IndexedSlices, rate: Any
+    ) -> None:
+        """Makes Adagrad's or SGD's step (keras/src/optimizers/{adagrad,sgd}.py) on the rows of a gradient."""
+        table, ids = variable.value, gradient.indices
+        if variable.path not in self._scratches:
+            with tf.init_scope():
+                self._scratches[variable.path] = tf.Variable(tf.zeros(table.shape[0], tf.int32), trainable=False)
+        scratch = self._scratches[variable.path]
+        total, scratched = sum_by_row(tf.cast(gradient.values, table.dtype), ids, scratch.read_value())
+        scratch.assign(scratched)
+        move = tf.cast(rate, table.dtype) * total
+        if isinstance(optimizer, keras.optimizers.Adagrad):
+            # Private, since Keras has no public way to an optimizer's state by variable.
+            accumulator = optimizer._accumulators[optimizer._get_variable_index(variable)].value
+            grown = tf.gather(accumulator, ids) + tf.square(total)
+            accumulator.scatter_nd_update(ids[:, tf.newaxis], grown)
+            move /= tf.sqrt(grown + tf.cast(optimizer.epsilon, table.dtype))
+        table.scatter_nd_update(ids[:, tf.newaxis], tf.gather(table, ids) - move)
+
+
+def dense(gradient: Any, variable: keras.Variable) -> Any:
+    """Returns a gradient as a tensor of its variable's shape; slices of one id are summed."""
+    if not isinstance(gradient, tf.IndexedSlices):
+        return gradient
+    return tf.math.unsorted_segment_sum(gradient.values, gradient.indices, variable.shape[0])
