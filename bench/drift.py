@@ -76,17 +76,20 @@ class Drift(Record, frozen=True, kw_only=True):
 
 
 class Trial(Record, frozen=True, kw_only=True):
-    """One comparison of two sets of fresh processes, the one measured after the other.
+    """One comparison of two sets of fresh processes.
 
     Attributes:
         slowdown: the true difference: share by which the newer side was prolonged; 0 for equal sides.
         base: rounds of each process in ms, of the side measured as the older one.
         new: likewise of the newer one.
+        together: whether processes of equal place ran side by side, their rounds interleaved; else the newer side was
+            measured after the older one.
     """
 
     slowdown: float
     base: list[list[float]]
     new: list[list[float]]
+    together: bool = False
 
 
 ASSUMED = Drift(sd=ASSUMED_SD, origin="assumed")
@@ -133,13 +136,13 @@ def measured_drift(file: Path, machines: Sequence[Machine]) -> Drift:
 
 
 def chain_of(trials: Sequence[Trial]) -> list[list[float]]:
-    """Returns the process medians of every side that was measured without a slowdown, in the order of measuring.
+    """Returns the process medians of every side that was measured apart and without a slowdown, in order.
 
     The newer side of a trial is the older one of the next, and counts once.
     """
     sides: list[list[list[float]]] = []
     for trial in trials:
-        if trial.slowdown == 0:
+        if trial.slowdown == 0 and not trial.together:
             sides += [side for side in (trial.base, trial.new) if not sides or side != sides[-1]]
     return [[process_median(process) for process in side] for side in sides]
 

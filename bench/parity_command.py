@@ -14,6 +14,7 @@ from bench.outcome import FINE, RUNS_FAILED, WORSE, counts
 
 if TYPE_CHECKING:
     from bench.joinable import NamedReport
+    from bench.joined_parity import JoinedParity
     from bench.report import Workload
     from movierank.splits import Split
 
@@ -35,11 +36,9 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 def _parity(arguments: argparse.Namespace) -> int:
     import msgspec
 
-    from bench.joined_parity import join
     from bench.report_file import atomic_write
 
-    reports = _load(arguments.reports)
-    joined = join(reports, _split(reports[0].report.workload))
+    joined = joined_of(arguments.reports)
     as_json = msgspec.json.format(msgspec.json.encode(joined), indent=2)
     if arguments.output:
         with atomic_write(arguments.output) as temporary:
@@ -57,6 +56,18 @@ def _parity(arguments: argparse.Namespace) -> int:
     if not any(counts(result) for result in joined.results):
         raise BenchError("nothing was compared: the reports hold no finished training in float32")
     return RUNS_FAILED if joined.failed else FINE
+
+
+def joined_of(paths: Sequence[Path]) -> JoinedParity:
+    """Judges the reports that lie there together, by the prepared ratings.
+
+    Raises:
+        BenchError: they cannot be read or joined, or the ratings are others.
+    """
+    from bench.joined_parity import join
+
+    reports = _load(paths)
+    return join(reports, _split(reports[0].report.workload))
 
 
 def _load(paths: Sequence[Path]) -> list[NamedReport]:

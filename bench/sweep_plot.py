@@ -35,7 +35,7 @@ def write_plot(sweep: Sweep, output: Path) -> None:
 
 
 def _step_time_plot(sweep: Sweep) -> plots.Draw:
-    """Returns what draws points with their intervals, and the cost model as a line where it fits."""
+    """Returns what draws points, their intervals, and the cost model as a line; a dotted one where it does not fit."""
 
     def draw(axes: Any) -> None:
         for cell in sweep.settings.cells:
@@ -48,7 +48,7 @@ def _step_time_plot(sweep: Sweep) -> plots.Draw:
                     )
                     axes.plot([one.value] * 2, ends, color=colour, lw=6, alpha=0.3, solid_capstyle="butt")
             _draw_model(axes, sweep, cell, colour)
-        _draw_points(axes, sweep, "ms a step; lines: cost model", lambda one: one.step_time_ms, line="none")
+        _draw_points(axes, sweep, "ms a step; solid lines: cost model", lambda one: one.step_time_ms, line="none")
 
     return draw
 
@@ -70,11 +70,13 @@ def _draw_model(axes: Any, sweep: Sweep, cell: Cell, colour: str) -> None:
     if model is not None and model.fits:
         between = np.geomspace(min(values), max(values), 100)
         axes.plot(between, [model.at(size_of(sweep.settings.over, x)) for x in between], color=colour, lw=1.5)
+    else:
+        axes.plot(values, [one.step_time_ms for one in sweep.curve(cell)], color=colour, lw=1, ls=":")
 
 
 def _draw_points(axes: Any, sweep: Sweep, title: str, value_of: Values, *, line: str) -> None:
     from matplotlib.lines import Line2D
-    from matplotlib.ticker import NullLocator, StrMethodFormatter
+    from matplotlib.ticker import NullFormatter, NullLocator, StrMethodFormatter
 
     axes.set_title(title, parse_math=False)
     axes.set_xscale("log")
@@ -83,6 +85,7 @@ def _draw_points(axes: Any, sweep: Sweep, title: str, value_of: Values, *, line:
     axes.set_xticks(sweep.settings.values, [_short(value) for value in sweep.settings.values])
     axes.xaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
     axes.grid(alpha=0.25)
     handles = []
     for cell in sweep.settings.cells:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 import msgspec
@@ -28,7 +30,12 @@ from movierank.datasets import load_dataset
 from movierank.splits import default_split
 
 SLOWDOWNS = (0.0, 0.05, 0.10)
+SIDES_TOGETHER = 5  # workers that wait use no processor time, but each takes memory
 SIMULATED = [(n, *scatter) for n in (3, 5, 10) for scatter in ((0.03, 0.02), (0.10, 0.10))]
+
+
+Rounds = dict[float, list[float]]  # step times in ms of a process by slowdown
+Pair = tuple[Sequence[Rounds], Sequence[Rounds]]
 
 
 @dataclass(frozen=True)
@@ -41,6 +48,7 @@ class Options:
         comparisons: trials for each true difference.
         processes: fresh processes for either side of a trial.
         rounds: of a process, for each true difference.
+        together: whether sides are measured side by side, as by `bench versus`, and not one after the other.
         round_s: shortest wall time of a round, in seconds.
         dataset: as for `movierank.datasets.load_dataset`; prepared before.
         threads: of a worker.
@@ -54,6 +62,7 @@ class Options:
     comparisons: int = 40
     processes: int = 5
     rounds: int = 5
+    together: bool = False
     round_s: float = 0.4
     dataset: str = "100k"
     threads: int = field(default_factory=usable_cores)
@@ -120,9 +129,10 @@ def judge_anew(file: Path) -> Validation:
 def validate(options: Options, console: Console) -> Validation:
     """Measures all trials, saving after each, and returns what was said of them.
 
-    Sides are measured one after the other, as a user measures before and after a change. The processes of a side take
-    rounds of every slowdown in random order, so that a side and the one before it make a trial of each true difference.
-    A side is the newer one of a trial and the older one of the next: both have fresh processes, and a side costs once.
+    Sides are measured one after the other, as a user measures before and after a change, or together. Each process
+    takes rounds of every slowdown in random order, so that a side and the one before it make a trial of each true
+    difference. A side is the newer one of a trial and the older one of the next: both have fresh processes, and a
+    side costs once.
 
     Raises:
         BenchError: a worker cannot be started or is lost, or the output cannot be written.
@@ -143,18 +153,36 @@ def validate(options: Options, console: Console) -> Validation:
         simulated=[simulate_coverage(n, options.rounds, *scatter) for n, *scatter in SIMULATED],
         trials=[],
     )
+    sides = _together if options.together else _apart
+    for base, new in sides(options, dataset.sha256, order, console):
+        older = [rounds[0.0] for rounds in base]
+        trials = [
+            Trial(slowdown=s, base=older, new=[rounds[s] for rounds in new], together=options.together)
+            for s in SLOWDOWNS
+        ]
+        result = _judged(msgspec.structs.replace(result, trials=[*result.trials, *trials]))
+        write_json(result, options.output)
+    return result
+
+
+def _apart(options: Options, sha256: str, order: random.Random, console: Console) -> Iterator[Pair]:
+    """Gives pairs of neighbours in a chain of sides that are measured one after the other."""
     before: list[Rounds] = []
     for side in range(options.comparisons + 1):
         console.print(f"side {side + 1} of {options.comparisons + 1}", highlight=False)
-        after = [_measure_process(options, dataset.sha256, order) for _ in range(options.processes)]
-        base, before = [rounds[0.0] for rounds in before], after
-        if not base:
-            continue
-        trials = [Trial(slowdown=s, base=base, new=[rounds[s] for rounds in after]) for s in SLOWDOWNS]
-        result = msgspec.structs.replace(result, trials=[*result.trials, *trials])
-        result = _judged(result)
-        write_json(result, options.output)
-    return result
+        after = [rounds for _ in range(options.processes) for rounds in _measure(options, sha256, order, 1)]
+        if before:
+            yield before, after
+        before = after
+
+
+def _together(options: Options, sha256: str, order: random.Random, console: Console) -> Iterator[Pair]:
+    """Gives pairs of neighbours among sides whose processes of equal place run side by side, as in `bench versus`."""
+    for done in range(0, options.comparisons, SIDES_TOGETHER - 1):
+        count = min(SIDES_TOGETHER, options.comparisons - done + 1)
+        console.print(f"comparisons {done + 1} to {done + count - 1} of {options.comparisons}", highlight=False)
+        generations = [_measure(options, sha256, order, count) for _ in range(options.processes)]
+        yield from pairwise(zip(*generations, strict=True))
 
 
 def _judged(result: Validation) -> Validation:
@@ -166,27 +194,26 @@ def _judged(result: Validation) -> Validation:
     )
 
 
-Rounds = dict[float, list[float]]
-
-
-def _measure_process(options: Options, sha256: str, order: random.Random) -> Rounds:
-    """Returns the step times in ms of one fresh process by slowdown, its rounds in random order."""
-    wanted = [slowdown for slowdown in SLOWDOWNS for _ in range(options.rounds)]
+def _measure(options: Options, sha256: str, order: random.Random, count: int) -> list[Rounds]:
+    """Returns the step times of fresh processes side by side, by slowdown, the rounds of all in random order."""
+    wanted = [(place, slowdown) for place in range(count) for slowdown in SLOWDOWNS for _ in range(options.rounds)]
     order.shuffle(wanted)
-    measured: Rounds = {slowdown: [] for slowdown in SLOWDOWNS}
-    with tempfile.TemporaryDirectory(prefix="movierank-bench-") as folder:
+    measured: list[Rounds] = [{slowdown: [] for slowdown in SLOWDOWNS} for _ in range(count)]
+    with tempfile.TemporaryDirectory(prefix="movierank-bench-") as folder, contextlib.ExitStack() as alive:
         environment = worker_environment(options.backend, "cpu", options.threads)
-        worker = WorkerProcess(options.worker_command, environment, Path(folder) / "worker.log")
-        try:
+        workers: dict[int, WorkerProcess] = {}
+        for place in order.sample(range(count), count):
+            worker = WorkerProcess(options.worker_command, environment, Path(folder) / f"worker-{place}.log")
+            alive.callback(worker.kill)
+            workers[place] = worker
             _ask(worker, _job(options, sha256, folder), options.timeout_s)
             _ask(worker, WarmUp(), options.timeout_s)
-            for slowdown in wanted:
-                reply = _ask(worker, MeasureRound(slowdown=slowdown), options.timeout_s)
-                if isinstance(reply, Rounded):
-                    measured[slowdown].append(reply.step_time_ms)
+        for place, slowdown in wanted:
+            reply = _ask(workers[place], MeasureRound(slowdown=slowdown), options.timeout_s)
+            if isinstance(reply, Rounded):
+                measured[place][slowdown].append(reply.step_time_ms)
+        for worker in workers.values():
             _ask(worker, Stop(), options.timeout_s)
-        finally:
-            worker.kill()
     return measured
 
 

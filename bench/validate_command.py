@@ -23,6 +23,9 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     validate.add_argument("--comparisons", type=int, metavar="N", help="for each difference (default: 40; quick: 2)")
     validate.add_argument("--processes", type=int, metavar="N", help="for either side (default: 5; quick: 3)")
     validate.add_argument("--rounds", type=int, metavar="N", help="of a process (default: 5; quick: 3)")
+    validate.add_argument(
+        "--together", action="store_true", help="measure sides side by side, as `versus` does, not one after the other"
+    )
     validate.add_argument("--quick", action="store_true", help="see it work in two minutes; shows no more than that")
     validate.add_argument(
         "--output", type=Path, metavar="FILE", help="(default: results/local/validation-BACKEND.json)"
@@ -48,9 +51,11 @@ def _validate(arguments: argparse.Namespace) -> int:
         for name in ("comparisons", "processes", "rounds")
         if (value := getattr(arguments, name)) is not None
     }
-    output = arguments.output or Path("results/local") / f"validation-{arguments.backend}.json"
+    how = "-together" if arguments.together else ""
+    output = arguments.output or Path("results/local") / f"validation{how}-{arguments.backend}.json"
     refuse_existing(output, overwrite=arguments.overwrite)
-    result = validate(Options(backend=arguments.backend, output=output, **{**quick, **given}), Console(stderr=True))
+    options = Options(backend=arguments.backend, output=output, together=arguments.together, **{**quick, **given})
+    result = validate(options, Console(stderr=True))
     print_validation(result, Console())
     print(f"Result: {output}")
     return FINE

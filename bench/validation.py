@@ -73,8 +73,8 @@ def judge(trials: Sequence[Trial], drift: Drift = ASSUMED) -> list[Outcome]:
     """Puts every trial through `compare`'s own verdict and counts, by true difference.
 
     Args:
-        trials: of sides that were measured apart.
-        drift: between them, as `compare` is told; left alone, as it assumes.
+        trials: of sides measured apart or together.
+        drift: between those measured apart, as `compare` is told; left alone, as it assumes.
     """
     slowdowns = sorted({trial.slowdown for trial in trials})
     return [
@@ -115,6 +115,7 @@ def judge_pooled(
 def _pool(trials: Sequence[Trial]) -> Trial:
     return Trial(
         slowdown=trials[0].slowdown,
+        together=trials[0].together,
         base=[process for trial in trials for process in trial.base],
         new=[process for trial in trials for process in trial.new],
     )
@@ -168,7 +169,14 @@ def pytest_benchmark_fails(trial: Trial) -> bool:
 
 def _pair(trial: Trial, drift: Drift) -> TimedPair:
     shown = _shown(trial.base), _shown(trial.new)
-    return TimedPair("trial", _medians(trial.base), _medians(trial.new), shown, drift=drift)
+    return TimedPair(
+        "trial",
+        _medians(trial.base),
+        _medians(trial.new),
+        shown,
+        trial.together,
+        drift=NO_DRIFT if trial.together else drift,
+    )
 
 
 def _medians(rounds: Sequence[Sequence[float]]) -> dict[int, float]:

@@ -18,7 +18,7 @@ def print_validation(result: Validation, console: Console) -> None:
     """Prints what was said of trials with a known answer, and the coverage on simulated cells."""
     console.print(
         _outcomes(
-            f"{result.backend}: {result.rounds} rounds of each process, sides measured one after the other",
+            f"{result.backend}: {result.rounds} rounds of each process, sides measured {_how(result)}",
             result.outcomes,
         )
     )
@@ -47,6 +47,10 @@ def print_validation(result: Validation, console: Console) -> None:
             str(row.processes), str(row.rounds), f"{row.process_sd:.0%}", f"{row.round_sd:.0%}", f"{row.coverage:.1%}"
         )
     console.print(simulated)
+
+
+def _how(result: Validation) -> str:
+    return "together" if any(trial.together for trial in result.trials) else "one after the other"
 
 
 def _outcomes(title: str, outcomes: Sequence[Outcome]) -> Table:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 
 from bench import run_command
 from bench.compare_command import add_verdict_options, print_comparison
-from bench.outcome import RUNS_FAILED
+from bench.outcome import FINE, RUNS_FAILED, WORSE
+from bench.parity_command import joined_of
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -45,5 +47,23 @@ def _versus(arguments: argparse.Namespace) -> int:
     comparison = compare_reports(base, new, max_regression=arguments.max_regression)
     code = print_comparison(comparison, arguments)
     print(f"reports: {options.output}/base and {options.output}/new", file=sys.stderr)
+    if base.parity and new.parity:
+        code = max(code, _parity_between(options.output))
     failed = RUNS_FAILED in (exit_code(base), exit_code(new))
     return RUNS_FAILED if failed else code
+
+
+def _parity_between(output: Path) -> int:
+    """Says whether both sides trained the same model, and returns whether one lies outside of the other."""
+    from bench.parity_records import ORACLE
+    from bench.parity_words import headline
+
+    joined = joined_of([output / "base", output / "new"])
+    print(headline(joined), file=sys.stderr)
+    # What both have against the oracle is not the newer one's doing, and each report tells it.
+    apart = any(result.b != ORACLE and _side(result.a) != _side(result.b) for result in joined.outside)
+    return WORSE if apart else FINE
+
+
+def _side(cell: str) -> str:
+    return cell.partition(":")[0]

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from movierank.backends import BACKENDS, extra_of
 from movierank.datasets import load_dataset
 from movierank.errors import MovierankError
+from movierank.loops import LOOPS
 from movierank.ratings import Dataset
 from movierank.short_parser import ShortParser
 from movierank.splits import default_split, split_ratings
@@ -99,6 +100,13 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("--epochs", type=int, default=5, help="(default: %(default)s)")
     train.add_argument("--batch-size", type=int, default=1000, help="(default: %(default)s)")
     train.add_argument("--seed", type=int, default=0, help="of the initial weights (default: %(default)s)")
+    train.add_argument(
+        "--loop",
+        choices=LOOPS,
+        default="fit",
+        help="Keras's own fit; or an epoch at a time on the device: fused (Keras's step) or native (written by hand) "
+        "(default: %(default)s)",
+    )
     train.set_defaults(command=_train)
 
     rank = commands.add_parser("rank", help="rank movies for a user with a saved model")
@@ -150,6 +158,7 @@ def _train(arguments: argparse.Namespace) -> int:
         split.train,
         batch_size=arguments.batch_size,
         epochs=arguments.epochs,
+        loop=arguments.loop,
         on_epoch=lambda record: print(f"epoch {record.epoch}/{arguments.epochs}: train RMSE {record.rmse:.4f}"),
     )
     result = training.evaluate(model, split.test, batch_size=arguments.batch_size)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
+from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException
 from torch.fx.experimental.proxy_tensor import make_fx
 
 WARM_UP_RUNS = 3  # before a capture, as PyTorch's notes on CUDA graphs ask for
@@ -37,7 +39,9 @@ class CompiledStep:
             self._run: Callable[..., object] = make_fx(step, tracing_mode="fake")(*state, *batch)
             if compiled and compile_mode() == "inductor":
                 # Not torch.compile: its guards on every tensor cost 5 to 10 % of a small step.
-                self._run = torch._inductor.compile(self._run, [*state, *batch])
+                # A shape that depends on values, as some metrics have it, Inductor cannot take; the graph can.
+                with contextlib.suppress(DataDependentOutputException, DynamicOutputShapeException):
+                    self._run = torch._inductor.compile(self._run, [*state, *batch])
         self._addresses = [tensor.data_ptr() for tensor in self.state]
         self._graph: torch.cuda.CUDAGraph | None = None
         self._inputs: list[Tensor] = []

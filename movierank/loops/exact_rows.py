@@ -22,10 +22,12 @@ def why_not_rows(optimizer: keras.optimizers.Optimizer) -> str | None:
 
     Adagrad and SGD without momentum leave a row whose gradient is zero, and what they keep for it, as they are.
     """
-    if type(optimizer) is keras.optimizers.SGD:
-        if optimizer.momentum:
+    # Keras's own: on PyTorch it makes instances of subclasses that it keeps for that backend.
+    kinds = [kind for kind in type(optimizer).__mro__ if kind.__module__.startswith("keras.")]
+    if type(optimizer) is kinds[0] and keras.optimizers.SGD in kinds:
+        if getattr(optimizer, "momentum", 0):
             return "SGD's momentum moves rows that a batch does not touch"
-    elif type(optimizer) is not keras.optimizers.Adagrad:
+    elif type(optimizer) is not kinds[0] or keras.optimizers.Adagrad not in kinds:
         return f"{type(optimizer).__name__} changes rows, or what it keeps for them, that a batch does not touch"
     return next((why for name, why in _OF_WHOLE_TABLES.items() if getattr(optimizer, name, None)), None)
 

@@ -20,7 +20,9 @@ def rows_pay(table_rows: int, ids: int) -> bool:
         table_rows: rows of the table.
         ids: how many a batch looks up.
     """
-    return table_rows > 4 * ids
+    # The fused step with two tables of width 32 and batches of 1000, rows against whole tables, on two virtual cores of
+    # an AMD EPYC (AVX-512), busy: 1.49 and 1.68 ms at 2,000 rows each, 1.59 and 1.77 at 4,000; equal on MovieLens 100K.
+    return table_rows >= 2 * ids
 
 
 def sum_by_row(slices: Any, ids: Any, scratch: Any) -> tuple[Any, Any]:

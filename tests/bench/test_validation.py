@@ -71,6 +71,34 @@ def test_every_side_of_every_trial_has_fresh_processes_and_is_stored(options, tm
     assert len({line.rpartition(":")[2] for line in started}) == (2 + 1) * 2
 
 
+def test_sides_together_have_workers_side_by_side(options, tmp_path):
+    """Seven comparisons: five sides, then four, in each of two generations; every pair of neighbours is a trial."""
+    result = validate(
+        options({"jax": {"step_time_ms": [1.0]}}, comparisons=7, together=True), Console(file=io.StringIO())
+    )
+    assert len(result.trials) == 7 * 3
+    assert all(trial.together and len(trial.base) == len(trial.new) == 2 for trial in result.trials)
+    assert all(trial.new == [[1.0 + trial.slowdown] * 3] * 2 for trial in result.trials)
+    assert result.drift is None
+    started = (tmp_path / "script.started").read_text().splitlines()
+    assert len({line.rpartition(":")[2] for line in started}) == 2 * (5 + 4)
+
+
+def test_what_a_generation_shares_cancels_in_trials_together():
+    """Generations that drift by 10 % each: no false call of equal sides, and 10 % are seen."""
+    rng = np.random.default_rng(4)
+
+    def drifting(slowdown: float) -> Trial:
+        shared = np.exp(0.1 * rng.standard_normal((5, 1)))
+        one, other = (shared * np.exp(0.02 * rng.standard_normal((5, 1))) * np.ones((5, 4)) for _ in range(2))
+        return Trial(slowdown=slowdown, base=one.tolist(), new=((1 + slowdown) * other).tolist(), together=True)
+
+    equal, slower = judge([drifting(slowdown) for slowdown in (0.0, 0.1) for _ in range(300)])
+    assert equal.called_slower + equal.called_faster <= 0.05 + 3 * (0.05 * 0.95 / 300) ** 0.5
+    assert slower.called_slower > 0.9
+    assert judge_pooled([drifting(0.0) for _ in range(8)], draws=20)[0].undecided < 0.5
+
+
 def test_pooled_blocks_see_what_a_single_one_leaves_open():
     rng = np.random.default_rng(1)
     trials = [trial(rng, slowdown, 0.05) for _ in range(40) for slowdown in (0.0, 0.05)]

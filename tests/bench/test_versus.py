@@ -17,13 +17,16 @@ import psutil
 import pytest
 from rich.console import Console
 
+from bench import versus_command
 from bench.cli import main
 from bench.compare import compare_reports
 from bench.comparison import drift_words
 from bench.drift import ASSUMED
 from bench.errors import BenchError
+from bench.joined_parity import JoinedParity
 from bench.matrix import parse_cells
 from bench.options import Options
+from bench.parity_records import ParityResult
 from bench.report import Report, Together
 from bench.report_file import load_report
 from bench.versus import describe_other, measure_versus, python_of
@@ -175,6 +178,21 @@ def test_with_a_budget_both_sides_have_as_many_processes(versus: Measure) -> Non
     assert [len(report.runs) for report in (base, new)] == [10, 10]
 
 
+@pytest.mark.parametrize(
+    ("pair", "code"),
+    [(("new:jax/cpu/fit", "base:jax/cpu/fit"), 1), (("new:jax/cpu/fit", "oracle"), 0), (("new:a", "new:b"), 0)],
+)
+def test_only_what_lies_between_the_two_is_the_upgrades_doing(
+    pair: tuple[str, str], code: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    a, b = pair
+    result = ParityResult(a=a, b=b, stage="epoch 1", rms=1.0, max_abs=1.0, envelope=1e-5, verdict="outside")
+    joined = JoinedParity(reports=[], results=[result], divergences=[], notes=[], failed=False)
+    monkeypatch.setattr(versus_command, "joined_of", lambda paths: joined)
+    monkeypatch.setattr("bench.parity_words.headline", lambda joined: "")
+    assert versus_command._parity_between(tmp_path) == code
+
+
 def test_a_virtual_environment_is_its_python_links_kept(tmp_path: Path) -> None:
     venv.create(tmp_path / "other", with_pip=False, symlinks=True)
     python = tmp_path / "other" / "bin" / "python"
@@ -190,18 +208,22 @@ def test_a_virtual_environment_is_its_python_links_kept(tmp_path: Path) -> None:
         describe_other(str(python), variables)
 
 
-def test_real_workers_of_two_pythons(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """This one, and a virtual environment that sees its packages: another interpreter path, the same releases."""
+def test_real_workers_of_two_pythons(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """This one twice, so that nothing differs."""
+    monkeypatch.setattr("bench.run_command.write_page_beside", lambda output: None)  # a page of either takes seconds
     backend = os.environ.get("KERAS_BACKEND", "jax")
     output = tmp_path / "both"
     code = main(
         ["versus", sys.executable, sys.executable, "--backends", backend, "--dataset", "synthetic:50x40x2000",
-         "--batch-size", "100", "--quick", "--seeds", "1", "--processes", "1", "--rounds", "2", "--no-parity",
+         "--batch-size", "100", "--quick", "--seeds", "1", "--processes", "1", "--rounds", "2",
          "--max-regression", "10000%", "--json", "--output", str(output)]
     )  # fmt: skip
     printed = capfd.readouterr()
     assert code == 0, printed.err
     found = json.loads(printed.out)
+    assert "are the same model at all" in printed.err
     assert (found["together"], found["drift"]["origin"], found["changes"]) == (True, "none", [])
     assert [row["cell"] for row in found["step_time"]] == [f"{backend}/cpu/fit"]
     base, new = load_report(output / "base"), load_report(output / "new")

@@ -62,6 +62,12 @@ def backend() -> str:
     return str(keras.backend.backend())
 
 
+def rmse_of(text: str) -> float:
+    found = re.search(r"test RMSE (\S+)", text)
+    assert found is not None, text
+    return float(found[1])
+
+
 def ranking(text: str) -> list[tuple[int, str, int, float]]:
     """Reads a printed table: place, title, movie id, stars."""
     rows = re.findall(r"│ +(\d+) │ (.+?) +│ +(\d+) │ +(-?[\d.]+) │", text)
@@ -79,6 +85,19 @@ def test_training_says_how_good_the_model_is_and_saves_it(home: Path, training: 
     assert float(result[2]) == pytest.approx(4 * float(result[1]), abs=0.006)
     assert float(result[1]) < 0.3, "worse than always predicting the mean"
     assert [path.name for path in home.iterdir() if path.suffix == ".keras"] == ["ranking_model.keras"]
+
+
+@pytest.mark.parametrize("loop", ["fused", "native"])
+def test_training_by_another_loop_ends_at_the_same_model(
+    at_home: Path, training: Done, capsys: pytest.CaptureFixture[str], loop: str
+) -> None:
+    options = ["--dataset", DATASET, "--batch-size", "100", "--model", f"{loop}.keras", "--loop", loop]
+    assert main(["train", *options]) == 0
+    found, wanted = (
+        float(re.search(r"test RMSE (\S+)", text)[1]) for text in (capsys.readouterr().out, training.stdout)
+    )
+    assert found == pytest.approx(wanted, abs=0.0002)
+    (at_home / f"{loop}.keras").unlink()
 
 
 def test_a_model_ranks_the_same_in_another_process_on_another_backend(

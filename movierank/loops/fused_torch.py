@@ -1,0 +1,193 @@
+"""The `fused` loop on PyTorch: a compiled Keras model's own step as one compiled graph, in place in its variables."""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import keras
+import numpy as np
+import numpy.typing as npt
+import torch
+from keras.src.utils.torch_utils import TorchModuleWrapper
+from torch import Tensor
+
+from movierank.loops import Updates
+from movierank.loops.batches_torch import DeviceBatches
+from movierank.loops.compiled_torch import CompiledStep
+from movierank.loops.compiled_torch import compile_mode as compile_mode
+from movierank.loops.exact_rows import embedding_layers, why_not_rows
+from movierank.loops.examples import Examples
+from movierank.loops.keras_step_torch import (
+    Lookups,
+    Scope,
+    TableUsedOtherwiseError,
+    differentiate,
+    state_of,
+    step_of,
+    unflatten,
+)
+from movierank.loops.native_torch import ROWS_FROM
+from movierank.loops.traceable_torch import traceable
+
+
+@dataclass
+class _Compiled:
+    """What is kept of a model between calls.
+
+    Attributes:
+        made_of: what the steps were traced with; with anything else they would be stale.
+        steps: by tables updated in rows, and shapes and dtypes of a batch.
+        whole: tables that are used otherwise than by look-ups, by identity.
+        slots: scratch of tables, by identity.
+    """
+
+    made_of: tuple[Any, ...]
+    steps: dict[tuple[Any, ...], CompiledStep] = field(default_factory=dict)
+    whole: set[int] = field(default_factory=set)
+    slots: dict[int, Tensor] = field(default_factory=dict)
+
+
+_kept: weakref.WeakKeyDictionary[keras.Model, _Compiled] = weakref.WeakKeyDictionary()
+
+
+class Training:
+    """A `movierank.loops.driver.EpochTraining`; the steps change the model's own tensors in place.
+
+    Args:
+        model: built and compiled.
+        updates: of embedding tables.
+    """
+
+    def __init__(self, model: keras.Model, updates: Updates) -> None:
+        self._model = model
+        self._updates = updates
+        self._variables = state_of(model)
+        self._tables = tables_for_rows(model, updates)
+        self._device = self._variables[0].value.device
+        self._batches = DeviceBatches(self._device)
+        made_of = (
+            model.optimizer,
+            model._compile_loss,
+            model._compile_metrics,
+            model._loss_tracker,
+            *self._variables,
+            *(bool(variable.trainable) for variable in model.variables),
+        )
+        kept = _kept.get(model)
+        if kept is None or not _same(kept.made_of, made_of):
+            kept = _kept[model] = _Compiled(made_of)
+        self._compiled = kept
+
+    def run_epoch(self, examples: Examples, order: npt.NDArray[np.integer[Any]] | None) -> None:
+        """Trains on all examples once."""
+        self._model.reset_metrics()
+        self._model.train()
+        for size, batch in self._batches.of(examples, order):
+            self._step_for(examples, batch, compiled=size == examples.batch_size)(batch)
+
+    def write_back(self) -> None:
+        """Ends the epoch; the steps have left everything in place."""
+        self._model.eval()
+
+    def logs(self) -> Mapping[str, float]:
+        """Returns loss and metrics of the epoch."""
+        return {name: float(value) for name, value in self._model.get_metrics_result().items()}
+
+    def _step_for(self, examples: Examples, batch: list[Tensor], *, compiled: bool) -> CompiledStep:
+        tables = [table for table in self._tables if id(table) not in self._compiled.whole]
+        shapes = tuple((tuple(tensor.shape), tensor.dtype) for tensor in batch)
+        structure = keras.tree.map_structure(lambda array: array is not None or None, examples.arrays)
+        key = (tuple(map(id, tables)), shapes, str(structure), compiled)
+        state = self._state(tables)
+        step = self._compiled.steps.get(key)
+        if step is not None and step.serves(state):
+            return step
+        try:
+            function = step_of(self._model, self._variables, tables, structure)
+            step = CompiledStep(function, state, batch, compiled=compiled)
+        except TableUsedOtherwiseError as error:
+            if self._updates == "rows":
+                raise ValueError(f"embedding rows cannot be updated alone: {error}; ask for tables") from None
+            # Whichever it is, trace without it.
+            self._compiled.whole.add(next(id(table) for table in tables if table.path in str(error)))
+            return self._step_for(examples, batch, compiled=compiled)
+        except ValueError:
+            raise
+        except Exception as error:
+            reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+            raise ValueError(f"PyTorch cannot trace this model's training step ({reason}); use model.fit") from error
+        self._compiled.steps[key] = step
+        return step
+
+    def _state(self, tables: list[keras.Variable]) -> list[Tensor]:
+        for table in tables:
+            if id(table) not in self._compiled.slots:
+                self._compiled.slots[id(table)] = torch.zeros(table.shape[0], dtype=torch.int64, device=self._device)
+        values = [variable.value.detach() for variable in self._variables]
+        return values + [self._compiled.slots[id(table)] for table in tables]
+
+
+def _same(one: tuple[Any, ...], other: tuple[Any, ...]) -> bool:
+    return len(one) == len(other) and all(a is b for a, b in zip(one, other, strict=True))
+
+
+def start(model: keras.Model, embedding_updates: Updates) -> Training:
+    """Returns the training of a built and compiled model.
+
+    Raises:
+        ValueError: the step cannot be traced faithfully, or the updates asked for are not exact.
+    """
+    _refuse_untraceable(model)
+    if embedding_updates == "slices":
+        raise ValueError("updates by slices are TensorFlow's; on PyTorch use rows or tables")
+    return Training(model, embedding_updates)
+
+
+def _refuse_untraceable(model: keras.Model) -> None:
+    """Refuses what would be traced once and then differ in silence from what runs at every step."""
+    if type(model).train_step is not keras.Model.train_step:
+        raise ValueError(f"{type(model).__name__} has its own train_step; use model.fit")
+    rate = getattr(model.optimizer, "_learning_rate", None)
+    if not isinstance(rate, keras.Variable | keras.optimizers.schedules.LearningRateSchedule | None):
+        raise ValueError("a learning rate that is a function may change in Python at every step; use a schedule")
+    for layer in model._flatten_layers():
+        if isinstance(layer, TorchModuleWrapper):
+            raise ValueError(f"{layer.name} wraps a torch.nn.Module, whose state Keras does not see; use model.fit")
+
+
+def tables_for_rows(model: keras.Model, updates: Updates) -> list[keras.Variable]:
+    """Returns the tables to update in touched rows alone, as far as can be told without tracing.
+
+    Raises:
+        ValueError: rows were asked for where they would not be exact.
+    """
+    if updates == "tables":
+        return []
+    tables = [model.trainable_variables[place] for place, _ in embedding_layers(model)]
+    reason = why_not_rows(model.optimizer) or (None if tables else "no table is looked up and trained")
+    if updates == "rows" and reason:
+        raise ValueError(f"embedding rows cannot be updated alone: {reason}; ask for tables")
+    return [] if reason or (updates == "auto" and sum(table.shape[0] for table in tables) < ROWS_FROM) else tables
+
+
+def loss_and_gradients(model: keras.Model, x: Any, y: Any) -> tuple[float, list[npt.NDArray[np.float32]]]:
+    """Returns the loss of one batch and its gradients by trainable variable; trains nothing."""
+    variables = state_of(model)
+    values = [variable.value.detach() for variable in variables]
+    arrays = [torch.tensor(np.asarray(array), device=values[0].device) for array in keras.tree.flatten((x, y))]
+    x, y, _ = unflatten((x, y, None), arrays)
+    lookups = Lookups(tables_for_rows(model, "auto"))
+    with traceable(), Scope(variables, values):
+        result = differentiate(model, lookups, x, y, None)
+    dense = []
+    for variable, gradient in zip(model.trainable_variables, result.gradients, strict=True):
+        if gradient is None:
+            gradient = torch.zeros(tuple(variable.shape))
+        elif id(variable) in lookups.made:
+            whole = torch.zeros(tuple(variable.shape), dtype=gradient.dtype, device=gradient.device)
+            gradient = whole.index_add(0, lookups.found(variable), gradient)
+        dense.append(gradient.float().cpu().numpy())
+    return float(result.loss.detach()), dense
