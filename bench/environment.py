@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 
+from bench.compile_cache import without_cache
 from bench.control_groups import Limits, read_limits
 from bench.probing import allowed_cpus, attempt
 
@@ -46,9 +47,10 @@ def worker_environment(
     """Returns the variables of a worker for `backend` on `device` with `threads` CPU threads.
 
     What the user set for a framework stays, except where it would change what a cell is: the backend, the
-    device, the number of threads and the arithmetic.
+    device, the number of threads and the arithmetic, or make its first step another one: caches of compiled code.
     """
-    environment = {name: value for name, value in inherited.items() if name not in ARITHMETIC_VARIABLES}
+    kept = without_cache(inherited)
+    environment = {name: value for name, value in kept.items() if name not in ARITHMETIC_VARIABLES}
     environment["KERAS_BACKEND"] = backend
     environment.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
     environment.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")

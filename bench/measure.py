@@ -200,6 +200,7 @@ def _job(options: Options, workload: Workload, cell: Cell, process: int, parts: 
         stored_predictions=MOST_STORED,
         precision=precision_of(cell),
         trains=options.trains,
+        compile_cache=str((parts / f"{cell.backend}-{cell.device}-{cell.loop}".replace(":", "-")).absolute()),
         early_stages=judges
         and options.init == "shared"
         and process == 0

@@ -13,6 +13,8 @@ from typing import Literal
 
 import msgspec
 
+from bench.compile_cache import Temperature
+
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag=True):
     """Base of all messages; `type` in the JSON is the class's name."""
@@ -34,6 +36,7 @@ class Job(Message, frozen=True, kw_only=True):
         precision: one of `bench.precision.PRECISIONS`, which `loop` names too where it is not float32.
         trains: whether `Train` may follow; without, no copy of the initial weights is kept.
         early_stages: whether `Train` records loss, gradients and the first steps too (`bench.stages`).
+        compile_cache: folder for compiled code, existing (`bench.compile_cache`); None for none.
         fault: name of a fault to plant on purpose (`bench.fault_catalogue`); for `bench mutants`.
     """
 
@@ -59,6 +62,7 @@ class Job(Message, frozen=True, kw_only=True):
     precision: str = "float32"
     trains: bool = True
     early_stages: bool = False
+    compile_cache: str | None = None
     fault: str | None = None
 
 
@@ -108,6 +112,7 @@ class Ready(Message, frozen=True, kw_only=True):
     data_s: float
     build_s: float
     first_step_s: float
+    compile_cache: Temperature | None = None
 
 
 class Available(Message, frozen=True, kw_only=True):

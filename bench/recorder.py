@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from bench.convergence_records import TimeToTarget
+from bench.first_step import first_steps
 from bench.floor import floors
 from bench.parity_check import Parity
 from bench.predictions import Arrays, key_of, load_arrays, save_predictions
@@ -118,6 +119,7 @@ class Recorder:
             step_time=summary.step_time,
             ratios=summary.ratios,
             rmse=summary.rmse,
+            first_steps=first_steps(self.runs),
             floors=floors(self.runs, summary.step_time, self.report.workload),
         )
         save_report(self.report, self.directory)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+from bench.compile_cache import Temperature
 from bench.convergence_records import ReferenceRmse, TimeToTarget
 from bench.parity_records import Divergence, ParityResult, SeedEnvelope
 from bench.record import Record
@@ -104,6 +105,8 @@ class Run(Record, frozen=True, kw_only=True):
         data_s: opening the prepared data, in seconds.
         build_s: building and compiling the model and setting its weights, in seconds.
         first_step_s: the first training step with tracing and compilation, in seconds.
+        compile_cache: whether the first process of the cell had left compiled code for that step (`warm`) or not
+            (`cold`); None where the framework keeps none, as PyTorch's and TensorFlow's uncompiled steps.
         train_s: the convergence run, all epochs, evaluation and prediction left out, in seconds.
         evaluate_s: one pass over the test part, the first, in seconds.
         predict_s: one prediction of the test part, after an earlier one, in seconds.
@@ -139,6 +142,7 @@ class Run(Record, frozen=True, kw_only=True):
     data_s: float | None = None
     build_s: float | None = None
     first_step_s: float | None = None
+    compile_cache: Temperature | None = None
     train_s: float | None = None
     evaluate_s: float | None = None
     predict_s: float | None = None
@@ -236,6 +240,31 @@ class Rmse(Record, frozen=True, kw_only=True):
     mean: float
     ci95: tuple[float, float] | None
     seeds: int
+
+
+class FirstStep(Record, frozen=True, kw_only=True):
+    """The first training step of one cell, with tracing and compilation.
+
+    Attributes:
+        backend, device, loop: the cell.
+        cold_s: median over the processes that found no compiled code, in seconds; None where there are none.
+        cold_processes: how many they are; all, where the framework keeps no compiled code.
+        warm_s: median over those that found what an earlier process of the cell had compiled, in seconds.
+        warm_processes: how many they are.
+    """
+
+    backend: str
+    device: str
+    loop: str
+    cold_s: float | None
+    cold_processes: int
+    warm_s: float | None
+    warm_processes: int
+
+    @property
+    def cell(self) -> Cell:
+        """The cell that this is about."""
+        return Cell(backend=self.backend, device=self.device, loop=self.loop)
 
 
 class Floor(Record, frozen=True, kw_only=True):
@@ -396,6 +425,7 @@ class Report(Record, frozen=True, kw_only=True):
         step_time: derived, one a cell.
         ratios: derived, one a pair of cells.
         rmse: derived, one a cell.
+        first_steps: derived, one a cell with at least one first step.
         floors: derived, one a cell of a device whose limits were measured, in the order of `step_time`.
         reference_rmse: derived, one a cell; empty where no oracle was trained.
         time_to_target: derived, one a cell with predictions after each epoch.
@@ -417,6 +447,7 @@ class Report(Record, frozen=True, kw_only=True):
     step_time: list[StepTime] = []
     ratios: list[Ratio] = []
     rmse: list[Rmse] = []
+    first_steps: list[FirstStep] = []
     floors: list[Floor] = []
     reference_rmse: list[ReferenceRmse] = []
     time_to_target: list[TimeToTarget] = []

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from bench.compile_cache import with_cache
 from bench.design import Spent, next_rounds
 from bench.environment import worker_environment
 from bench.errors import BenchError
@@ -167,6 +168,8 @@ class Supervisor:
             self.progress.skip(self._steps_of_a_run())
             return
         environment = worker_environment(cell.backend, cell.device, self.plan.settings.threads, side.variables)
+        if job.compile_cache is not None:
+            environment = with_cache(environment, Path(job.compile_cache))
         process_started = WorkerProcess(side.worker_command, environment, side.recorder.directory / name)
         worker = LiveWorker(side, process_started, job, run)
         self.live.append(worker)

@@ -12,6 +12,7 @@ from rich.table import Table
 
 from bench.convergence_table import reference_rmse_lines, time_to_target_lines
 from bench.design import widest
+from bench.first_step import first_step_lines
 from bench.formatting import three_digits, with_interval
 from bench.headline import headline, short_names
 from bench.precision import FULL, full_precision, precision_of
@@ -30,7 +31,12 @@ def print_report(report: Report, directory: Path, console: Console) -> None:
         *time_to_target_lines(report.time_to_target, names),
         *reference_rmse_lines(report.reference_rmse, names),
     ]
-    for line in [*converged, *_noteworthy(report), *_not_measured(report)]:
+    for line in [
+        *first_step_lines(report.first_steps, names),
+        *converged,
+        *_noteworthy(report),
+        *_not_measured(report),
+    ]:
         console.print(line, highlight=False, markup=False)
     for warning in report.conditions.warnings if report.conditions else ():
         console.print(f"Noise: {warning}", highlight=False, markup=False)
@@ -70,7 +76,7 @@ def _figures(report: Report, cell: Cell, row: StepTime, base: Cell) -> list[str]
         with_interval(row.median_ms, row.ci95_ms),
         _times(report, cell, base),
         next((three_digits(floor.times_best_floor) for floor in report.floors if floor.cell == cell), "–"),
-        _typical(runs, "first_step_s", 2, " s"),
+        _typical([run for run in runs if run.compile_cache != "warm"], "first_step_s", 2, " s"),
         next((f"{rmse.mean:.4f}" for rmse in report.rmse if cell_of(rmse) == cell), "–"),
         _typical(runs, "peak_rss_mib", 0),
     ]

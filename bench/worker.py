@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
+from bench.compile_cache import holds_code, temperature
 from bench.environment import hidden_modules
 from bench.errors import UnavailableError
 from bench.precision import dtype_policy
@@ -137,6 +138,10 @@ def _start(job: Job) -> tuple[Session, Ready]:
     Raises:
         UnavailableError: the backend is not installed, does not see the device, or the device lacks the precision.
     """
+    cache = None if job.compile_cache is None else Path(job.compile_cache)
+    if cache is not None:
+        cache.mkdir(parents=True, exist_ok=True)
+    held_code = cache is not None and holds_code(cache)
     started = time.perf_counter()
     device_name, threads = _import_backend(job.backend, job.device, job.threads)
     _set_precision(job.backend, job.precision)
@@ -162,6 +167,7 @@ def _start(job: Job) -> tuple[Session, Ready]:
         data_s=data_s,
         build_s=session.build_s,
         first_step_s=session.first_step_s,
+        compile_cache=None if cache is None else temperature(held_code, holds_code(cache)),
     )
 
 
