@@ -64,11 +64,13 @@ def holds_code(folder: Path) -> bool:
     return any(path.is_file() for path in folder.rglob("*"))
 
 
-def temperature(held_before: bool, holds_after: bool) -> Temperature | None:
-    """Returns how a first step was run; None where nothing that can be kept was compiled.
+def temperature(compile_mode: str, held_before: bool) -> Temperature | None:
+    """Returns how a first step was run; None where nothing was compiled that could be kept.
 
     Args:
+        compile_mode: as in `bench.report.Run`.
         held_before: whether the cache held anything before the step.
-        holds_after: whether it does after it.
     """
-    return "warm" if held_before else "cold" if holds_after else None
+    if compile_mode in ("eager", "graph"):
+        return None
+    return "warm" if held_before else "cold"

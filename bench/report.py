@@ -106,7 +106,7 @@ class Run(Record, frozen=True, kw_only=True):
         build_s: building and compiling the model and setting its weights, in seconds.
         first_step_s: the first training step with tracing and compilation, in seconds.
         compile_cache: whether the first process of the cell had left compiled code for that step (`warm`) or not
-            (`cold`); None where the framework keeps none, as PyTorch's and TensorFlow's uncompiled steps.
+            (`cold`); None where nothing was compiled (`eager`, `graph`).
         train_s: the convergence run, all epochs, evaluation and prediction left out, in seconds.
         evaluate_s: one pass over the test part, the first, in seconds.
         predict_s: one prediction of the test part, after an earlier one, in seconds.

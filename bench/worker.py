@@ -167,7 +167,7 @@ def _start(job: Job) -> tuple[Session, Ready]:
         data_s=data_s,
         build_s=session.build_s,
         first_step_s=session.first_step_s,
-        compile_cache=None if cache is None else temperature(held_code, holds_code(cache)),
+        compile_cache=None if cache is None else temperature(session.compile_mode, held_code),
     )
 
 

@@ -55,6 +55,21 @@ def test_a_report_holds_every_phase_of_a_run(measured):
     assert str(measured[0]) in printed
 
 
+def test_the_first_process_compiles_and_the_next_finds_what_it_left(tmp_path):
+    compiled = "native" if BACKEND == "tensorflow" else "fit"
+    for _ in range(2):  # a report begun again begins cold
+        done = bench_run(tmp_path / "r", "--loops", compiled, "--processes", "2", "--no-parity", "--overwrite")
+        assert done.returncode == 0, done.stdout + done.stderr
+        report = load_report(tmp_path / "r")
+        eager = report.runs[0].compile_mode == "eager"
+        assert [run.compile_cache for run in report.runs] == ([None, None] if eager else ["cold", "warm"])
+        assert report.runs[0].test_rmse == pytest.approx(report.runs[1].test_rmse, abs=1e-4)
+        (row,) = report.first_steps
+        assert (row.cold_processes, row.warm_processes) == ((2, 0) if eager else (1, 1))
+        assert ("with compiled code from an earlier process" in done.stdout) == (not eager)
+        assert not list((tmp_path / "r").glob("**/*-cache"))  # compiled code is no part of a report
+
+
 def test_a_worker_measures_the_limits_of_its_device(measured):
     _, report, printed = measured
     (run,) = report.runs
