@@ -11,7 +11,7 @@ FLAGS = "--tf_xla_auto_jit=2 --tf_xla_persistent_cache_directory=/mine"
 
 
 def test_a_cache_of_the_user_s_is_never_seen(tmp_path: Path) -> None:
-    mine = {name: "/mine" for name in CACHE_VARIABLES} | {"TF_XLA_FLAGS": FLAGS, "HOME": "/home/me"}
+    mine = dict.fromkeys(CACHE_VARIABLES, "/mine") | {"TF_XLA_FLAGS": FLAGS, "HOME": "/home/me"}
     assert without_cache(mine) == {"TF_XLA_FLAGS": "--tf_xla_auto_jit=2", "HOME": "/home/me"}
     assert "TF_XLA_FLAGS" not in without_cache({"TF_XLA_FLAGS": FLAGS.split()[1]})
     for environment in (worker_environment("jax", "cpu", 2, mine), with_cache(mine, tmp_path)):
