@@ -3,7 +3,8 @@
 The supervisor asks, the worker answers once: `Job` → `Ready`, `Train` → `Trained`, `WarmUp` → `Steady`,
 `MeasureRound` → `Rounded`, `Stop` → `Stopped`. Instead of any of these a worker may answer `Unavailable`
 (this backend or device is not to be had here) or `Failed`, and ends. A `Probe` in place of the `Job` is
-answered with `Available`, and no more follows.
+answered with `Available`, and no more follows. A `ScoreJob` in place of the `Job` → `ScoreReady` is followed by
+`MeasureScoring` → `Scored`, and `Stop`.
 """
 
 from __future__ import annotations
@@ -72,6 +73,42 @@ class Probe(Message, frozen=True, kw_only=True):
     backend: str
     device: str
     threads: int
+
+
+class ScoreJob(Message, frozen=True, kw_only=True):
+    """All that a worker of `bench score` needs to know, sent instead of a `Job`.
+
+    Attributes:
+        backend, device, threads: as in `Job`.
+        num_users, num_movies: highest ids; the model's tables have a row more each.
+        users: whose best movies are searched in a round, ids 1 to `users`.
+        predicted_pairs: pairs that a round of `predict` is given.
+        k: movies kept for each user.
+        seed: of the initial weights, which are not trained.
+        answers: file (.npz) in which to leave `ids` and `predictions`, [users, k]; None to leave none.
+    """
+
+    backend: str
+    device: str
+    threads: int
+    num_users: int
+    num_movies: int
+    users: int
+    predicted_pairs: int
+    k: int
+    seed: int
+    answers: str | None
+
+
+class MeasureScoring(Message, frozen=True, kw_only=True):
+    """Time one round.
+
+    Attributes:
+        what: `top`, the search for the best movies; `predict`, Keras's own on as many pairs as were asked for; or
+            `products`, the fastest matrix product.
+    """
+
+    what: Literal["top", "predict", "products"]
 
 
 class Train(Message, frozen=True, kw_only=True):
@@ -154,6 +191,25 @@ class Rounded(Message, frozen=True, kw_only=True):
     fit_setup_ms: float
 
 
+class ScoreReady(Message, frozen=True, kw_only=True):
+    """The model has been scored once; fields as in `bench.score_records.ScoreRun`."""
+
+    compile_mode: str
+    device_name: str
+    threads: int | None
+    first_s: float
+
+
+class Scored(Message, frozen=True, kw_only=True):
+    """A round of `MeasureScoring` was timed.
+
+    Attributes:
+        per_s: pairs a second; for `products`, floating-point operations a second.
+    """
+
+    per_s: float
+
+
 class Stopped(Message, frozen=True, kw_only=True):
     """The worker's last word; fields as in `bench.report.Run`, None where limits were not asked for."""
 
@@ -177,8 +233,8 @@ class Failed(Message, frozen=True, kw_only=True):
     error: str
 
 
-Command = Job | Probe | Train | WarmUp | MeasureRound | Stop
-Reply = Ready | Available | Trained | Steady | Rounded | Stopped | Unavailable | Failed
+Command = Job | Probe | ScoreJob | Train | WarmUp | MeasureRound | MeasureScoring | Stop
+Reply = Ready | Available | ScoreReady | Trained | Steady | Rounded | Scored | Stopped | Unavailable | Failed
 
 _encoder = msgspec.json.Encoder()
 decode_command = msgspec.json.Decoder(Command).decode

@@ -35,9 +35,11 @@ from bench.protocol import (
     Failed,
     Job,
     MeasureRound,
+    MeasureScoring,
     Probe,
     Ready,
     Reply,
+    ScoreJob,
     Stop,
     Stopped,
     Train,
@@ -68,8 +70,10 @@ def main(command_fd: int, reply_fd: int) -> int:
                 answer(_probe(first))
             elif isinstance(first, Job):
                 _serve(first, commands, answer)
+            elif isinstance(first, ScoreJob):
+                _serve_scoring(first, commands, answer)
             else:
-                raise TypeError(f"expected a Job or a Probe first; received {type(first).__name__}")
+                raise TypeError(f"expected a job or a probe first; received {type(first).__name__}")
         except UnavailableError as error:
             answer(Unavailable(reason=str(error)))
         except Exception as error:
@@ -87,6 +91,25 @@ def _serve(job: Job, commands: Iterable[bytes], answer: Callable[[Reply], None])
         answer(_carry_out(command, session))
         if isinstance(command, Stop):
             return
+
+
+def _serve_scoring(job: ScoreJob, commands: Iterable[bytes], answer: Callable[[Reply], None]) -> None:
+    device_name, threads = _import_backend(job.backend, job.device, job.threads)
+    _set_precision(job.backend, "float32")
+
+    from bench.score_session import ScoreSession
+
+    session = ScoreSession(job)
+    answer(session.start(device_name, threads))
+    for line in commands:
+        match decode_command(line):
+            case MeasureScoring(what=what):
+                answer(session.measure(what))
+            case Stop():
+                answer(Stopped(peak_rss_mib=_peak_rss_mib(), peak_device_mib=session.adapter.peak_device_mib()))
+                return
+            case other:
+                raise TypeError(f"a {type(other).__name__} was sent to a worker that scores")
 
 
 def _probe(probe: Probe) -> Available:
@@ -181,8 +204,8 @@ def _carry_out(command: Command, session: Session) -> Reply:
             return session.measure_round(command.slowdown)
         case Stop():
             return _last_words(session, command)
-        case Job() | Probe():
-            raise TypeError(f"a {type(command).__name__} was sent to a worker that has its job")
+        case Job() | Probe() | ScoreJob() | MeasureScoring():
+            raise TypeError(f"a {type(command).__name__} was sent to a worker that trains")
 
 
 def _last_words(session: Session, stop: Stop) -> Stopped:

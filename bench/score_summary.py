@@ -1,0 +1,85 @@
+"""What follows from the rounds of `python -m bench score`."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from msgspec.structs import replace
+
+from bench.score_records import ScoreRun, Throughput
+from bench.statistics import paired_ratio, process_median, typical
+from movierank.weights import HIDDEN_UNITS
+
+FLOP_PER_PAIR = 2 * (HIDDEN_UNITS[0] * HIDDEN_UNITS[1] + HIDDEN_UNITS[1])
+"""Of the products that no two pairs share: the second layer's and the last one's, a multiplication and an addition each.
+
+What a user or a movie costs once, and all that is no product (an addition and a relu for each hidden unit, the search
+for the best), is left out: the floor is what no exact way of scoring all pairs can be faster than.
+"""
+
+
+@dataclass(frozen=True)
+class Medians:
+    """The median round of one process.
+
+    Attributes:
+        pairs: pairs a second of the search.
+        predicted: of `predict`.
+        products: floating-point operations a second of the fastest product.
+    """
+
+    pairs: float
+    predicted: float
+    products: float
+
+
+def throughput(runs: Sequence[ScoreRun], num_movies: int) -> list[Throughput]:
+    """Returns a line for each cell that was measured, the fastest first."""
+    measured: dict[str, dict[int, Medians]] = {}
+    for run in runs:
+        if run.pairs_per_s and run.predict_pairs_per_s and run.products_per_s:
+            measured.setdefault(run.cell, {})[run.process] = Medians(
+                process_median(run.pairs_per_s),
+                process_median(run.predict_pairs_per_s),
+                process_median(run.products_per_s),
+            )
+    best_products: dict[str, float] = {}
+    for cell, processes in measured.items():
+        device = cell.partition("/")[2]
+        rate = statistics.median(medians.products for medians in processes.values())
+        best_products[device] = max(rate, best_products.get(device, 0.0))
+    lines = [
+        _line(cell, list(processes.values()), num_movies, best_products[cell.partition("/")[2]])
+        for cell, processes in measured.items()
+    ]
+    lines.sort(key=lambda line: -line.pairs_per_s)
+    return lines[:1] + [_beside_fastest(line, measured[line.cell], measured[lines[0].cell]) for line in lines[1:]]
+
+
+def _line(cell: str, processes: Sequence[Medians], num_movies: int, best_products: float) -> Throughput:
+    pairs = [medians.pairs for medians in processes]
+    rate = typical(pairs)
+    floor = paired_ratio([medians.products / FLOP_PER_PAIR for medians in processes], pairs)
+    gain = paired_ratio(pairs, [medians.predicted for medians in processes])
+    return Throughput(
+        cell=cell,
+        processes=len(processes),
+        pairs_per_s=rate.value,
+        pairs_ci95=rate.ci95,
+        users_per_s=rate.value / num_movies,
+        times_floor=floor.value,
+        times_floor_ci95=floor.ci95,
+        times_best_floor=best_products / FLOP_PER_PAIR / rate.value,
+        gain=gain.value,
+        gain_ci95=gain.ci95,
+    )
+
+
+def _beside_fastest(line: Throughput, own: dict[int, Medians], fastest: dict[int, Medians]) -> Throughput:
+    both = sorted(set(own) & set(fastest))  # processes of one index ran side by side
+    if not both:
+        return line
+    ratio = paired_ratio([fastest[process].pairs for process in both], [own[process].pairs for process in both])
+    return replace(line, times_fastest=ratio.value, times_fastest_ci95=ratio.ci95)

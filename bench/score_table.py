@@ -1,0 +1,66 @@
+"""The result of `bench score` on the terminal."""
+
+from __future__ import annotations
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from bench.formatting import three_digits, with_interval
+from bench.score_records import EXACT, Interval, ScoreReport, Throughput
+
+
+def print_scoring(report: ScoreReport, console: Console) -> None:
+    """Prints throughput, what was lost, and whether the backends found the same movies."""
+    settings = report.settings
+    table = Table(
+        title=f"top {settings.k} of {settings.num_movies:,} movies for {settings.num_users:,} users",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+    )
+    table.add_column("backend")
+    for column in ("M pairs/s\n95 %", "users/s", "all users", "x floor", "x fastest\nfloor", "gain over\npredict"):
+        table.add_column(column, justify="right")
+    for line in report.throughput:
+        table.add_row(
+            line.cell,
+            with_interval(line.pairs_per_s / 1e6, scaled(line.pairs_ci95)),
+            three_digits(line.users_per_s),
+            f"{three_digits(settings.num_users / line.users_per_s)} s",
+            with_interval(line.times_floor, line.times_floor_ci95),
+            three_digits(line.times_best_floor),
+            with_interval(line.gain, line.gain_ci95),
+        )
+    console.print(table)
+    for text in words(report):
+        console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def scaled(ci95: Interval | None) -> Interval | None:
+    """Returns an interval of pairs a second in millions."""
+    return None if ci95 is None else (ci95[0] / 1e6, ci95[1] / 1e6)
+
+
+def words(report: ScoreReport) -> list[str]:
+    """Returns what the table does not say, a line each."""
+    lines = [_beside(report.throughput[0], line) for line in report.throughput[1:] if line.times_fastest is not None]
+    if any(run.users < report.settings.num_users for run in report.runs):
+        users = sorted({run.users for run in report.runs})
+        lines.append(
+            f"Timed on the first {' or '.join(f'{count:,}' for count in users)} users; `all users` follows from that."
+        )
+    for found in report.agreement:
+        with_whom = "the float64 oracle" if found.b == EXACT else found.b
+        lines.append(
+            f"{found.a} and {with_whom}: {found.verdict} rounding (largest difference {found.largest:.1e}, "
+            f"{found.share_of_bound:.2f} of the bound); the same list for {found.same_lists:.1%} of {found.users} "
+            + ("users" if not found.surely_missed else f"users; {found.surely_missed} movies surely missed")
+        )
+    lost = {run.cell: run for run in report.runs if run.status != "ok"}
+    lines += [f"{cell}: {run.status}: {run.error}" for cell, run in lost.items()]
+    return lines
+
+
+def _beside(fastest: Throughput, line: Throughput) -> str:
+    ratio = with_interval(line.times_fastest or 0.0, line.times_fastest_ci95)
+    return f"{line.cell} takes {ratio} x as long a pair as {fastest.cell}"
