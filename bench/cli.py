@@ -17,6 +17,7 @@ from bench import (
     mutants_command,
     parity_command,
     run_command,
+    score_command,
     sweep_command,
     validate_command,
     versus_command,
@@ -89,6 +90,7 @@ def _parser() -> argparse.ArgumentParser:
     history_command.add(commands)
     mutants_command.add(commands)
     sweep_command.add(commands)
+    score_command.add(commands)
 
     page = commands.add_parser("page", help="write a report as one HTML page (or its figure as .svg or .png)")
     page.add_argument("reports", type=Path, nargs="+", metavar="REPORT", help="report directory or file")

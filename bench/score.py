@@ -87,7 +87,7 @@ class Options:
         """
         for name in ("users", "k", "processes", "rounds", "threads"):
             if (value := getattr(self, name)) is not None and value < 1:
-                raise BenchError(f"--{name} must be at least 1; received {value}")
+                raise BenchError(f"--{name if name != 'k' else 'top'} must be at least 1; received {value}")
         if self.users is not None and self.users > self.num_users:
             raise BenchError(f"--users {self.users} is more than --size has ({self.num_users:,})")
         if not self.timeout_s > 0:
@@ -241,24 +241,28 @@ class Scoring:
 
     def _ask(self, name: str, process: int, command: Command) -> Reply | None:
         """Returns the answer; None, and the run is recorded as ended, where there was none."""
+        run = self.runs[name, process]
         try:
             reply = self.live[name].ask(command, self.options.timeout_s)
         except WorkerLostError as error:
-            return self._lose(name, process, replace(self.runs[name, process], status=error.status, error=error.error))
-        if isinstance(reply, Unavailable):
-            return self._lose(
-                name, process, replace(self.runs[name, process], status="skipped", error=reply.reason)
-            )
-        if isinstance(reply, Failed):
-            return self._lose(name, process, replace(self.runs[name, process], status="failed", error=reply.error))
-        return reply
+            self._lose(replace(run, status=error.status, error=error.error))
+            return None
+        match reply:
+            case Unavailable():
+                self._lose(replace(run, status="skipped", error=reply.reason))
+            case Failed():
+                self._lose(replace(run, status="failed", error=reply.error))
+            case _:
+                return reply
+        return None
 
-    def _lose(self, name: str, process: int, run: ScoreRun) -> None:
-        self.live.pop(name).kill()
-        self.runs[name, process] = run
-        self.console.print(f"{name} process {process}: {run.status}: {run.error}", highlight=False, markup=False)
+    def _lose(self, run: ScoreRun) -> None:
+        """Records a run that has ended early; a cell that was never timed is not started again."""
+        self.live.pop(run.cell).kill()
+        self.runs[run.cell, run.process] = run
+        self.console.print(f"{run.cell} process {run.process}: {run.error}", highlight=False, markup=False)
         if not run.pairs_per_s:
-            self.given_up[name] = run.error or run.status
+            self.given_up[run.cell] = run.error or run.status
 
     def _answer_of(self, name: str) -> Path:
         return self.folder / f"{name.replace('/', '-').replace(':', '')}.npz"

@@ -24,8 +24,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "score",
         help="find the best movies of all users, and measure how fast each backend does",
         description="Scores every movie for every user and keeps the best of each: pairs a second in each backend, "
-        "beside the floor that its fastest matrix product sets and beside Keras's predict; and whether all of them find "
-        "the movies that exact arithmetic finds. The model has seeded initial weights.",
+        "beside the floor that its fastest matrix product sets and beside Keras's predict; and whether all find the "
+        "movies that exact arithmetic finds. The model has seeded initial weights.",
     )
     score.add_argument("--backends", default=",".join(BACKENDS), metavar="LIST", help="(default: %(default)s)")
     score.add_argument("--devices", default="cpu", metavar="LIST", help="cpu, gpu or gpu:N (default: %(default)s)")

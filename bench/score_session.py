@@ -9,15 +9,13 @@ from typing import Literal
 import numpy as np
 
 from bench.frameworks import adapter_for
-from bench.limits import best_s
+from bench.limits import SQUARE, best_s
 from bench.protocol import Scored, ScoreJob, ScoreReady
 from movierank import training
 from movierank.model import RankingModel
 from movierank.ranking import SCORING_BATCH
 from movierank.scoring.top import CPU_BLOCK, GPU_BLOCK, scoring_of, top_movies
 from movierank.weights import HIDDEN_UNITS, initial_weights
-
-SQUARE = {"cpu": 1024, "gpu": 4096}  # sides of a product that is large enough to keep every core busy
 
 
 class ScoreSession:

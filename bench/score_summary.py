@@ -13,7 +13,7 @@ from bench.statistics import paired_ratio, process_median, typical
 from movierank.weights import HIDDEN_UNITS
 
 FLOP_PER_PAIR = 2 * (HIDDEN_UNITS[0] * HIDDEN_UNITS[1] + HIDDEN_UNITS[1])
-"""Of the products that no two pairs share: the second layer's and the last one's, a multiplication and an addition each.
+"""Of the products that no two pairs share: the second layer's and the last one's, each a multiplication and addition.
 
 What a user or a movie costs once, and all that is no product (an addition and a relu for each hidden unit, the search
 for the best), is left out: the floor is what no exact way of scoring all pairs can be faster than.

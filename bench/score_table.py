@@ -6,7 +6,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from bench.formatting import three_digits, with_interval
+from bench.formatting import listed, three_digits, with_interval
 from bench.score_records import EXACT, Interval, ScoreReport, Throughput
 
 
@@ -17,19 +17,19 @@ def print_scoring(report: ScoreReport, console: Console) -> None:
         title=f"top {settings.k} of {settings.num_movies:,} movies for {settings.num_users:,} users",
         box=box.SIMPLE_HEAD,
         pad_edge=False,
+        padding=(0, 0, 0, 1),
     )
-    table.add_column("backend")
-    for column in ("M pairs/s\n95 %", "users/s", "all users", "x floor", "x fastest\nfloor", "gain over\npredict"):
-        table.add_column(column, justify="right")
+    table.add_column("backend", no_wrap=True)
+    for column in ("M pairs/s [95 %]", "users/s", "× floor [95 %]", "× best", "gain"):
+        table.add_column(column, justify="right", no_wrap=True)
     for line in report.throughput:
         table.add_row(
             line.cell,
             with_interval(line.pairs_per_s / 1e6, scaled(line.pairs_ci95)),
             three_digits(line.users_per_s),
-            f"{three_digits(settings.num_users / line.users_per_s)} s",
             with_interval(line.times_floor, line.times_floor_ci95),
             three_digits(line.times_best_floor),
-            with_interval(line.gain, line.gain_ci95),
+            three_digits(line.gain),
         )
     console.print(table)
     for text in words(report):
@@ -43,18 +43,28 @@ def scaled(ci95: Interval | None) -> Interval | None:
 
 def words(report: ScoreReport) -> list[str]:
     """Returns what the table does not say, a line each."""
-    lines = [_beside(report.throughput[0], line) for line in report.throughput[1:] if line.times_fastest is not None]
-    if any(run.users < report.settings.num_users for run in report.runs):
-        users = sorted({run.users for run in report.runs})
+    lines = [
+        "× floor: time over the least that its products take, at the rate of that worker's fastest product; × best: of "
+        "all backends' fastest. gain: over Keras's predict on the same pairs.",
+    ]
+    lines += [_beside(report.throughput[0], line) for line in report.throughput[1:] if line.times_fastest is not None]
+    users = sorted({run.users for run in report.runs if run.pairs_per_s})
+    if users and users[0] < report.settings.num_users:
+        times = [
+            f"{three_digits(report.settings.num_users / line.users_per_s)} s ({line.cell})"
+            for line in report.throughput
+        ]
         lines.append(
-            f"Timed on the first {' or '.join(f'{count:,}' for count in users)} users; `all users` follows from that."
+            f"Timed on the first {listed(f'{count:,}' for count in users)} users; "
+            f"all {report.settings.num_users:,} would take {listed(times)}."
         )
     for found in report.agreement:
         with_whom = "the float64 oracle" if found.b == EXACT else found.b
+        missed = f"; {found.surely_missed} movies surely missed" if found.surely_missed else ""
         lines.append(
-            f"{found.a} and {with_whom}: {found.verdict} rounding (largest difference {found.largest:.1e}, "
-            f"{found.share_of_bound:.2f} of the bound); the same list for {found.same_lists:.1%} of {found.users} "
-            + ("users" if not found.surely_missed else f"users; {found.surely_missed} movies surely missed")
+            f"{found.a} and {with_whom}: {found.verdict} rounding, {found.share_of_bound:.2g} of its bound "
+            f"(largest difference {found.largest:.1e}); same list for {found.same_lists:.1%} of {found.users} users"
+            f"{missed}."
         )
     lost = {run.cell: run for run in report.runs if run.status != "ok"}
     lines += [f"{cell}: {run.status}: {run.error}" for cell, run in lost.items()]
@@ -63,4 +73,4 @@ def words(report: ScoreReport) -> list[str]:
 
 def _beside(fastest: Throughput, line: Throughput) -> str:
     ratio = with_interval(line.times_fastest or 0.0, line.times_fastest_ci95)
-    return f"{line.cell} takes {ratio} x as long a pair as {fastest.cell}"
+    return f"{line.cell} takes {ratio} × as long as {fastest.cell}."

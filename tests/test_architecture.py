@@ -12,6 +12,7 @@ FRAMEWORKS = {"keras", "jax", "jaxlib", "torch", "tensorflow", "tensorflow_datas
 WORKER_SIDE = {
     "bench": (
         "bench.session",
+        "bench.score_session",
         "bench.stage_recorder",
         "bench.fit_loop",
         "bench.faults",
