@@ -32,12 +32,14 @@ class Tutorial:
 
     Attributes:
         session: what a worker has of its framework, with the model.
-        trained: the model's and the optimizer's state after the last epoch.
+        initial: the model's and the optimizer's state before the first step.
+        trained: the same after the last epoch.
         test_rmse: then, as `evaluate` reports it.
         described: what the numbers were measured with.
     """
 
     session: Session
+    initial: TrainingState
     trained: TrainingState
     test_rmse: float
     described: dict[str, Any]
@@ -82,8 +84,10 @@ def tutorial(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
     )
     session = Session(job, dataset, split)
     test_rmse = session.train().test_rmse
+    assert session.initial_state is not None  # its job trains
     return Tutorial(
         session=session,
+        initial=session.initial_state,
         trained=training.TrainingState.of(session.model),
         test_rmse=test_rmse,
         described={

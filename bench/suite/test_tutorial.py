@@ -46,7 +46,7 @@ def test_train_epoch(benchmark: BenchmarkFixture, tutorial: Tutorial, loop: str)
             )
         )
 
-    session.initial_state.restore(session.model)
+    tutorial.initial.restore(session.model)
     training.fit(session.model, session.split.train, loop=loop)
     test_rmse = training.evaluate(session.model, session.split.test).rmse
     rounds = 15
