@@ -25,7 +25,9 @@ from movierank.loops.native import Adagrad, accumulators, epoch_logs
 from movierank.loops.rows_torch import adagrad_rows, total_by_row
 from movierank.model import RankingModel
 
-ROWS_FROM = 20_000  # rows of both tables together
+# Rows of all tables together. At MovieLens 100K's 2,627 rows and batches of 1000 rows take 1.40 ms a step, whole tables
+# 1.37 (two virtual cores of an AMD EPYC), which is no difference; where rows begin to pay is not measured closely.
+ROWS_FROM = 20_000
 
 WEIGHTS = 8
 

@@ -108,6 +108,17 @@ def tied() -> tuple[keras.Model, Data]:
 
 
 Make = Callable[[], tuple[keras.Model, Data]]
+
+
+@pytest.fixture(autouse=True)
+def _compiling_once(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On PyTorch compiles the ranking model alone: a C++ compiler takes seconds for each graph."""
+    if keras.backend.backend() == "torch" and "ranking-" not in request.node.name:
+        from movierank.loops import compiled_torch
+
+        monkeypatch.setattr(compiled_torch, "compile_mode", lambda: "eager")
+
+
 MODELS: list[Make] = [
     ranking,
     with_state,
