@@ -49,9 +49,14 @@ def worker_environment(
     What the user set for a framework stays, except where it would change what a cell is: the backend, the
     device, the number of threads and the arithmetic, or make its first step another one: caches of compiled code.
     """
+    return {**shared_environment(device, threads, inherited), "KERAS_BACKEND": backend}
+
+
+def shared_environment(device: str, threads: int, inherited: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Returns what the workers of all backends on `device` have in common; arguments as for `worker_environment`."""
     kept = without_cache(inherited)
-    environment = {name: value for name, value in kept.items() if name not in ARITHMETIC_VARIABLES}
-    environment["KERAS_BACKEND"] = backend
+    not_kept = ("KERAS_BACKEND", *ARITHMETIC_VARIABLES)
+    environment = {name: value for name, value in kept.items() if name not in not_kept}
     environment.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
     environment.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
     environment["PYTHONUNBUFFERED"] = "1"

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
-from bench.precision import full_precision, precision_of
+from bench.precision import bare_loop, precision_of
 from bench.report import Cell, Floor, Run, StepTime, Workload
 from bench.summary import cell_of
 from movierank.loops import parse_loop
@@ -126,7 +126,7 @@ def floors(runs: Sequence[Run], step_time: Sequence[StepTime], workload: Workloa
         if own is None or best is None or not touched:
             continue
         bytes_of_weight = 2 if precision_of(cell) == "bfloat16" else 4
-        step = least_step(full_precision(cell).loop, workload, min(touched), bytes_of_weight)
+        step = least_step(bare_loop(cell.loop), workload, min(touched), bytes_of_weight)
         floor_ms, bound = step.least_ms(own)
         best_floor_ms, best_bound = step.least_ms(best)
         records.append(
@@ -154,7 +154,7 @@ def sweeps_tables(loop: str) -> bool:
 
 
 def _sweeps(cell: Cell) -> bool:
-    return sweeps_tables(full_precision(cell).loop)
+    return sweeps_tables(bare_loop(cell.loop))
 
 
 def _device_and_arithmetic(cell: Cell) -> tuple[str, str]:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.environment import worker_environment
+from bench.environment import shared_environment
 from bench.errors import BenchError
 from bench.machine import describe_machine
 from bench.options import Options
@@ -37,15 +37,8 @@ class Environment:
 
 def own_environment(options: Options) -> Environment:
     """Returns the environment that this program runs in."""
-    return Environment(describe_software(shared_variables(options, os.environ)), dict(os.environ))
-
-
-def shared_variables(options: Options, inherited: Mapping[str, str]) -> dict[str, str]:
-    """Returns what all workers of the first cell's device have in common, of what they start from."""
-    cell = options.cells[0]
-    variables = worker_environment(cell.backend, cell.device, options.threads, inherited)
-    del variables["KERAS_BACKEND"]  # a cell's own
-    return variables
+    shared = shared_environment(options.cells[0].device, options.threads)
+    return Environment(describe_software(shared), dict(os.environ))
 
 
 def open_recorder(options: Options, workload: Workload, environment: Environment) -> Recorder:

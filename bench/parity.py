@@ -30,7 +30,7 @@ from bench.distances import Distance, TestPart, Training, distances, size_of
 from bench.errors import BenchError
 from bench.parity_records import ORACLE, ParityResult
 from bench.parity_threshold import thresholds
-from bench.precision import full_name, full_precision, is_reduced
+from bench.precision import bare_loop, full_name, is_reduced
 from bench.reference import Reference
 from bench.report import Cell
 from bench.rounding import FLOAT32_EPS
@@ -100,7 +100,7 @@ def known_deviation(cell: Cell) -> str | None:
 
     They are all of Keras's own optimizer: the loops that update embeddings by themselves have none to be excused by.
     """
-    if full_precision(cell).loop not in KERAS_UPDATES:
+    if bare_loop(cell.loop) not in KERAS_UPDATES:
         return None
     return next((name for name in KNOWN_VARIANTS if name.startswith(f"{cell.backend}-")), None)
 

@@ -21,9 +21,14 @@ def precision_of(cell: Cell) -> str:
     return cell.loop.partition(":")[2] or FULL
 
 
+def bare_loop(name: str) -> str:
+    """Returns a cell's loop without its arithmetic: `fit` for `fit:bfloat16`."""
+    return name.partition(":")[0]
+
+
 def full_precision(cell: Cell) -> Cell:
     """Returns the float32 cell of the same backend, device and loop."""
-    return Cell(backend=cell.backend, device=cell.device, loop=cell.loop.partition(":")[0])
+    return Cell(backend=cell.backend, device=cell.device, loop=bare_loop(cell.loop))
 
 
 def is_reduced(name: str) -> bool:

@@ -13,13 +13,12 @@ import numpy as np
 from msgspec.structs import replace
 from rich.console import Console
 
-from bench.environment import usable_cores, worker_environment
+from bench.environment import shared_environment, usable_cores, worker_environment
 from bench.errors import BenchError
 from bench.machine import describe_machine
 from bench.options import WORKER_COMMAND
 from bench.protocol import (
     Command,
-    Failed,
     MeasureScoring,
     Reply,
     Scored,
@@ -27,7 +26,6 @@ from bench.protocol import (
     ScoreReady,
     Stop,
     Stopped,
-    Unavailable,
 )
 from bench.recorder import now
 from bench.report import Cell
@@ -121,8 +119,7 @@ def measure_scoring(options: Options, console: Console) -> ScoreReport:
         KeyboardInterrupt: passed on; what was measured is saved.
     """
     make_folder_of(options.output)
-    environment = worker_environment(options.cells[0].backend, options.cells[0].device, options.threads)
-    del environment["KERAS_BACKEND"]  # a cell's own; the rest holds for all on its device
+    environment = shared_environment(options.cells[0].device, options.threads)
     report = ScoreReport(
         schema=SCHEMA,
         created=now(),
@@ -243,18 +240,10 @@ class Scoring:
         """Returns the answer; None, and the run is recorded as ended, where there was none."""
         run = self.runs[name, process]
         try:
-            reply = self.live[name].ask(command, self.options.timeout_s)
+            return self.live[name].ask_to_go_on(command, self.options.timeout_s)
         except WorkerLostError as error:
             self._lose(replace(run, status=error.status, error=error.error))
             return None
-        match reply:
-            case Unavailable():
-                self._lose(replace(run, status="skipped", error=reply.reason))
-            case Failed():
-                self._lose(replace(run, status="failed", error=reply.error))
-            case _:
-                return reply
-        return None
 
     def _lose(self, run: ScoreRun) -> None:
         """Records a run that has ended early; a cell that was never timed is not started again."""

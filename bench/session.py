@@ -18,9 +18,8 @@ from bench.fit_loop import timed_fit
 from bench.floor import layer_shapes, state_bytes, table_rows
 from bench.frameworks import adapter_for
 from bench.limits import Limits, measure_limits
-from bench.precision import full_precision
+from bench.precision import bare_loop
 from bench.protocol import Job, Rounded, Steady, Trained
-from bench.report import Cell
 from bench.stage_recorder import record_early_stages
 from bench.stages import Values
 from bench.warmup import MOST_ROUNDS, is_steady
@@ -67,7 +66,7 @@ class Session:
         self.job = job
         self.split = split
         self.adapter = adapter_for(job.backend)
-        self.loop = full_precision(Cell(backend=job.backend, device=job.device, loop=job.loop)).loop
+        self.loop = bare_loop(job.loop)
         started = time.perf_counter()
         keras.utils.set_random_seed(job.seed)
         self.model = RankingModel(dataset.num_users + 1, dataset.num_movies + 1, job.embedding_dimension)

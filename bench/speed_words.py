@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from bench.formatting import listed, three_digits, with_interval
-from bench.precision import full_precision
+from bench.formatting import Interval, listed, three_digits, with_interval
+from bench.precision import bare_loop
 from bench.reduced import relative_step_time
 from bench.report import Cell, Ratio, StepTime
 from bench.summary import cell_of
@@ -44,8 +44,12 @@ def is_slower(row: Ratio | None) -> bool:
 
 def times(row: Ratio) -> str:
     """Returns for example `2.08 × [2.03, 2.13]`."""
-    estimate, _, ends = with_interval(row.ratio, row.ci95).partition(" ")
-    return f"{estimate} × {ends}"
+    return _times(row.ratio, row.ci95)
+
+
+def _times(ratio: float, ci95: Interval | None) -> str:
+    estimate, _, ends = with_interval(ratio, ci95).partition(" ")
+    return f"{estimate} × {ends}".rstrip()
 
 
 def _fastest(rows: Sequence[StepTime], ratios: Sequence[Ratio], names: Mapping[str, str]) -> str:
@@ -76,15 +80,14 @@ def _gains(rows: Sequence[StepTime], loops: Sequence[str], ratios: Sequence[Rati
             device = rows[0].device
             cell, base = (Cell(backend=backend, device=device, loop=name) for name in (loop, "fit"))
             if (ratio := relative_step_time(ratios, cell, base)) is not None:
-                estimate, _, ends = with_interval(*ratio).partition(" ")
-                gains.append(f"{estimate} × {ends}".rstrip() + f" ({backend})")
+                gains.append(f"{_times(*ratio)} ({backend})")
         if gains:
             sentences.append(f"A {loop} step takes {listed(gains)} as long as with fit.")
     return sentences
 
 
 def _loop(row: StepTime) -> str:
-    return full_precision(cell_of(row)).loop
+    return bare_loop(row.loop)
 
 
 def _order(loop: str) -> tuple[int, str]:

@@ -26,7 +26,6 @@ from bench.predictions import load_arrays
 from bench.progress import Progress
 from bench.protocol import (
     Command,
-    Failed,
     Job,
     MeasureRound,
     Ready,
@@ -37,7 +36,6 @@ from bench.protocol import (
     Stopped,
     Train,
     Trained,
-    Unavailable,
     WarmUp,
     log_name,
 )
@@ -180,15 +178,9 @@ class Supervisor:
     def _ask(self, worker: LiveWorker, command: Command) -> None:
         self.progress.show(worker.side.called(worker.run.cell), worker.run.process, command)
         try:
-            reply = worker.process.ask(command, self.plan.settings.timeout_s)
+            reply = worker.process.ask_to_go_on(command, self.plan.settings.timeout_s)
         except WorkerLostError as error:
             self._lose(worker, replace(worker.run, status=error.status, error=error.error))
-            return
-        if isinstance(reply, Unavailable):
-            self._lose(worker, replace(worker.run, status="skipped", error=reply.reason))
-            return
-        if isinstance(reply, Failed):
-            self._lose(worker, replace(worker.run, status="failed", error=reply.error))
             return
         if isinstance(reply, Trained):
             try:

@@ -19,9 +19,10 @@ from typing import Literal
 import msgspec
 from rich.console import Console
 
+from bench.environment import shared_environment
 from bench.errors import BenchError
 from bench.measure import measure_sides
-from bench.opening import Environment, shared_variables
+from bench.opening import Environment
 from bench.options import Options
 from bench.report import Report, Software, Together
 from bench.report_file import REPORT_NAME, load_report
@@ -52,7 +53,7 @@ def measure_versus(options: Options, pythons: tuple[str, str], console: Console)
     for side, python in zip(SIDES, found, strict=True):
         own = replace(options, output=options.output / side, worker_command=(python, *options.worker_command[1:]))
         environment = Environment(
-            software=describe_other(python, shared_variables(own, variables)),
+            software=describe_other(python, shared_environment(own.cells[0].device, own.threads, variables)),
             variables=variables,
             together=Together(id=marked, side=side),
         )

@@ -15,7 +15,7 @@ import msgspec
 
 from bench.errors import BenchError
 from bench.interrupts import interruptible
-from bench.protocol import Command, Reply, decode_reply, encode
+from bench.protocol import Command, Failed, Reply, Unavailable, decode_reply, encode
 from bench.report import Status
 
 GRACE_S = 5.0
@@ -23,7 +23,7 @@ LOG_TAIL_BYTES = 4096
 
 
 class WorkerLostError(Exception):
-    """A worker died, hung or spoke nonsense.
+    """A worker died, hung, spoke nonsense, or said that it cannot go on.
 
     Attributes:
         status: what its run is to be recorded as.
@@ -90,6 +90,20 @@ class WorkerProcess:
             self.kill()
             raise WorkerLostError("failed", f"the worker's answer cannot be read: {error}") from error
         return reply
+
+    def ask_to_go_on(self, message: Command, timeout_s: float) -> Reply:
+        """Does what `ask` does, and takes `Unavailable` and `Failed` for the loss that they tell of.
+
+        Raises:
+            WorkerLostError: as `ask`, or the worker said that it is skipped or has failed.
+        """
+        match self.ask(message, timeout_s):
+            case Unavailable(reason=reason):
+                raise WorkerLostError("skipped", reason)
+            case Failed(error=error):
+                raise WorkerLostError("failed", error)
+            case reply:
+                return reply
 
     def close(self) -> None:
         """Tells the worker that no more will come, waits a moment for its end, then ends it."""

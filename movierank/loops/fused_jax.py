@@ -21,6 +21,7 @@ from movierank.loops.driver import EpochTraining
 from movierank.loops.exact_rows import why_not_rows
 from movierank.loops.examples import Examples
 from movierank.loops.rows_step_jax import LookUp, State, find_look_ups, gradients, train_step
+from movierank.loops.traced import plain, require_logs_of_metrics, same_objects, traced_from
 
 
 def compile_mode() -> str:
@@ -72,7 +73,7 @@ class Training:
 
     def logs(self) -> Mapping[str, float]:
         """Returns loss and metrics of the epoch."""
-        return {name: _plain(value) for name, value in self._logs.items()}
+        return {name: plain(value) for name, value in self._logs.items()}
 
 
 def loss_and_gradients(model: keras.Model, x: Any, y: npt.NDArray[Any]) -> tuple[float, list[npt.NDArray[np.float32]]]:
@@ -101,10 +102,10 @@ _kept: WeakKeyDictionary[keras.Model, dict[Updates, Kept]] = WeakKeyDictionary()
 
 
 def _compiled(model: keras.Model, updates: Updates) -> Callable[..., tuple[State, dict[str, Any]]]:
-    now = (model.optimizer, *model.metrics, *model.trainable_variables, None, *model.non_trainable_variables)
+    now = traced_from(model)
     of_model = _kept.setdefault(model, {})
     kept = of_model.get(updates)
-    if kept is None or [*map(id, kept.traced_from)] != [*map(id, now)]:
+    if kept is None or not same_objects(kept.traced_from, now):
         epoch = jax.jit(partial(_epoch, ref(model), updates), static_argnames="batch_size", donate_argnums=0)
         of_model[updates] = kept = Kept(epoch, now)
     return kept.epoch
@@ -133,11 +134,7 @@ def _epoch(
     state, _ = lax.fori_loop(0, steps, step, (state, scratch))
     with keras.StatelessScope(state_mapping=list(zip(model.metrics_variables, state.metrics, strict=True))):
         results = model.get_metrics_result()
-    if names != set(results):
-        raise ValueError(
-            f"{type(model).__name__}.train_step returns logs that are not its metrics' results: "
-            f"{sorted(names ^ set(results))}; use model.fit"
-        )
+    require_logs_of_metrics(model, names, results)
     return state, results
 
 
@@ -149,8 +146,3 @@ def _variables(model: keras.Model) -> State:
 
 def _state_of(model: keras.Model) -> State:
     return State(*([variable.value for variable in variables] for variables in _variables(model)))
-
-
-def _plain(value: Any) -> Any:
-    array = np.asarray(value)
-    return float(array) if array.ndim == 0 else array

@@ -23,6 +23,7 @@ from movierank.loops.exact_rows import why_not_rows
 from movierank.loops.examples import Examples
 from movierank.loops.feed_tensorflow import Feed
 from movierank.loops.table_gradients_tensorflow import TableUpdates, dense
+from movierank.loops.traced import plain, require_logs_of_metrics, same_objects, traced_from
 
 
 def compile_mode() -> str:
@@ -79,7 +80,7 @@ class Training:
 
     def logs(self) -> Mapping[str, float]:
         """Returns loss and metrics of the epoch."""
-        return {name: _plain(value) for name, value in self._logs.items()}
+        return {name: plain(value) for name, value in self._logs.items()}
 
 
 def loss_and_gradients(model: keras.Model, x: Any, y: npt.NDArray[Any]) -> tuple[float, list[npt.NDArray[np.float32]]]:
@@ -101,10 +102,10 @@ _kept: WeakKeyDictionary[keras.Model, dict[Updates, Epoch]] = WeakKeyDictionary(
 
 
 def _compiled(model: keras.Model, updates: Updates) -> Epoch:
-    now = (model.optimizer, *model.metrics, *model.trainable_variables, None, *model.non_trainable_variables)
+    now = traced_from(model)
     of_model = _kept.setdefault(model, {})
     kept = of_model.get(updates)
-    if kept is None or [*map(id, kept.traced_from)] != [*map(id, now)]:
+    if kept is None or not same_objects(kept.traced_from, now):
         tables = TableUpdates(updates)
         run = tf.function(partial(_epoch, ref(model), tables), jit_compile=_may_jit(model), autograph=False)
         of_model[updates] = kept = Epoch(run, tables, now)
@@ -138,14 +139,5 @@ def _epoch(
 
     tf.while_loop(lambda index: index < steps, step, (tf.constant(0),))
     results = model.get_metrics_result()
-    if names != set(results):
-        raise ValueError(
-            f"{type(model).__name__}.train_step returns logs that are not its metrics' results: "
-            f"{sorted(names ^ set(results))}; use model.fit"
-        )
+    require_logs_of_metrics(model, names, results)
     return dict(results)
-
-
-def _plain(value: Any) -> Any:
-    array = np.asarray(value)
-    return float(array) if array.ndim == 0 else array

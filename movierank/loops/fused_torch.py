@@ -31,6 +31,7 @@ from movierank.loops.keras_step_torch import (
 )
 from movierank.loops.native_torch import ROWS_FROM
 from movierank.loops.traceable_torch import traceable
+from movierank.loops.traced import same_objects
 
 
 @dataclass
@@ -77,7 +78,7 @@ class Training:
             *(bool(variable.trainable) for variable in model.variables),
         )
         kept = _kept.get(model)
-        if kept is None or not _same(kept.made_of, made_of):
+        if kept is None or not same_objects(kept.made_of, made_of):
             kept = _kept[model] = _Compiled(made_of)
         self._compiled = kept
 
@@ -128,10 +129,6 @@ class Training:
                 self._compiled.slots[id(table)] = torch.zeros(table.shape[0], dtype=torch.int64, device=self._device)
         values = [variable.value.detach() for variable in self._variables]
         return values + [self._compiled.slots[id(table)] for table in tables]
-
-
-def _same(one: tuple[Any, ...], other: tuple[Any, ...]) -> bool:
-    return len(one) == len(other) and all(a is b for a, b in zip(one, other, strict=True))
 
 
 def start(model: keras.Model, embedding_updates: Updates) -> Training:
