@@ -59,7 +59,7 @@ def add_verdict_options(compare: argparse.ArgumentParser) -> None:
 
 
 def _compare(arguments: argparse.Namespace) -> int:
-    from bench.compare import compare_files
+    from bench.compare_reports import compare_files
     from bench.drift import ASSUMED, Drift
     from bench.verdicts import Limits
 

@@ -18,7 +18,7 @@ import msgspec
 
 from bench import statistics
 from bench.comparable import arrows, difference
-from bench.compare import choose, label_of
+from bench.compare_reports import choose, label_of
 from bench.comparison import Comparison, Timed
 from bench.drift import ASSUMED, Drift
 from bench.drift import NONE as NO_DRIFT

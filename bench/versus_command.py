@@ -29,10 +29,10 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 
 def _versus(arguments: argparse.Namespace) -> int:
-    from bench.compare import compare_reports
+    from bench.compare_reports import compare_reports
     from bench.outcome import exit_code
     from bench.progress import LastingConsole
-    from bench.versus import measure_versus
+    from bench.two_environments import measure_versus
 
     options = run_command.options_of(arguments)
     try:

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from bench.compare import compare_reports
+from bench.compare_reports import compare_reports
 from bench.compare_table import render
 from bench.comparison import Comparison, Timed, as_json
 from bench.drift import Drift

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from bench import drift
 from bench.cli import main
-from bench.compare import compare_reports
+from bench.compare_reports import compare_reports
 from bench.compare_table import render
 from bench.comparison import drift_words
 from bench.drift import ASSUMED, FEWEST_SIDES, Drift, Trial, chain_of, estimated, measured_drift

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from bench.compare import compare_reports
+from bench.compare_reports import compare_reports
 from bench.drift import Drift
 from bench.markdown import as_markdown
 from bench.parity_records import ParityResult

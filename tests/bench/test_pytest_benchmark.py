@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from bench.cli import main
-from bench.compare import compare_files
+from bench.compare_reports import compare_files
 from bench.drift import Drift
 from bench.errors import BenchError
 from bench.pytest_benchmark import is_benchmarks, load_benchmarks

@@ -19,7 +19,7 @@ from rich.console import Console
 
 from bench import versus_command
 from bench.cli import main
-from bench.compare import compare_reports
+from bench.compare_reports import compare_reports
 from bench.comparison import drift_words
 from bench.drift import ASSUMED
 from bench.errors import BenchError
@@ -29,7 +29,7 @@ from bench.options import Options
 from bench.parity_records import ParityResult
 from bench.report import Report, Together
 from bench.report_file import load_report
-from bench.versus import describe_other, measure_versus, python_of
+from bench.two_environments import describe_other, measure_versus, python_of
 
 FAKE_WORKER = Path(__file__).with_name("fake_worker.py")
 ROOT = Path(__file__).parents[2]
@@ -239,7 +239,7 @@ def test_ctrl_c_leaves_two_valid_reports_and_no_worker(tmp_path: Path, versus: M
         "import sys, io; from pathlib import Path; from rich.console import Console\n"
         "from bench.interrupts import interrupts_once\n"
         "from bench.matrix import parse_cells; from bench.options import Options\n"
-        "from bench.versus import measure_versus\n"
+        "from bench.two_environments import measure_versus\n"
         f"o = Options(cells=parse_cells('jax', 'cpu', 'fit'), output=Path({str(tmp_path / 'both')!r}),"
         " dataset='synthetic:40x30x2000', batch_size=100, processes=3, seeds=2, rounds=50, parity=False, watch_s=0.0,"
         f" worker_command=(sys.executable, {str(FAKE_WORKER)!r}, {str(script)!r}))\n"
