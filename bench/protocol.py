@@ -112,7 +112,14 @@ class MeasureScoring(Message, frozen=True, kw_only=True):
 
 
 class Train(Message, frozen=True, kw_only=True):
-    """Train from the initial weights for the workload's epochs."""
+    """Train from the initial weights for the workload's epochs.
+
+    Attributes:
+        copy: None for the training itself; a number, from 0, for one that only rounding makes different
+            (`bench.permuted_copy`). What it leaves in `Job.predictions` is in the order of the training itself.
+    """
+
+    copy: int | None = None
 
 
 class WarmUp(Message, frozen=True, kw_only=True):

@@ -29,13 +29,11 @@ import numpy as np
 from bench.distances import TAU, Distance, TestPart, Training, distances, size_of
 from bench.errors import BenchError
 from bench.parity_records import StageEnvelope
-from bench.rounding import FLOAT32_EPS, Flip, Symmetry, nearest_flips, permute_in_batches
-from bench.stages import BIAS_TRACE, Values, early_values, first_batches
+from bench.rounding import FLOAT32_EPS, Flip, Symmetry, may_flip_at_once, nearest_flips, permute_in_batches
+from bench.stages import BIAS_TRACE, Values, early_values, first_batches, first_step_of
 from movierank.oracle import INITIAL_ACCUMULATOR, KNOWN_VARIANTS, Oracle, train
 from movierank.ratings import Ratings
 from movierank.weights import Weights
-
-NEAR = 6.0  # preactivations within so many typical rounding errors of zero may flip
 
 
 @dataclass(frozen=True)
@@ -97,7 +95,7 @@ def measure(task: Task, *, seed: int, runs: int = 6, variants: Sequence[str] = (
         raise BenchError(f"the rounding envelope needs at least 3 runs, not {runs}")
     first = task.train.take(slice(task.batch_size))
     flips = nearest_flips(task.weights, first, runs)
-    at_once = _may_flip_at_once(task.weights, first)
+    at_once = may_flip_at_once(task.weights, first)
     streams = np.random.SeedSequence(seed).spawn(runs)
     with ThreadPoolExecutor(threads) as pool, np.errstate(all="ignore"):
         exact = pool.submit(_train, task, lambda: Oracle(task.weights, learning_rate=task.learning_rate))
@@ -156,9 +154,7 @@ def trained_copy(
         return late
     batches = first_batches(ratings, task.batch_size)
     later = early_values(flipped, batches)
-    steps = len(batches)
-    single = later if at_once else early_values(build, batches)
-    merged = {stage: (later if f" {steps}/" in stage and steps > 1 else single)[stage] for stage in later}
+    merged = later if at_once else first_step_of(early_values(build, batches), later, len(batches))
     return _in_order(late, symmetry.inverse().apply_to_values(merged))
 
 
@@ -177,13 +173,6 @@ def _late_values(task: Task, ratings: Ratings, oracle: Oracle) -> Values:
 
 def _in_order(late: Values, early: Values) -> Values:
     return {"forward": late["forward"], **early, **{stage: late[stage] for stage in late if stage != "forward"}}
-
-
-def _may_flip_at_once(weights: Weights, batch: Ratings) -> bool:
-    exact = Oracle(weights).preactivations(batch.user_id, batch.movie_id)
-    rounded = Oracle(weights, dtype=np.float32).preactivations(batch.user_id, batch.movie_id)
-    errors = [float(np.sqrt(np.mean(np.square(r - e)))) for r, e in zip(rounded, exact, strict=True)]
-    return any(float(np.min(np.abs(e))) < NEAR * error for e, error in zip(exact, errors, strict=True))
 
 
 def _bias_step(copies: Sequence[Values]) -> float:

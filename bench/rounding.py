@@ -16,6 +16,7 @@ from movierank.weights import Weights
 Flip = tuple[str, int, float]  # bias array, its unit, and the value to add
 
 FLOAT32_EPS = float(np.finfo(np.float32).eps)
+NEAR = 6.0  # preactivations within so many typical rounding errors of zero may flip
 
 
 @dataclass(frozen=True)
@@ -73,10 +74,15 @@ class Symmetry:
         return int(np.flatnonzero((self.first if bias == "bias1" else self.second) == unit)[0])
 
 
+def order_in_batches(count: int, batch_size: int, rng: np.random.Generator) -> npt.NDArray[np.intp]:
+    """Draws an order of `count` examples that leaves each in its batch, and the last, smaller batch the last."""
+    starts = range(0, count, batch_size)
+    return np.concatenate([start + rng.permutation(min(batch_size, count - start)) for start in starts])
+
+
 def permute_in_batches(ratings: Ratings, batch_size: int, rng: np.random.Generator) -> Ratings:
     """Returns the same batches in the same order, each with its examples in another order."""
-    starts = range(0, len(ratings), batch_size)
-    return ratings.take(np.concatenate([s + rng.permutation(min(batch_size, len(ratings) - s)) for s in starts]))
+    return ratings.take(order_in_batches(len(ratings), batch_size, rng))
 
 
 def nearest_flips(weights: Weights, batch: Ratings, count: int) -> list[tuple[Flip, Flip]]:
@@ -87,6 +93,14 @@ def nearest_flips(weights: Weights, batch: Ratings, count: int) -> list[tuple[Fl
     """
     first, second = Oracle(weights).preactivations(batch.user_id, batch.movie_id)
     return list(zip(_nearest(first, "bias1", count), _nearest(second, "bias2", count), strict=True))
+
+
+def may_flip_at_once(weights: Weights, batch: Ratings) -> bool:
+    """Returns whether a preactivation of the batch lies so near zero that rounding alone may open or close its relu."""
+    exact = Oracle(weights).preactivations(batch.user_id, batch.movie_id)
+    rounded = Oracle(weights, dtype=np.float32).preactivations(batch.user_id, batch.movie_id)
+    errors = [float(np.sqrt(np.mean(np.square(r - e)))) for r, e in zip(rounded, exact, strict=True)]
+    return any(float(np.min(np.abs(e))) < NEAR * error for e, error in zip(exact, errors, strict=True))
 
 
 def _nearest(z: npt.NDArray[np.floating[Any]], bias: str, count: int) -> list[Flip]:

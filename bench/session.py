@@ -18,6 +18,7 @@ from bench.fit_loop import timed_fit
 from bench.floor import layer_shapes, state_bytes, table_rows
 from bench.frameworks import adapter_for
 from bench.limits import Limits, measure_limits
+from bench.permuted_copy import Course, permuted_copy
 from bench.precision import bare_loop
 from bench.protocol import Job, Rounded, Steady, Trained
 from bench.stage_recorder import record_early_stages
@@ -101,8 +102,11 @@ class Session:
         kind, _ = parse_loop(self.loop)
         return None if kind == "fit" else (fused if kind == "fused" else native).module_for(self.job.backend)
 
-    def train(self) -> Trained:
+    def train(self, copy: int | None = None) -> Trained:
         """Trains from the initial weights, evaluates, and leaves the test predictions of every stage in a file.
+
+        Args:
+            copy: as in `bench.protocol.Train`.
 
         Raises:
             NotFiniteError: a loss or a prediction is not finite.
@@ -110,18 +114,17 @@ class Session:
         """
         if self.initial_state is None:
             raise RuntimeError("a training was asked for of a job that does not train")
-        self.initial_state.restore(self.model)  # the first step has moved the weights
+        course = (
+            Course(self.initial_state, self.initial_state, self.split.train)
+            if copy is None
+            else permuted_copy(self.initial_state, self.split.train, self.job.batch_size, self.job.seed, copy)
+        )
+        course.first_step.restore(self.model)  # the first step has moved the weights
         stages: Values = {"forward": self._predict_stored()}
         if self.job.early_stages:
             with self._telling_divergence():
-                stages |= record_early_stages(
-                    self.model,
-                    self.initial_state,
-                    self.split.train,
-                    self.job.batch_size,
-                    self._loop_module or self.adapter,
-                    self.loop,
-                )
+                stages |= course.record(self._record_early_stages)
+        course.later.restore(self.model)
         rmses: list[float] = []
         seconds = 0.0
         started = time.perf_counter()
@@ -139,7 +142,7 @@ class Session:
         with self._telling_divergence():
             training.fit(
                 self.model,
-                self.split.train,
+                course.train,
                 batch_size=self.job.batch_size,
                 epochs=self.job.epochs,
                 on_epoch=at_epoch_end,
@@ -202,6 +205,10 @@ class Session:
         size = self.job.batch_size
         ids = self.split.train.take(slice(0, size * min(100, len(self.split.train) // size))).features.values()
         return sum(float(np.mean([np.unique(batch).size for batch in column.reshape(-1, size)])) for column in ids)
+
+    def _record_early_stages(self, initial: training.TrainingState, train: Ratings) -> Values:
+        adapter = self._loop_module or self.adapter
+        return record_early_stages(self.model, initial, train, self.job.batch_size, adapter, self.loop)
 
     def _first_step(self) -> float:
         batch = self.split.train.take(slice(0, self.job.batch_size))

@@ -85,6 +85,11 @@ def early_values(build: Callable[[], Oracle], batches: Sequence[Ratings]) -> Val
     return values
 
 
+def first_step_of(single: Values, later: Values, steps: int) -> Values:
+    """Returns the stages of `later` after the last of `steps` recorded steps, and those before of `single`."""
+    return {stage: (later if f" {steps}/" in stage and steps > 1 else single)[stage] for stage in later}
+
+
 def moved(
     now: Iterable[npt.NDArray[np.floating[Any]]], before: Iterable[npt.NDArray[np.floating[Any]]]
 ) -> list[npt.NDArray[np.float64]]:

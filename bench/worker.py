@@ -197,7 +197,7 @@ def _start(job: Job) -> tuple[Session, Ready]:
 def _carry_out(command: Command, session: Session) -> Reply:
     match command:
         case Train():
-            return session.train()
+            return session.train(command.copy)
         case WarmUp():
             return session.warm_up()
         case MeasureRound():
