@@ -72,9 +72,9 @@ class ScoreRun(Record, frozen=True, kw_only=True):
     device_name: str | None = None
     threads: int | None = None
     first_s: float | None = None
-    pairs_per_s: list[float] = []  # noqa: RUF012  # msgspec copies a list given as a default
-    predict_pairs_per_s: list[float] = []  # noqa: RUF012
-    products_per_s: list[float] = []  # noqa: RUF012
+    pairs_per_s: list[float] = []
+    predict_pairs_per_s: list[float] = []
+    products_per_s: list[float] = []
     peak_rss_mib: float | None = None
     peak_device_mib: float | None = None
 
@@ -157,6 +157,6 @@ class ScoreReport(Record, frozen=True, kw_only=True):
     software: Software
     settings: ScoreSettings
     finished: str | None = None
-    runs: list[ScoreRun] = []  # noqa: RUF012
-    throughput: list[Throughput] = []  # noqa: RUF012
-    agreement: list[Agreement] = []  # noqa: RUF012
+    runs: list[ScoreRun] = []
+    throughput: list[Throughput] = []
+    agreement: list[Agreement] = []

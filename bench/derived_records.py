@@ -1,0 +1,128 @@
+"""What follows from the raw samples, one record a cell or a pair of cells (see `bench.summary`)."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from bench.record import Record
+from bench.run_records import Cell
+
+
+class StepTime(Record, frozen=True, kw_only=True):
+    """Step time of one cell.
+
+    Attributes:
+        backend, device, loop: the cell.
+        median_ms: median over processes of each process's median round, in ms.
+        ci95_ms: 95 % interval of the cell's typical step time; None with fewer than two processes.
+        processes: processes that it rests on.
+        rounds: rounds that it rests on.
+        process_sd: how far processes scatter, as a share, what their rounds scatter taken out; None where unknown.
+        round_sd: how far the rounds of one process scatter, as a share; None where unknown.
+        modes_ms: typical step time of either group where the processes fall into two; None otherwise.
+    """
+
+    backend: str
+    device: str
+    loop: str
+    median_ms: float
+    ci95_ms: tuple[float, float] | None
+    processes: int
+    rounds: int
+    process_sd: float | None = None
+    round_sd: float | None = None
+    modes_ms: tuple[float, float] | None = None
+
+
+class Ratio(Record, frozen=True, kw_only=True):
+    """Step time of cell `a` over that of cell `b`, from processes measured side by side.
+
+    Attributes:
+        a: the slower cell, as `backend/device/loop`.
+        b: the faster cell.
+        ratio: how many times longer a step of `a` takes.
+        ci95: its 95 % interval; None with fewer than two pairs of processes.
+        pairs: pairs of processes that it rests on.
+    """
+
+    a: str
+    b: str
+    ratio: float
+    ci95: tuple[float, float] | None
+    pairs: int
+
+
+class Rmse(Record, frozen=True, kw_only=True):
+    """Final test RMSE of one cell over seeds.
+
+    Attributes:
+        backend, device, loop: the cell.
+        mean: over seeds.
+        ci95: Student-t interval of the mean; None with one seed.
+        seeds: distinct seeds that it rests on.
+    """
+
+    backend: str
+    device: str
+    loop: str
+    mean: float
+    ci95: tuple[float, float] | None
+    seeds: int
+
+
+class FirstStep(Record, frozen=True, kw_only=True):
+    """The first training step of one cell, with tracing and compilation.
+
+    Attributes:
+        backend, device, loop: the cell.
+        cold_s: median over the processes that found no compiled code, in seconds; None where there are none.
+        cold_processes: how many they are; all, where the framework keeps no compiled code.
+        warm_s: median over those that found what an earlier process of the cell had compiled, in seconds.
+        warm_processes: how many they are.
+    """
+
+    backend: str
+    device: str
+    loop: str
+    cold_s: float | None
+    cold_processes: int
+    warm_s: float | None
+    warm_processes: int
+
+    @property
+    def cell(self) -> Cell:
+        """The cell that this is about."""
+        return Cell(backend=self.backend, device=self.device, loop=self.loop)
+
+
+class Floor(Record, frozen=True, kw_only=True):
+    """How far one cell is from the least time that its step can take (`bench.floor`, docs/floor.md).
+
+    Attributes:
+        backend, device, loop: the cell.
+        floor_ms: that time with the rates that the cell's own framework reached on this device, in ms.
+        bound: which of the two limits it comes from.
+        times_floor: typical step time over `floor_ms`.
+        times_floor_ci95: its 95 % interval, that of the step time; None with fewer than two processes.
+        best_floor_ms: the same time with the best rates of all frameworks of the report, in ms.
+        best_bound: as `bound`.
+        times_best_floor: typical step time over `best_floor_ms`.
+        times_best_floor_ci95: as `times_floor_ci95`.
+    """
+
+    backend: str
+    device: str
+    loop: str
+    floor_ms: float
+    bound: Literal["arithmetic", "memory"]
+    times_floor: float
+    times_floor_ci95: tuple[float, float] | None
+    best_floor_ms: float
+    best_bound: Literal["arithmetic", "memory"]
+    times_best_floor: float
+    times_best_floor_ci95: tuple[float, float] | None
+
+    @property
+    def cell(self) -> Cell:
+        """The cell that this is about."""
+        return Cell(backend=self.backend, device=self.device, loop=self.loop)

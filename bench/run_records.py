@@ -1,0 +1,171 @@
+"""What was measured: the workload, how, and the raw samples of every worker."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from bench.compile_cache import Temperature
+from bench.record import Record
+
+Status = Literal["ok", "failed", "killed", "timeout", "interrupted", "skipped"]
+
+
+class Workload(Record, frozen=True, kw_only=True):
+    """What is trained; two reports with different workloads are not comparable.
+
+    Attributes:
+        dataset: as in `movierank.ratings.Dataset.name`.
+        source: where its ratings came from: `tfds`, `wheel`, `local`, `synthetic`.
+        sha256: of the ratings and their order.
+        split: `tutorial` or `FRACTION:SEED`.
+        num_users: highest user id.
+        num_movies: highest movie id.
+        num_train: ratings in the train part.
+        num_test: ratings in the test part.
+        batch_size: examples a step; the last step of an epoch may have fewer.
+        epochs: of the convergence run whose RMSE and predictions are reported.
+        embedding_dimension: width of both embedding tables.
+        learning_rate: Adagrad's.
+        init: `shared` (the same NumPy weights for every backend) or `backend` (each backend's own).
+    """
+
+    dataset: str
+    source: str
+    sha256: str
+    split: str
+    num_users: int
+    num_movies: int
+    num_train: int
+    num_test: int
+    batch_size: int
+    epochs: int
+    embedding_dimension: int
+    learning_rate: float
+    init: Literal["shared", "backend"]
+
+
+class Settings(Record, frozen=True, kw_only=True):
+    """How it was measured.
+
+    Attributes:
+        processes: worker processes asked for per cell.
+        rounds: steady rounds asked for per process.
+        seeds: seeds of the initial weights; process p trains seed p % seeds.
+        round_s: shortest wall time of a round, in seconds.
+        threads: threads every worker was told to use.
+        order_seed: seed of the random order of rounds.
+        timeout_s: longest wait for one answer of a worker, in seconds.
+        trains: whether each process first trained the epochs whose RMSE is reported; without, runs have none.
+        precision: half-width of the intervals at which measuring stops, as a share; None for a fixed number.
+        budget_s: time in which it stops, in seconds; None for none. With either, `processes` is the least and
+            `rounds` the first number; what was run in the end is told by the runs.
+    """
+
+    processes: int
+    rounds: int
+    seeds: int
+    round_s: float
+    threads: int
+    order_seed: int
+    timeout_s: float
+    trains: bool = True
+    precision: float | None = None
+    budget_s: float | None = None
+
+    @property
+    def adaptive(self) -> bool:
+        """Whether the number of processes follows from what is measured."""
+        return self.precision is not None or self.budget_s is not None
+
+
+class Cell(Record, frozen=True, kw_only=True, order=True):
+    """What is compared: one backend on one device with one loop."""
+
+    backend: str
+    device: str
+    loop: str
+
+    def __str__(self) -> str:
+        """Returns for example `jax/cpu/fit`."""
+        return f"{self.backend}/{self.device}/{self.loop}"
+
+
+class Run(Record, frozen=True, kw_only=True):
+    """All that one worker measured, also when it failed half-way.
+
+    Attributes:
+        backend: `jax`, `torch` or `tensorflow`.
+        device: `cpu`, `gpu` or `gpu:N`.
+        loop: how training is driven: `fit`; with the arithmetic where it is not float32, as `fit:bfloat16`.
+        process: index of the worker process within its cell, from 0.
+        seed: of the initial weights.
+        status: `ok`, or why measuring ended early.
+        error: one or two lines on what went wrong; None when `ok`.
+        compile_mode: what `jit_compile="auto"` resolved to: `xla`, `graph` or `eager`.
+        device_name: the processor or GPU as the framework names it.
+        threads: threads that the framework reports to use, after it was told; None where it cannot say.
+        import_s: importing Keras and the backend, in seconds.
+        data_s: opening the prepared data, in seconds.
+        build_s: building and compiling the model and setting its weights, in seconds.
+        first_step_s: the first training step with tracing and compilation, in seconds.
+        compile_cache: whether the first process of the cell had left compiled code for that step (`warm`) or not
+            (`cold`); None where nothing was compiled (`eager`, `graph`).
+        train_s: the convergence run, all epochs, evaluation and prediction left out, in seconds.
+        evaluate_s: one pass over the test part, the first, in seconds.
+        predict_s: one prediction of the test part, after an earlier one, in seconds.
+        fit_setup_ms: what one `fit` call costs outside its epochs, one value a round, in ms.
+        warmup_ms: step time of each warm-up round, in ms.
+        steady: whether the warm-up ended because step times had settled.
+        steps_per_round: training steps in one steady round.
+        step_time_ms: step time of each steady round, in ms.
+        turns: position of each steady round in the interleaved order of the whole report.
+        train_rmse: of the labels' scale, one value an epoch, as `fit` reports it.
+        test_rmse: after the last epoch, as `evaluate` reports it.
+        peak_rss_mib: highest resident memory of the worker.
+        peak_device_mib: highest device memory in use on a GPU; None on the CPU.
+        matrix_gflop_s: its framework's fastest matrix product on this device, in 10^9 operations a second, a
+            multiplication and an addition counting as two (`bench.limits`).
+        memory_gb_s: its fastest pass over an array, in 10^9 bytes read or written a second.
+        launch_us: its shortest time from one computation to the next, in microseconds; None on the CPU.
+        touched_rows: distinct users and distinct movies in a batch, added up, the mean over a round's batches.
+        log: the worker's stdout and stderr, as a path relative to the report's directory.
+    """
+
+    backend: str
+    device: str
+    loop: str
+    process: int
+    seed: int
+    status: Status
+    error: str | None = None
+    compile_mode: str | None = None
+    device_name: str | None = None
+    threads: int | None = None
+    import_s: float | None = None
+    data_s: float | None = None
+    build_s: float | None = None
+    first_step_s: float | None = None
+    compile_cache: Temperature | None = None
+    train_s: float | None = None
+    evaluate_s: float | None = None
+    predict_s: float | None = None
+    fit_setup_ms: list[float] = []
+    warmup_ms: list[float] = []
+    steady: bool | None = None
+    steps_per_round: int | None = None
+    step_time_ms: list[float] = []
+    turns: list[int] = []
+    train_rmse: list[float] = []
+    test_rmse: float | None = None
+    peak_rss_mib: float | None = None
+    peak_device_mib: float | None = None
+    matrix_gflop_s: float | None = None
+    memory_gb_s: float | None = None
+    launch_us: float | None = None
+    touched_rows: float | None = None
+    log: str | None = None
+
+    @property
+    def cell(self) -> Cell:
+        """The cell that this run belongs to."""
+        return Cell(backend=self.backend, device=self.device, loop=self.loop)
