@@ -29,6 +29,7 @@ from rich.table import Table
 
 from bench.environment import hidden_modules, usable_cores, worker_environment
 from bench.errors import BenchError
+from bench.hiding import hide
 from bench.matrix import parse_cells
 from bench.statistics import paired_ratio
 from movierank.backends import BACKENDS
@@ -101,8 +102,7 @@ def _in_process(backend: str, blocks: int) -> StepTimes | None:
 
 
 def _step_times(backend: str, blocks: int) -> StepTimes:
-    for name in hidden_modules(backend):
-        sys.modules[name] = None  # type: ignore[assignment]  # how Python marks a module as not importable
+    hide(hidden_modules(backend))
 
     from bench.fit_loop import timed_fit
     from bench.frameworks import adapter_for

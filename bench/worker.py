@@ -27,6 +27,7 @@ from msgspec.structs import replace
 from bench.compile_cache import holds_code, temperature
 from bench.environment import hidden_modules
 from bench.errors import UnavailableError
+from bench.hiding import hide
 from bench.precision import dtype_policy
 from bench.probing import allowed_cpus, text_of
 from bench.protocol import (
@@ -126,8 +127,7 @@ def _import_backend(backend: str, device: str, threads: int) -> tuple[str, int |
         UnavailableError: the backend is not installed, or does not see the device.
     """
     _keep_to_threads(threads)
-    for name in hidden_modules(backend):
-        sys.modules[name] = None  # type: ignore[assignment]  # how Python marks a module as not importable
+    hide(hidden_modules(backend))
     for package in ("keras", backend):
         if importlib.util.find_spec(package) is None:
             extra = extra_of(backend)

@@ -11,6 +11,7 @@ import pytest
 
 from bench.environment import hidden_modules, usable_cores
 from bench.errors import UnavailableError
+from bench.hiding import hide
 from movierank.backends import BACKENDS
 
 if TYPE_CHECKING:
@@ -22,8 +23,7 @@ if BACKEND not in BACKENDS:
     raise pytest.UsageError(f"set KERAS_BACKEND to one of {', '.join(BACKENDS)}; received {BACKEND!r}")
 
 # As in a worker, before Keras is imported; a framework that other tests of this process have imported stays.
-for _name in hidden_modules(BACKEND):
-    sys.modules.setdefault(_name, None)  # type: ignore[arg-type]  # how Python marks a module as not importable
+hide(hidden_modules(BACKEND))
 
 
 @dataclass(frozen=True)
