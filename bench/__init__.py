@@ -1,4 +1,27 @@
 """The harness: it runs the workload in worker processes, times it, and writes, compares and plots reports.
 
-Importing this package imports neither Keras nor a framework; only a worker process does.
+`from bench import run, compare, load_report` gives the commands as functions (docs/api.md). Importing this package
+imports neither Keras nor a framework; only a worker process does.
 """
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bench.api import compare, judge_parity, load_report, run, versus, write_page
+    from bench.errors import BenchError
+
+__all__ = ["BenchError", "compare", "judge_parity", "load_report", "run", "versus", "write_page"]
+
+
+def __getattr__(name: str) -> Any:
+    """Imports what `__all__` names when it is first asked for: a worker and `--help` need none of it."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from bench import api, errors
+
+    return getattr(errors if name == "BenchError" else api, name)
+
+
+def __dir__() -> list[str]:
+    """Names what can be imported from here too."""
+    return sorted({*globals(), *__all__})

@@ -8,8 +8,6 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.errors import BenchError
-from bench.outcome import BAD_INPUT
 from bench.quantities import parse_percent
 
 if TYPE_CHECKING:
@@ -59,33 +57,33 @@ def add_verdict_options(compare: argparse.ArgumentParser) -> None:
 
 
 def _compare(arguments: argparse.Namespace) -> int:
-    from bench.compare_reports import compare_files
-    from bench.drift import ASSUMED, Drift
-    from bench.verdicts import Limits
+    from bench.api import compare
 
-    cells = (arguments.base_cell, arguments.new_cell)
-    if (cells[0] is None) != (cells[1] is None):
-        raise BenchError("--base-cell and --new-cell go together; give both")
-    comparison = compare_files(
+    comparison = compare(
         arguments.base,
         arguments.new,
-        Limits(max_regression=arguments.max_regression),
+        max_regression=arguments.max_regression,
+        base_cell=arguments.base_cell,
+        new_cell=arguments.new_cell,
         force=arguments.force,
         ignore_noise=arguments.ignore_noise,
-        cells=None if cells[0] is None else cells,
-        drift=ASSUMED if arguments.drift is None else Drift(sd=arguments.drift, origin="given"),
+        drift=arguments.drift,
         validation=arguments.validation,
     )
-    return print_comparison(comparison, arguments)
-
-
-def print_comparison(comparison: Comparison, arguments: argparse.Namespace) -> int:
-    """Prints a comparison in the form that `add_verdict_options` lets one choose, and returns the exit code."""
-    from bench.comparison import as_json
-
     if arguments.json:
+        from bench.comparison import as_json
+
         print(json.dumps(as_json(comparison), indent=2))
-    elif arguments.markdown:
+    else:
+        print_comparison(comparison, arguments)
+    if comparison.nothing_compared:
+        print("bench: the two have nothing that can be compared", file=sys.stderr)
+    return comparison.exit_code
+
+
+def print_comparison(comparison: Comparison, arguments: argparse.Namespace) -> None:
+    """Prints a comparison as a table or as Markdown, whichever `add_verdict_options` let one choose."""
+    if arguments.markdown:
         from bench.markdown import as_markdown
 
         print(as_markdown(comparison), end="")
@@ -95,7 +93,3 @@ def print_comparison(comparison: Comparison, arguments: argparse.Namespace) -> i
         from bench.compare_table import render
 
         Console().print(render(comparison))
-    if comparison.nothing_compared:
-        print("bench: the two have nothing that can be compared", file=sys.stderr)
-        return BAD_INPUT
-    return comparison.exit_code

@@ -50,7 +50,7 @@ def render(comparison: Comparison) -> RenderableType:
     parts += [Text(line) for line in missing_cells(comparison)]
     if comparison.changes:
         parts.append(Text(f"Changed: {', '.join(comparison.changes)}"))
-    style = "bold red" if comparison.exit_code else "bold yellow" if comparison.nothing_compared else "bold"
+    style = "bold red" if comparison.is_worse else "bold yellow" if comparison.nothing_compared else "bold"
     parts.append(Text(conclusion(comparison), style=style))
     return Group(*parts)
 

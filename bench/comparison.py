@@ -9,6 +9,7 @@ import msgspec
 from bench.contrast import MOST_PROCESSES
 from bench.drift import NONE as NO_DRIFT
 from bench.drift import Drift
+from bench.outcome import BAD_INPUT
 from bench.parity_records import ParityResult
 from bench.record import Record
 from bench.statistics import Interval
@@ -153,10 +154,15 @@ class Comparison(Record, frozen=True, kw_only=True):
 
     @property
     def exit_code(self) -> int:
-        """1 where something is surely slower, worse or newly out of parity; 0 otherwise."""
+        """2 where nothing could be compared, 1 where something is worse, else 0."""
+        return BAD_INPUT if self.nothing_compared else int(self.is_worse)
+
+    @property
+    def is_worse(self) -> bool:
+        """Whether something is surely slower, worse or newly out of parity."""
         slower = any(row.regression for row in self.step_time)
         worse = any(row.verdict == "worse" for row in self.rmse)
-        return int(slower or worse or bool(self.parity))
+        return slower or worse or bool(self.parity)
 
     @property
     def what_is_timed(self) -> str:
@@ -178,7 +184,7 @@ def interval_words(confidence: float) -> str:
 
 def conclusion(comparison: Comparison) -> str:
     """Returns the answer in a sentence."""
-    if comparison.exit_code:
+    if comparison.is_worse:
         return "Something is slower, worse or out of parity."
     if comparison.nothing_compared:
         return "The two have nothing that can be compared."

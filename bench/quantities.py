@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
 
 
 def parse_percent(text: str) -> float:
@@ -21,35 +20,19 @@ def parse_percent(text: str) -> float:
     return value
 
 
-class PrecisionAction(argparse.Action):
-    """Takes either meaning of `--precision`: the intervals' half-width (`2%`, `0.02`) or arithmetic (`float32,tf32`).
+def parse_precision(text: str) -> float | str:
+    """Returns either meaning of `--precision`: the intervals' half-width as a share, or names of arithmetic.
 
-    A half-width goes to `precision`, as a share; names go to `arithmetic`, in one comma-separated list if given
-    more than once. Whether they are known is for `bench.matrix.parse_cells` to say.
+    `2%` and `0.02` are a half-width; of anything else, `bench.matrix.parse_cells` says whether it is known.
+
+    Raises:
+        argparse.ArgumentTypeError: it is a quantity, but not a share.
     """
-
-    def __call__(
-        self,
-        parser: argparse.ArgumentParser,
-        namespace: argparse.Namespace,
-        values: Any,
-        option_string: str | None = None,
-    ) -> None:
-        """Stores one value.
-
-        Raises:
-            argparse.ArgumentError: it is a quantity, but not a share.
-        """
-        if not _is_quantity(values):
-            namespace.arithmetic = ",".join(filter(None, (namespace.arithmetic, values)))
-            return
-        try:
-            namespace.precision = parse_percent(values)
-        except argparse.ArgumentTypeError as error:
-            raise argparse.ArgumentError(self, str(error)) from None
+    return parse_percent(text) if is_quantity(text) else text
 
 
-def _is_quantity(text: str) -> bool:
+def is_quantity(text: str) -> bool:
+    """Returns whether a value of `--precision` is a number or a share, not a name."""
     try:
         float(text.strip().removesuffix("%"))
     except ValueError:

@@ -4,34 +4,22 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import json
 import subprocess
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
-from bench.matrix import parse_cells
 from bench.outcome import RUNS_FAILED, exit_code
 from bench.precision import FULL, PRECISIONS
-from bench.quantities import PrecisionAction, parse_duration
+from bench.quantities import parse_duration, parse_precision
 from movierank.backends import BACKENDS
 
 if TYPE_CHECKING:
-    from bench.options import Options
+    from rich.console import Console
 
-QUICK: dict[str, Any] = {"processes": 2, "seeds": 2, "rounds": 4, "round_s": 0.2}
-HOW_TO_MEASURE = (
-    "processes",
-    "seeds",
-    "rounds",
-    "round_s",
-    "precision",
-    "budget_s",
-    "threads",
-    "order_seed",
-    "timeout_s",
-    "parity",
-)
+    from bench.options import Options
+    from bench.report import Report
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -42,6 +30,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         description="Measures each backend on each device in several worker processes and writes a report.",
     )
     add_options(run)
+    run.add_argument("--json", action="store_true", help="print the answer as JSON instead of a table")
     run.set_defaults(command=_run)
 
 
@@ -49,7 +38,6 @@ def add_options(run: argparse.ArgumentParser) -> None:
     """Adds what to measure, how, and where to write it."""
     from movierank.cli import add_data_options
 
-    run.set_defaults(arithmetic=None)
     what = run.add_argument_group("what to compare")
     what.add_argument("--backends", default=",".join(BACKENDS), metavar="LIST", help="(default: %(default)s)")
     what.add_argument("--devices", default="cpu", metavar="LIST", help="cpu, gpu or gpu:N (default: %(default)s)")
@@ -78,12 +66,11 @@ def add_options(run: argparse.ArgumentParser) -> None:
     how.add_argument("--processes", type=int, metavar="N", help="per cell, at least --seeds (default: 5; quick: 2)")
     how.add_argument("--seeds", type=int, metavar="N", help="seeds of the initial weights (default: 3; quick: 2)")
     how.add_argument("--rounds", type=int, metavar="N", help="timed rounds per process (default: 5; quick: 4)")
-    how.add_argument(
-        "--round-seconds", type=float, dest="round_s", metavar="S", help="of a round (default: 0.4; quick: 0.2)"
-    )
+    how.add_argument("--round-seconds", type=float, metavar="S", help="of a round (default: 0.4; quick: 0.2)")
     how.add_argument(
         "--precision",
-        action=PrecisionAction,
+        action="append",
+        type=parse_precision,
         metavar="2%|LIST",
         help="2%%: start processes until every interval is this narrow either way (with --budget 5m if none is "
         f"given); a list of {', '.join(PRECISIONS)}: arithmetic to compare, each a cell of its own (default: {FULL}). "
@@ -92,14 +79,13 @@ def add_options(run: argparse.ArgumentParser) -> None:
     how.add_argument(
         "--budget",
         type=parse_duration,
-        dest="budget_s",
         metavar="5m",
         help="after the first five, start processes as long as this allows (parity not counted)",
     )
     how.add_argument("--quick", action="store_true", help="fewer and shorter rounds: a first look")
     how.add_argument("--threads", type=int, metavar="N", help="CPU threads of a worker (default: all usable cores)")
     how.add_argument("--order-seed", type=int, metavar="N", help="of the rounds' order (default: 0)")
-    how.add_argument("--timeout", type=float, dest="timeout_s", metavar="SECONDS", help="for one answer (default: 600)")
+    how.add_argument("--timeout", type=float, metavar="SECONDS", help="for one answer (default: 600)")
     how.add_argument("--parity", action=argparse.BooleanOptionalAction, help="judge parity (default: on small data)")
     out = run.add_argument_group("output")
     out.add_argument("--output", type=Path, metavar="DIR", help="(default: results/local/TIME)")
@@ -114,46 +100,42 @@ def options_of(arguments: argparse.Namespace) -> Options:
     Raises:
         BenchError: a number or a name means nothing.
     """
-    from bench.options import Options
+    from bench.asked import Asked, options_from
 
-    output = arguments.output or Path("results/local") / datetime.now(UTC).strftime("%Y%m%d-%H%M%S")
-    given = {name: value for name in HOW_TO_MEASURE if (value := getattr(arguments, name)) is not None}
-    return Options(
-        cells=parse_cells(arguments.backends, arguments.devices, arguments.loops, arguments.arithmetic or FULL),
-        output=output,
-        dataset=arguments.dataset,
-        data_source=arguments.data_source,
-        data_path=arguments.data_path,
-        split=arguments.split,
-        batch_size=arguments.batch_size,
-        epochs=arguments.epochs,
-        embedding_dimension=arguments.embedding_dimension,
-        learning_rate=arguments.learning_rate,
-        init=arguments.init,
-        target_rmse=arguments.target_rmse,
-        existing="resume" if arguments.resume else "overwrite" if arguments.overwrite else "refuse",
-        **{**(QUICK if arguments.quick else {}), **given},
-    )
+    asked = {name: value for name, value in vars(arguments).items() if name in Asked.__annotations__}
+    return options_from(arguments.output, cast(Asked, asked))
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from bench.measure import measure
     from bench.progress import LastingConsole
     from bench.table import print_report
 
     options = options_of(arguments)
     output = options.output
     try:
-        report = measure(options, LastingConsole(stderr=True))
+        report = measure_and_draw(options, LastingConsole(stderr=True))
     except KeyboardInterrupt:
         kept = (
             f"; what was measured is in {output}, --resume goes on with it" if (output / "report.json").exists() else ""
         )
         print(f"bench: interrupted{kept}", file=sys.stderr)
         return RUNS_FAILED
-    write_page_beside(output)
-    print_report(report, output, LastingConsole())
+    if arguments.json:
+        from bench.run_json import as_json
+
+        print(json.dumps(as_json(report, output), indent=2))
+    else:
+        print_report(report, output, LastingConsole())
     return exit_code(report)
+
+
+def measure_and_draw(options: Options, console: Console) -> Report:
+    """Measures a report, writes its page beside it, and returns it; raises what `bench.measure.measure` raises."""
+    from bench.measure import measure
+
+    report = measure(options, console)
+    write_page_beside(options.output)
+    return report
 
 
 def write_page_beside(output: Path) -> None:

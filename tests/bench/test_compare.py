@@ -175,7 +175,7 @@ def test_another_workload_compares_neither(make_report: MakeReport, change: dict
     assert comparison.not_comparable is not None
     assert next(iter(change)) in comparison.not_comparable
     assert comparison.nothing_compared
-    assert comparison.exit_code == 0
+    assert (comparison.exit_code, comparison.is_worse) == (2, False)
     assert "nothing that can be compared" in shown(comparison)
 
 

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import argparse
 import io
 import json
 import math
@@ -15,7 +14,7 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from bench.cli import main
+from bench.cli import _parser, main
 from bench.environment import ARITHMETIC_VARIABLES, worker_environment
 from bench.errors import BenchError, UnavailableError
 from bench.frameworks import require_tf32
@@ -26,9 +25,9 @@ from bench.options import Options
 from bench.outcome import exit_code
 from bench.parity_records import ParityResult
 from bench.precision import PRECISIONS, full_precision, is_reduced, loop_name, precision_of
-from bench.quantities import PrecisionAction
 from bench.report import Report, Run
 from bench.report_file import load_report
+from bench.run_command import options_of
 from bench.summary import summarise
 from bench.table import print_report
 
@@ -96,11 +95,10 @@ def test_a_record_of_parity_tells_reduced_precision_by_its_cell_s_name() -> None
 def test_one_option_takes_a_half_width_and_names_of_arithmetic(
     values: list[str], precision: float | None, arithmetic: str | None
 ) -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--precision", action=PrecisionAction)
-    parser.set_defaults(arithmetic=None)
-    given = parser.parse_args([part for value in values for part in ("--precision", value)])
-    assert (given.precision, given.arithmetic) == (precision, arithmetic)
+    given = [part for value in values for part in ("--precision", value)]
+    options = options_of(_parser().parse_args(["run", *given]))
+    assert options.precision == precision
+    assert list(options.cells) == parse_cells("jax,torch,tensorflow", "cpu", "fit", arithmetic or "float32")
 
 
 @pytest.mark.parametrize("name", ["half", "float16", "BFLOAT16", "2%,tf32"])

@@ -17,7 +17,6 @@ import psutil
 import pytest
 from rich.console import Console
 
-from bench import versus_command
 from bench.cli import main
 from bench.compare_reports import compare_reports
 from bench.comparison import drift_words
@@ -30,6 +29,7 @@ from bench.parity_records import ParityResult
 from bench.report import Report, Together
 from bench.report_file import load_report
 from bench.two_environments import describe_other, measure_versus, python_of
+from bench.versus_outcome import Versus
 
 FAKE_WORKER = Path(__file__).with_name("fake_worker.py")
 ROOT = Path(__file__).parents[2]
@@ -183,14 +183,14 @@ def test_with_a_budget_both_sides_have_as_many_processes(versus: Measure) -> Non
     [(("new:jax/cpu/fit", "base:jax/cpu/fit"), 1), (("new:jax/cpu/fit", "oracle"), 0), (("new:a", "new:b"), 0)],
 )
 def test_only_what_lies_between_the_two_is_the_upgrades_doing(
-    pair: tuple[str, str], code: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    pair: tuple[str, str], code: int, make_report: MakeReport, tmp_path: Path
 ) -> None:
     a, b = pair
     result = ParityResult(a=a, b=b, stage="epoch 1", rms=1.0, max_abs=1.0, envelope=1e-5, verdict="outside")
     joined = JoinedParity(reports=[], results=[result], divergences=[], notes=[], failed=False)
-    monkeypatch.setattr(versus_command, "joined_of", lambda paths: joined)
-    monkeypatch.setattr("bench.parity_words.headline", lambda joined: "")
-    assert versus_command._parity_between(tmp_path) == code
+    report = make_report()
+    found = Versus(base=report, new=report, output=tmp_path, comparison=compare_reports(report, report), parity=joined)
+    assert (found.exit_code, len(found.outside), found.as_json()["exit_code"]) == (code, code, code)
 
 
 def test_a_virtual_environment_is_its_python_links_kept(tmp_path: Path) -> None:

@@ -1,0 +1,161 @@
+"""From what a user asks for, by the names of the command's options, to what is measured."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal, TypedDict
+
+from bench.errors import BenchError
+from bench.matrix import parse_cells
+from bench.options import Options
+from bench.precision import FULL
+from bench.quantities import is_quantity, parse_duration, parse_percent
+from movierank.backends import BACKENDS
+
+Names = str | Sequence[str]
+
+QUICK: dict[str, Any] = {"processes": 2, "seeds": 2, "rounds": 4, "round_s": 0.2}
+RENAMED = {"round_seconds": "round_s", "timeout": "timeout_s"}
+AS_GIVEN = (
+    *("dataset", "data_source", "split", "batch_size", "epochs", "embedding_dimension", "learning_rate", "init"),
+    *("target_rmse", "processes", "seeds", "rounds", "threads", "order_seed", "parity"),
+)
+
+
+class Asked(TypedDict, total=False):
+    """What to measure and how; what is left out or None takes the command's default.
+
+    Attributes:
+        backends: of `jax`, `torch` and `tensorflow`; a sequence, or one string with commas. All three by default.
+        devices: likewise, `cpu`, `gpu` or `gpu:N`; `cpu` by default.
+        loops: likewise, `fit`, `fused` or `native` (docs/loops.md); `fit` by default.
+        dataset: `100k` (the default), `latest-small`, `1m`, `20m`, `25m` or `synthetic:USERSxMOVIESxRATINGS`.
+        data_source: `auto` (the default), `tfds`, `wheel`, `local` or `synthetic`.
+        data_path: MovieLens folder or zip, for `data_source="local"`.
+        split: `tutorial`, or `FRACTION:SEED` such as `0.8:42`; by default the dataset's own.
+        batch_size: examples a step; 1000.
+        epochs: of the training whose RMSE is reported; 5.
+        embedding_dimension: width of both tables; 32.
+        learning_rate: Adagrad's; 0.1.
+        init: initial weights: `shared` by every backend (the default), or each `backend`'s own.
+        target_rmse: the training time until the test RMSE is this low is told; 0.26.
+        processes: of a cell, at least `seeds`; 5.
+        seeds: of the initial weights; 3.
+        rounds: timed, of a process; 5.
+        round_seconds: shortest time of a round; 0.4.
+        precision: half-width of the intervals at which measuring ends, as a share (0.02 or `2%`); or arithmetic to
+            compare (`float32`, `bfloat16`, …), each a cell of its own; or a sequence with both.
+        budget: time in which it ends, in seconds or as `5m`.
+        quick: fewer and shorter rounds: a first look.
+        threads: CPU threads of a worker; all usable cores by default.
+        order_seed: of the rounds' random order; 0.
+        timeout: longest wait for one answer of a worker, in seconds; 600.
+        parity: whether to judge it; by default where that takes seconds.
+        resume: go on with the report in the output.
+        overwrite: replace the report in the output.
+    """
+
+    backends: Names | None
+    devices: Names | None
+    loops: Names | None
+    dataset: str | None
+    data_source: str | None
+    data_path: Path | str | None
+    split: str | None
+    batch_size: int | None
+    epochs: int | None
+    embedding_dimension: int | None
+    learning_rate: float | None
+    init: Literal["shared", "backend"] | None
+    target_rmse: float | None
+    processes: int | None
+    seeds: int | None
+    rounds: int | None
+    round_seconds: float | None
+    precision: float | str | Sequence[float | str] | None
+    budget: float | str | None
+    quick: bool | None
+    threads: int | None
+    order_seed: int | None
+    timeout: float | None
+    parity: bool | None
+    resume: bool | None
+    overwrite: bool | None
+
+
+def options_from(output: Path | str | None, asked: Asked) -> Options:
+    """Returns the options that are meant.
+
+    Args:
+        output: directory of the report; None for `results/local/` and the time.
+        asked: what else is given.
+
+    Raises:
+        BenchError: a number or a name means nothing.
+        TypeError: there is no such option.
+    """
+    _refuse_unknown(asked)
+    given: Mapping[str, Any] = {name: value for name, value in asked.items() if value is not None}
+    if given.get("resume") and given.get("overwrite"):
+        raise BenchError("resume and overwrite exclude each other; give one of them")
+    narrow, arithmetic = _split_precision(given.get("precision", ()))
+    options = {name: given[name] for name in AS_GIVEN if name in given}
+    options |= {field: given[name] for name, field in RENAMED.items() if name in given}
+    if narrow is not None:
+        options["precision"] = narrow
+    if "budget" in given:
+        options["budget_s"] = _read(parse_duration, given["budget"])
+    if "data_path" in given:
+        options["data_path"] = Path(given["data_path"])
+    return Options(
+        cells=parse_cells(
+            listed_names(given.get("backends", BACKENDS)),
+            listed_names(given.get("devices", "cpu")),
+            listed_names(given.get("loops", "fit")),
+            ",".join(arithmetic) or FULL,
+        ),
+        output=Path(output) if output else Path("results/local") / datetime.now(UTC).strftime("%Y%m%d-%H%M%S"),
+        existing="resume" if given.get("resume") else "overwrite" if given.get("overwrite") else "refuse",
+        **{**(QUICK if given.get("quick") else {}), **options},
+    )
+
+
+def listed_names(names: Names) -> str:
+    """Returns names with commas between them, as the command takes them."""
+    return names if isinstance(names, str) else ",".join(names)
+
+
+def share_of(value: float | str) -> float:
+    """Returns 0.05 for 0.05 and for `5%`.
+
+    Raises:
+        BenchError: it is no share.
+    """
+    return _read(parse_percent, value)
+
+
+def _refuse_unknown(asked: Mapping[str, object]) -> None:
+    for name in asked:
+        if name not in Asked.__annotations__:
+            near = difflib.get_close_matches(name, Asked.__annotations__, 1)
+            raise TypeError(f"there is no option {name!r}{f'; do you mean {near[0]!r}?' if near else ''}")
+
+
+def _split_precision(value: float | str | Sequence[float | str]) -> tuple[float | None, list[str]]:
+    """Returns the half-width of intervals that is asked for, if one is, and the names of arithmetic."""
+    values = [value] if isinstance(value, float | int | str) else list(value)
+    shares = [share_of(each) for each in values if is_quantity(str(each))]
+    if len(shares) > 1:
+        raise BenchError("precision takes one share; beside it, names of arithmetic")
+    return (shares[0] if shares else None), [str(each) for each in values if not is_quantity(str(each))]
+
+
+def _read(parse: Any, value: float | str) -> float:
+    try:
+        return float(parse(str(value)))
+    except argparse.ArgumentTypeError as error:
+        raise BenchError(str(error)) from None

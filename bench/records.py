@@ -1,0 +1,203 @@
+"""Reports as rows for pandas, polars or a spreadsheet: lists of flat dicts, a function for each kind of row.
+
+`pandas.DataFrame(rounds(report))` and `polars.DataFrame(rounds(report))` both work. All rows of a list have the same
+keys, and all values of a key the same type: what was not measured is NaN where it would be a number and an empty
+string where it would be a word. Rows of several reports are told apart by a key that you add.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Iterable
+from typing import TypeVar
+
+from bench.comparison import Comparison
+from bench.convergence_records import TimeToTarget
+from bench.outcome import breaks_parity
+from bench.report import Cell, FirstStep, Floor, Report, Rmse, Run, StepTime
+from bench.statistics import Interval
+
+Row = dict[str, str | int | float | bool]
+OfCell = TypeVar("OfCell", StepTime, Rmse, FirstStep, Floor, TimeToTarget)
+
+NAN = math.nan
+
+
+def rounds(report: Report) -> list[Row]:
+    """Returns one row a timed round: its cell, process, seed, place, and `step_time_ms`.
+
+    `round` counts from 0 within the process; `turn` is the place in the interleaved order of the whole report, -1 in
+    a report that did not record it.
+    """
+    return [
+        {
+            **_process(run),
+            "round": place,
+            "turn": run.turns[place] if place < len(run.turns) else -1,
+            "step_time_ms": float(step_time),
+        }
+        for run in report.runs
+        for place, step_time in enumerate(run.step_time_ms)
+    ]
+
+
+def runs(report: Report) -> list[Row]:
+    """Returns one row a worker process, failed ones too: phases in seconds, memory in MiB, and how it ended.
+
+    `step_time_ms` is the median of its rounds. `unsteady` says that it was still getting faster when timed.
+    """
+    return [
+        {
+            **_process(run),
+            "status": run.status,
+            "error": run.error or "",
+            "compile_mode": run.compile_mode or "",
+            "compile_cache": run.compile_cache or "",
+            "device_name": run.device_name or "",
+            "threads": _number(run.threads),
+            "import_s": _number(run.import_s),
+            "data_s": _number(run.data_s),
+            "build_s": _number(run.build_s),
+            "first_step_s": _number(run.first_step_s),
+            "train_s": _number(run.train_s),
+            "evaluate_s": _number(run.evaluate_s),
+            "predict_s": _number(run.predict_s),
+            "unsteady": run.steady is False,
+            "rounds": len(run.step_time_ms),
+            "step_time_ms": statistics.median(run.step_time_ms) if run.step_time_ms else NAN,
+            "train_rmse": _number(run.train_rmse[-1] if run.train_rmse else None),
+            "test_rmse": _number(run.test_rmse),
+            "peak_rss_mib": _number(run.peak_rss_mib),
+            "peak_device_mib": _number(run.peak_device_mib),
+        }
+        for run in report.runs
+    ]
+
+
+def cells(report: Report) -> list[Row]:
+    """Returns one row a cell with a step time, fastest first: its figures with their 95 % intervals.
+
+    `times_fastest` is the step time over that of the first row, from processes measured side by side.
+    """
+    fastest = str(_cell(report.step_time[0])) if report.step_time else ""
+    times = {row.a: row for row in report.ratios if row.b == fastest}
+    rmse, first = _by_cell(report.rmse), _by_cell(report.first_steps)
+    floor, target = _by_cell(report.floors), _by_cell(report.time_to_target)
+    return [
+        {
+            **_named(cell := _cell(row)),
+            "step_time_ms": row.median_ms,
+            **_ends("step_time_ms", row.ci95_ms),
+            "processes": row.processes,
+            "rounds": row.rounds,
+            "process_sd": _number(row.process_sd),
+            "round_sd": _number(row.round_sd),
+            "times_fastest": 1.0 if str(cell) == fastest else _value(times.get(str(cell)), "ratio"),
+            **_ends("times_fastest", getattr(times.get(str(cell)), "ci95", None)),
+            "times_floor": _value(floor.get(cell), "times_best_floor"),
+            "first_step_cold_s": _value(first.get(cell), "cold_s"),
+            "first_step_warm_s": _value(first.get(cell), "warm_s"),
+            "test_rmse": _value(rmse.get(cell), "mean"),
+            **_ends("test_rmse", getattr(rmse.get(cell), "ci95", None)),
+            "time_to_target_s": _value(target.get(cell), "typical_s"),
+            **_ends("time_to_target_s", getattr(target.get(cell), "ci95_s", None)),
+        }
+        for row in report.step_time
+    ]
+
+
+def ratios(report: Report) -> list[Row]:
+    """Returns one row a pair of cells: how many times longer a step of `a` takes than one of `b`."""
+    return [
+        {"a": row.a, "b": row.b, "ratio": row.ratio, **_ends("ratio", row.ci95), "pairs": row.pairs}
+        for row in report.ratios
+    ]
+
+
+def epochs(report: Report) -> list[Row]:
+    """Returns one row an epoch of each process's training: `train_rmse` as `fit` reports it, epochs from 1.
+
+    `test_rmse` is that of the last epoch, NaN before.
+    """
+    return [
+        {
+            **_process(run),
+            "epoch": epoch,
+            "train_rmse": float(train_rmse),
+            "test_rmse": _number(run.test_rmse if epoch == len(run.train_rmse) else None),
+        }
+        for run in report.runs
+        for epoch, train_rmse in enumerate(run.train_rmse, start=1)
+    ]
+
+
+def parity(report: Report) -> list[Row]:
+    """Returns one row a pair and stage: how far the two lie apart, beside what rounding explains.
+
+    `broken` says that it counts against the pair: outside, not a known deviation, and in float32.
+    """
+    return [
+        {
+            "a": row.a,
+            "b": row.b,
+            "stage": row.stage,
+            "rms": _number(row.rms),
+            "max_abs": _number(row.max_abs),
+            "envelope": row.envelope,
+            "verdict": row.verdict,
+            "known": row.known or "",
+            "broken": breaks_parity(row),
+        }
+        for row in report.parity
+    ]
+
+
+def comparison(found: Comparison) -> list[Row]:
+    """Returns one row a cell of a comparison: both step times, their ratio with its interval, and the verdicts."""
+    rmse = {row.cell: row for row in found.rmse}
+    return [
+        {
+            "cell": row.cell,
+            "base_ms": row.base.median_ms,
+            "new_ms": row.new.median_ms,
+            "ratio": _number(row.ratio),
+            **_ends("ratio", row.ci95),
+            "verdict": row.verdict,
+            "regression": row.regression,
+            "rmse_difference": _value(rmse.get(row.cell), "difference"),
+            **_ends("rmse_difference", getattr(rmse.get(row.cell), "ci95", None)),
+            "rmse_verdict": getattr(rmse.get(row.cell), "verdict", ""),
+        }
+        for row in found.step_time
+    ]
+
+
+def _process(run: Run) -> Row:
+    return {**_named(run.cell), "process": run.process, "seed": run.seed}
+
+
+def _named(cell: Cell) -> Row:
+    return {"cell": str(cell), "backend": cell.backend, "device": cell.device, "loop": cell.loop}
+
+
+def _by_cell(rows: Iterable[OfCell]) -> dict[Cell, OfCell]:
+    return {_cell(row): row for row in rows}
+
+
+def _cell(row: OfCell) -> Cell:
+    return Cell(backend=row.backend, device=row.device, loop=row.loop)
+
+
+def _ends(name: str, ends: Interval | None) -> Row:
+    low, high = ends or (NAN, NAN)
+    return {f"{name}_low": low, f"{name}_high": high}
+
+
+def _number(value: float | None) -> float:
+    return NAN if value is None else float(value)
+
+
+def _value(row: object, name: str) -> float:
+    """Returns a number of a row that may be absent."""
+    return _number(getattr(row, name, None))
