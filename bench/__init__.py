@@ -4,22 +4,23 @@
 imports neither Keras nor a framework; only a worker process does.
 """
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bench.api import compare, judge_parity, load_report, run, versus, write_page
     from bench.errors import BenchError
+    from bench.workload import Arrays, Workload
 
-__all__ = ["BenchError", "compare", "judge_parity", "load_report", "run", "versus", "write_page"]
+__all__ = ["Arrays", "BenchError", "Workload", "compare", "judge_parity", "load_report", "run", "versus", "write_page"]
 
 
 def __getattr__(name: str) -> Any:
     """Imports what `__all__` names when it is first asked for: a worker and `--help` need none of it."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from bench import api, errors
-
-    return getattr(errors if name == "BenchError" else api, name)
+    homes = {"BenchError": "bench.errors", "Arrays": "bench.workload", "Workload": "bench.workload"}
+    return getattr(importlib.import_module(homes.get(name, "bench.api")), name)
 
 
 def __dir__() -> list[str]:

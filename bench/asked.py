@@ -22,7 +22,7 @@ QUICK: dict[str, Any] = {"processes": 2, "seeds": 2, "rounds": 4, "round_s": 0.2
 RENAMED = {"round_seconds": "round_s", "timeout": "timeout_s"}
 AS_GIVEN = (
     *("dataset", "data_source", "split", "batch_size", "epochs", "embedding_dimension", "learning_rate", "init"),
-    *("target_rmse", "processes", "seeds", "rounds", "threads", "order_seed", "parity"),
+    *("workload", "target_rmse", "processes", "seeds", "rounds", "threads", "order_seed", "parity"),
 )
 
 
@@ -33,6 +33,8 @@ class Asked(TypedDict, total=False):
         backends: of `jax`, `torch` and `tensorflow`; a sequence, or one string with commas. All three by default.
         devices: likewise, `cpu`, `gpu` or `gpu:N`; `cpu` by default.
         loops: likewise, `fit`, `fused` or `native` (docs/loops.md); `fit` by default.
+        workload: `module:object` or `path/file.py:object`: a model of your own with its data (docs/own-workload.md),
+            in place of the next options down to `learning_rate`.
         dataset: `100k` (the default), `latest-small`, `1m`, `20m`, `25m` or `synthetic:USERSxMOVIESxRATINGS`.
         data_source: `auto` (the default), `tfds`, `wheel`, `local` or `synthetic`.
         data_path: MovieLens folder or zip, for `data_source="local"`.
@@ -62,6 +64,7 @@ class Asked(TypedDict, total=False):
     backends: Names | None
     devices: Names | None
     loops: Names | None
+    workload: str | None
     dataset: str | None
     data_source: str | None
     data_path: Path | str | None

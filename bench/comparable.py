@@ -9,11 +9,14 @@ from bench.report import Report, Software
 
 BUSY_SHARE = 0.075  # of the usable cores, used by other programs: from here on a step time on all of them shows it
 
+# Equal checksums mean equal ratings in equal order, or the same model, wherever they came from. Initial weights move
+# no step time, and the metric by what a seed does; they are drawn by a backend, which may be another one.
+MAY_DIFFER = ("source", "workload", "weights_sha256")
+
 
 def workload_key(report: Report) -> dict[str, Any]:
     """Returns what is trained; reports that differ here compare in nothing."""
-    # `source` may differ: equal checksums mean equal ratings in equal order.
-    return {n: getattr(report.workload, n) for n in report.workload.__struct_fields__ if n != "source"}
+    return {n: getattr(report.workload, n) for n in report.workload.__struct_fields__ if n not in MAY_DIFFER}
 
 
 def machine_key(report: Report) -> dict[str, Any]:

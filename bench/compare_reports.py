@@ -16,11 +16,13 @@ from bench.comparison import Comparison, Timed
 from bench.drift import ASSUMED, Drift, measured_drift
 from bench.drift import NONE as NO_DRIFT
 from bench.errors import BenchError
+from bench.metric_names import METRIC_SHARE
+from bench.metric_summary import seed_scores
 from bench.outcome import breaks_parity
 from bench.parity_records import ParityResult
 from bench.report import Cell, Report, Run, StepTime
 from bench.report_file import load_report
-from bench.summary import cell_of, interleaved, process_medians, seed_rmse, summarise, turns_of
+from bench.summary import cell_of, interleaved, process_medians, summarise, turns_of
 from bench.verdicts import Limits, ScoredPair, TimedPair, compare_scores, compare_times
 
 DEFAULT_MAX_REGRESSION = Limits.max_regression
@@ -125,16 +127,20 @@ def compare_reports(
     except ValueError as error:
         raise BenchError(f"A report holds an impossible step time: {error}. Measure it again.") from error
     step_time, step_confidence = compare_times(timed, limits, refuse=reason is not None and not force)
-    rmse, rmse_confidence = compare_scores([] if workload else _scored_pairs(base, new, chosen), limits)
+    scores, score_confidence = compare_scores([] if workload else _scored_pairs(base, new, chosen), limits)
+    own = new.workload.workload is not None
     return Comparison(
         not_comparable=reason,
         rmse_not_comparable=workload,
         max_regression=max_regression,
         rmse_margin=rmse_margin,
         step_confidence=step_confidence,
-        rmse_confidence=rmse_confidence,
+        rmse_confidence=score_confidence,
         step_time=step_time,
-        rmse=rmse,
+        rmse=[] if own else scores,
+        metrics=scores if own else [],
+        metric=new.workload.metric,
+        better=new.workload.better,
         parity=_newly_outside(base.parity, new.parity, chosen),
         only_in_base={} if chosen else _absent(measured[0] - measured[1], new.runs),
         only_in_new={} if chosen else _absent(measured[1] - measured[0], base.runs),
@@ -239,9 +245,16 @@ def _timed(row: StepTime) -> Timed:
 
 
 def _scored_pairs(base: Report, new: Report, cells: tuple[Cell, Cell] | None) -> list[ScoredPair]:
-    old, recent = seed_rmse(base.runs), seed_rmse(new.runs)
+    old, recent = seed_scores(base), seed_scores(new)
+    own = new.workload.workload is not None
     return [
-        ScoredPair(label=label_of(str(a), str(b)), base=old[a], new=recent[b])
+        ScoredPair(
+            label=label_of(str(a), str(b)),
+            base=old[a],
+            new=recent[b],
+            higher_is_better=new.workload.better == "higher",
+            margin_share=METRIC_SHARE if own else None,
+        )
         for a, b in _pairs_of(cells, old, sorted(recent))
     ]
 

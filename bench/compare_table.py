@@ -12,6 +12,7 @@ from bench.comparison import (
     conclusion,
     drift_words,
     interval_words,
+    margin_words,
     missing_cells,
     parity_words,
     rmse_words,
@@ -43,9 +44,11 @@ def render(comparison: Comparison) -> RenderableType:
         parts += [Text(line) for line in [drift_words(comparison)] if line]
     parts += [Text(f"{', '.join(cells)}: {why}.") for why, cells in undecided_words(comparison)]
     if comparison.rmse_not_comparable:
-        parts.append(Text(f"RMSE is not comparable: {comparison.rmse_not_comparable}", style="yellow"))
-    if comparison.rmse:
-        parts += _rmse(comparison)
+        parts.append(
+            Text(f"{comparison.score_label} is not comparable: {comparison.rmse_not_comparable}", style="yellow")
+        )
+    if comparison.scores:
+        parts += _scores(comparison)
     parts += [Text(f"Newly out of parity: {parity_words(result)}", style="red") for result in comparison.parity]
     parts += [Text(line) for line in missing_cells(comparison)]
     if comparison.changes:
@@ -79,13 +82,13 @@ def _needed(processes: int | None) -> str:
     return f"> {MOST_PROCESSES}" if processes > MOST_PROCESSES else str(processes)
 
 
-def _rmse(comparison: Comparison) -> list[RenderableType]:
+def _scores(comparison: Comparison) -> list[RenderableType]:
     title = (
-        f"Test RMSE: mean over seeds, difference with {interval_words(comparison.rmse_confidence)}; "
-        f"up to {comparison.rmse_margin:.3g} higher is allowed"
+        f"Test {comparison.score_label}: mean over seeds, difference with "
+        f"{interval_words(comparison.rmse_confidence)}; {margin_words(comparison)}"
     )
     table = _table("cell", "base", "new", "new - base", "verdict")
-    for row in comparison.rmse:
+    for row in comparison.scores:
         verdict = Text(row.verdict, style=STYLES.get(row.verdict, ""))
         table.add_row(Text(row.cell), f"{row.base:.4f}", f"{row.new:.4f}", Text(rmse_words(row)), verdict)
     return [Text(title, style="bold"), table]

@@ -9,6 +9,7 @@ import msgspec
 from bench.contrast import MOST_PROCESSES
 from bench.drift import NONE as NO_DRIFT
 from bench.drift import Drift
+from bench.metric_names import METRIC_SHARE, SHOWN
 from bench.outcome import BAD_INPUT
 from bench.parity_records import ParityResult
 from bench.record import Record
@@ -123,6 +124,10 @@ class Comparison(Record, frozen=True, kw_only=True):
         rmse_confidence: likewise of each RMSE interval.
         step_time: cells on both sides, fastest on the newer side first.
         rmse: cells on both sides.
+        metric: what training and test are told by, `rmse` of the built-in workload.
+        better: whether a lower or a higher value of it is better.
+        metrics: as `rmse`, which is empty then, of a workload of the user's own; `metric` may get worse by
+            `bench.metric_names.METRIC_SHARE` of itself.
         parity: results that are `outside` and not `known` now and were not so in the older report.
         only_in_base: cells that the newer side did not measure, by name, with the reason where it tells.
         only_in_new: cells that the older side did not measure, likewise.
@@ -146,11 +151,24 @@ class Comparison(Record, frozen=True, kw_only=True):
     changes: list[str]
     drift: Drift = NO_DRIFT
     together: bool = False
+    metric: str = "rmse"
+    better: Literal["lower", "higher"] = "lower"
+    metrics: list[RmseComparison] = []
+
+    @property
+    def scores(self) -> list[RmseComparison]:
+        """What trained models are compared by: RMSE, or the metric of a workload of the user's own."""
+        return self.rmse or self.metrics
+
+    @property
+    def score_label(self) -> str:
+        """What to call that."""
+        return SHOWN.get(self.metric, self.metric)
 
     @property
     def nothing_compared(self) -> bool:
         """Whether neither a step time nor an RMSE could be set beside another."""
-        return not self.rmse and all(row.ratio is None for row in self.step_time)
+        return not self.scores and all(row.ratio is None for row in self.step_time)
 
     @property
     def exit_code(self) -> int:
@@ -161,7 +179,7 @@ class Comparison(Record, frozen=True, kw_only=True):
     def is_worse(self) -> bool:
         """Whether something is surely slower, worse or newly out of parity."""
         slower = any(row.regression for row in self.step_time)
-        worse = any(row.verdict == "worse" for row in self.rmse)
+        worse = any(row.verdict == "worse" for row in self.scores)
         return slower or worse or bool(self.parity)
 
     @property
@@ -204,8 +222,15 @@ def drift_words(comparison: Comparison) -> str | None:
     return comparison.drift.words
 
 
+def margin_words(comparison: Comparison) -> str:
+    """Returns by how much the score of a trained model may get worse."""
+    if comparison.rmse:
+        return f"up to {comparison.rmse_margin:.3g} higher is allowed"
+    return f"up to {100 * METRIC_SHARE:.3g} % {'lower' if comparison.better == 'higher' else 'higher'} is allowed"
+
+
 def rmse_words(row: RmseComparison) -> str:
-    """Returns a difference of RMSE with its interval, such as `+0.0012 [+0.0010, +0.0014]`."""
+    """Returns a difference of RMSE, or of a metric, with its interval, such as `+0.0012 [+0.0010, +0.0014]`."""
     ends = "" if row.ci95 is None else f" [{row.ci95[0]:+.4f}, {row.ci95[1]:+.4f}]"
     return f"{row.difference:+.4f}{ends}"
 

@@ -70,6 +70,24 @@ class Rmse(Record, frozen=True, kw_only=True):
     seeds: int
 
 
+class MetricMean(Record, frozen=True, kw_only=True):
+    """Final test metric of one cell over seeds, of a workload of the user's own.
+
+    Attributes:
+        backend, device, loop: the cell.
+        metric: its name.
+        mean, ci95, seeds: as in `Rmse`.
+    """
+
+    backend: str
+    device: str
+    loop: str
+    metric: str
+    mean: float
+    ci95: tuple[float, float] | None
+    seeds: int
+
+
 class FirstStep(Record, frozen=True, kw_only=True):
     """The first training step of one cell, with tracing and compilation.
 

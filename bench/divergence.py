@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from bench.parity import Trajectory
 from bench.parity_records import ORACLE, Divergence
@@ -13,6 +15,8 @@ from bench.reference import Reference
 from bench.stages import BIAS_TRACE, Values, bias_name
 from movierank.weights import HIDDEN_UNITS
 
+BIAS_NAMES = [bias_name(place, (*HIDDEN_UNITS, 1)) for place in range(sum(HIDDEN_UNITS) + 1)]
+Trace = Mapping[str, npt.NDArray[np.floating[Any]]]  # values by stage, of which one is the bias trace
 SLACK = 8.0  # a flipped relu moves its unit's bias by some thousand times what rounding does in a step
 
 
@@ -31,12 +35,26 @@ def divergences(trajectories: Sequence[Trajectory], references: Mapping[int, Ref
                 traces.setdefault(t.label, dict(t.values))
         against = [(name, ORACLE) for name in traces] + list(combinations(traces, 2))
         traces[ORACLE] = reference.oracle
-        found += [_divergence(a, b, traces, seed, reference.bias_step) for a, b in against]
+        found += [
+            divergence_of((a, b), (traces[a], traces[b]), seed, reference.bias_step, BIAS_NAMES) for a, b in against
+        ]
     return found
 
 
-def _divergence(a: str, b: str, traces: Mapping[str, Values], seed: int, bias_step: float) -> Divergence:
-    one, other = (np.asarray(traces[name][BIAS_TRACE], np.float64) for name in (a, b))
+def divergence_of(
+    names: tuple[str, str], trainings: tuple[Trace, Trace], seed: int, bias_step: float, units: Sequence[str]
+) -> Divergence:
+    """Looks at the bias traces of two trainings.
+
+    Args:
+        names: of the two.
+        trainings: their values, with a bias trace each.
+        seed: of the initial weights.
+        bias_step: as in `bench.reference.Reference`.
+        units: what each number of a row of a trace is called.
+    """
+    a, b = names
+    one, other = (np.asarray(values[BIAS_TRACE], np.float64) for values in trainings)
     steps = min(len(one), len(other))
     apart = np.abs(one[:steps] - other[:steps])
     apart[~np.isfinite(apart)] = np.inf
@@ -53,6 +71,6 @@ def _divergence(a: str, b: str, traces: Mapping[str, Values], seed: int, bias_st
         seed=seed,
         step=step + 1,
         steps=steps,
-        unit=bias_name(place, (*HIDDEN_UNITS, 1)),
+        unit=units[place],
         difference=difference if np.isfinite(difference) else None,
     )

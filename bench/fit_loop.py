@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import keras
 
 from movierank import training
-from movierank.model import RankingModel
 from movierank.ratings import Ratings
 
 
@@ -62,7 +61,7 @@ class EpochClock(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships
 
 
 def timed_fit(
-    model: RankingModel,
+    model: keras.Model,
     ratings: Ratings,
     *,
     batch_size: int,
@@ -74,7 +73,9 @@ def timed_fit(
     """Trains for `epochs` in one call of the loop's `fit` and times it; `slowdown` as for `EpochClock`."""
     clock = EpochClock(epochs, synchronise, slowdown)
     started = time.perf_counter()
-    training.fit(model, ratings, batch_size=batch_size, epochs=epochs, callbacks=[clock], loop=loop)
+    training.train(
+        model, ratings.features, ratings.label, batch_size=batch_size, epochs=epochs, callbacks=[clock], loop=loop
+    )
     synchronise()
     elapsed = time.perf_counter() - started
     epochs_s = clock.stopped - clock.started

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from bench.formatting import listed
+from bench.metric_summary import metric_label
 from bench.outcome import counts
 from bench.parity_records import ORACLE, ParityResult
 from bench.precision import FULL, full_precision, precision_of
 from bench.reduced import reduced_lines
-from bench.report import Cell, Report, Rmse, Run
+from bench.report import Cell, MetricMean, Report, Rmse, Run
 from bench.speed_words import is_slower, speed_words, times
 from bench.summary import Summary, cell_of, summarise
 
@@ -38,8 +39,8 @@ def headline(report: Report) -> str:
     ]
     parts += [
         _across_devices(summary, devices, names) if devices else "No step time was measured.",
-        _quality(summary.rmse, names),
-        _agreement(report.parity, names),
+        _quality(report, summary, names),
+        _agreement(report, names),
         _failures(report.runs, names),
     ]
     lines = reduced_lines(
@@ -74,17 +75,23 @@ def _place(report: Report, device: str) -> str:
     return f"this {device.upper()} ({', '.join(names)})" if names else f"this {device.upper()}"
 
 
-def _quality(rows: Sequence[Rmse], names: dict[str, str]) -> str:
+def _quality(report: Report, summary: Summary, names: dict[str, str]) -> str:
+    rows: list[Rmse | MetricMean] = [*summary.rmse]
+    rows += [row for row in report.metrics if precision_of(cell_of(row)) == FULL]
     if not rows:
         return ""
+    label = metric_label(report.workload)
     means = [f"{row.mean:.4f}" for row in rows]
     if len(rows) > MANY and len(set(means)) == 1:
-        return f"Test RMSE {means[0]} in all {len(rows)} cells."
+        return f"Test {label} {means[0]} in all {len(rows)} cells."
     values = ", ".join(f"{mean} ({names[str(cell_of(row))]})" for mean, row in zip(means, rows, strict=True))
-    return f"Test RMSE {values}."
+    return f"Test {label} {values}."
 
 
-def _agreement(results: Sequence[ParityResult], names: dict[str, str]) -> str:
+def _agreement(report: Report, names: dict[str, str]) -> str:
+    results: Sequence[ParityResult] = report.parity
+    if not results and report.workload.not_judged is not None:
+        return f"Whether the backends agree cannot be judged: {report.workload.not_judged}."
     if not results:
         return "Whether the backends agree was not measured."
     everything, results = results, [result for result in results if counts(result)]

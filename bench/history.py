@@ -16,7 +16,7 @@ from bench.change_points import levels
 from bench.comparable import machine_key, software_changes, workload_key
 from bench.errors import BenchError
 from bench.record import Record
-from bench.report import Cell, Report, Rmse, StepTime
+from bench.report import Cell, MetricMean, Report, Rmse, StepTime
 from bench.report_file import REPORT_NAME, load_report
 from bench.summary import Summary, cell_of, process_medians, summarise
 
@@ -32,6 +32,7 @@ class Point(Record, frozen=True, kw_only=True):
         changes: software that differs from the point before, such as `keras 3.15.1 -> 3.16.0`.
         step_time: in ms.
         rmse: of the test part; None where it was not measured.
+        metric: of a workload of the user's own, instead of it.
         change: where the step time changes with this report: how many times longer a step takes from here on than
             since the change before; None otherwise.
         level_ms: the typical step time between the changes around this report.
@@ -44,6 +45,7 @@ class Point(Record, frozen=True, kw_only=True):
     rmse: Rmse | None
     change: float | None
     level_ms: float
+    metric: MetricMean | None = None
 
 
 class Series(Record, frozen=True, kw_only=True):
@@ -187,6 +189,7 @@ def _points(reports: Sequence[_Dated], cell: Cell) -> list[Point]:
                 rmse=next((row for row in dated.summary.rmse if cell_of(row) == cell), None),
                 change=changes.get(index),
                 level_ms=level_of[index].ms,
+                metric=next((row for row in dated.report.metrics if cell_of(row) == cell), None),
             )
         )
     return points

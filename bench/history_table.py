@@ -15,6 +15,7 @@ from rich.text import Text
 from bench.change_points import FEWEST_REPORTS
 from bench.formatting import with_interval
 from bench.history import Group, Point, Series
+from bench.metric_names import SHOWN
 
 
 def render(groups: Sequence[Group]) -> RenderableType:
@@ -26,7 +27,8 @@ def render(groups: Sequence[Group]) -> RenderableType:
     for group in groups:
         parts.append(Text(group.title, style="bold"))
         for series in group.series:
-            parts += [Text(f"\n{series.cell}: step time in ms with 95 % interval, and test RMSE"), _table(series)]
+            title = f"\n{series.cell}: step time in ms with 95 % interval, and test {_score_label(series)}"
+            parts += [Text(title), _table(series)]
             parts += [Text(line) for line in _changes(series)]
         parts.append(Text())
     return Lines(*parts[:-1])
@@ -36,7 +38,7 @@ def _table(series: Series) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("measured", no_wrap=True)
     table.add_column("report", overflow="fold")
-    for name in ("ms/step", "RMSE"):
+    for name in ("ms/step", _score_label(series)):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("changed before it", overflow="fold")
     for point in series.points:
@@ -46,11 +48,16 @@ def _table(series: Series) -> Table:
             Text(f"{datetime.fromisoformat(point.created):%Y-%m-%d %H:%M}"),
             Text(Path(point.report).name),
             with_interval(row.median_ms, row.ci95_ms),
-            "–" if point.rmse is None else f"{point.rmse.mean:.4f}",
+            "–" if (score := point.rmse or point.metric) is None else f"{score.mean:.4f}",
             Text("; ".join([*words, *point.changes])),
             style=_style(point),
         )
     return table
+
+
+def _score_label(series: Series) -> str:
+    named = [point.metric.metric for point in series.points if point.metric is not None]
+    return SHOWN.get(named[0], named[0]) if named else "RMSE"
 
 
 def _style(point: Point) -> str:

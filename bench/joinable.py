@@ -53,6 +53,11 @@ def require_joinable(reports: Sequence[NamedReport]) -> None:
             have different workloads.
     """
     for name, report, _ in reports:
+        if report.workload.workload is not None:
+            raise BenchError(
+                f"{name} is of {report.workload.workload}, a workload of your own: its cells were judged when they "
+                "were measured, by each backend's float64; measure all backends in one run"
+            )
         if report.workload.init == "backend":
             raise BenchError(
                 f"{name} was measured with each backend's own initial weights, so its trainings are different ones; "

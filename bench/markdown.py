@@ -11,6 +11,7 @@ from bench.comparison import (
     conclusion,
     drift_words,
     interval_words,
+    margin_words,
     missing_cells,
     parity_words,
     rmse_words,
@@ -40,7 +41,7 @@ def as_markdown(comparison: Comparison) -> str:
         )
         parts += [_text(line) for line in [drift_words(comparison)] if line]
     undecided = [f"{', '.join(map(_name, cells))}: {why}." for why, cells in undecided_words(comparison)]
-    parts += [*_folded("Undecided", undecided), *_folded("Test RMSE", _rmse(comparison))]
+    parts += [*_folded("Undecided", undecided), *_folded(f"Test {_text(comparison.score_label)}", _scores(comparison))]
     parts += _folded("Newly out of parity", [_name(parity_words(result)) for result in comparison.parity])
     parts += _folded("Measured on one side only", map(_text, missing_cells(comparison)))
     parts += _folded("Changed", map(_name, comparison.changes))
@@ -54,8 +55,8 @@ def _verdict(comparison: Comparison) -> str:
         if row.regression and row.ratio is not None
     ]
     found += [
-        f"the test RMSE of {_name(row.cell)} is worse by {rmse_words(row)}"
-        for row in comparison.rmse
+        f"the test {_text(comparison.score_label)} of {_name(row.cell)} is worse by {rmse_words(row)}"
+        for row in comparison.scores
         if row.verdict == "worse"
     ]
     if comparison.parity:
@@ -88,13 +89,13 @@ def _verdict_of(row: StepComparison) -> str:
     return f"**{row.verdict}, regression**" if row.regression else row.verdict
 
 
-def _rmse(comparison: Comparison) -> list[str]:
+def _scores(comparison: Comparison) -> list[str]:
     if comparison.rmse_not_comparable:
         return [f"Not comparable: {_text(comparison.rmse_not_comparable)}"]
-    if not comparison.rmse:
+    if not comparison.scores:
         return []
-    rows = [(_name(r.cell), f"{r.base:.4f}", f"{r.new:.4f}", rmse_words(r), r.verdict) for r in comparison.rmse]
-    words = f"{interval_words(comparison.rmse_confidence)}; up to {comparison.rmse_margin:.3g} higher is allowed"
+    rows = [(_name(r.cell), f"{r.base:.4f}", f"{r.new:.4f}", rmse_words(r), r.verdict) for r in comparison.scores]
+    words = f"{interval_words(comparison.rmse_confidence)}; {margin_words(comparison)}"
     return [f"{_table(('cell', 'base', 'new', 'new - base', 'verdict'), rows)}\n\nMean over seeds, with {words}."]
 
 

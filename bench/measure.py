@@ -15,6 +15,8 @@ from bench.errors import BenchError
 from bench.interrupts import interruptible, interrupts_held
 from bench.opening import Environment, open_recorder, own_environment
 from bench.options import Options
+from bench.own_parity_check import check_own_parity
+from bench.own_workload import OwnWorkload, describe, refuse_what_is_built_in, with_own
 from bench.parity_check import Parity, check_parity
 from bench.precision import precision_of
 from bench.predictions import MOST_STORED, Arrays, stages_of
@@ -58,14 +60,23 @@ def measure_sides(asked: Sequence[tuple[Options, Environment]], console: Console
     options = asked[0][0]
     for each, _ in asked:
         _refuse_existing(each)
-    dataset, split = load_workload(options, console)
-    workload = _workload(options, dataset, split)
-    judges = options.parity if options.parity is not None else len(split.train) * options.epochs <= PARITY_EXAMPLES
+    split: Split | None = None
+    if options.workload is None:
+        dataset, split = load_workload(options, console)
+        workload = _workload(options, dataset, split)
+    else:
+        refuse_what_is_built_in(options)
     with interrupts_held(), contextlib.ExitStack() as claims:
         folders = [claims.enter_context(claimed(each.output)) for each, _ in asked]
         for each, _ in asked:
             _refuse_existing(each)  # another run may have written one while the data was loaded
-        sides = [_side(*each, workload, parts, judges) for each, parts in zip(asked, folders, strict=True)]
+        own = None
+        if options.workload is not None:
+            own = describe(options, asked[0][1].variables, options.worker_command, folders[0])
+            workload, options = own.record, with_own(options, own)
+            asked = [(with_own(each, own), environment) for each, environment in asked]
+        judges = _judges(options, workload)
+        sides = [_side(*each, workload, parts, judges, own) for each, parts in zip(asked, folders, strict=True)]
         settings = sides[0].recorder.report.settings
         plan = Plan(cells=options.cells, settings=settings)
         answers = len(sides) * len(options.cells) * settings.processes * (settings.rounds + 3 + settings.trains)
@@ -77,15 +88,29 @@ def measure_sides(asked: Sequence[tuple[Options, Environment]], console: Console
                 watched.enter_context(noting_conditions(side.recorder, options.watch_s))
             Supervisor(plan, sides, progress).measure()
         return [
-            _finished(side.recorder, options, split, parts, judges, console)
+            _finished(side, options, split, own, parts, judges, console)
             for side, parts in zip(sides, folders, strict=True)
         ]
 
 
-def _side(options: Options, environment: Environment, workload: Workload, parts: Path, judges: bool) -> Side:
+def _judges(options: Options, workload: Workload) -> bool:
+    """Returns whether parity is judged: as asked for, else where it takes seconds; where it means something."""
+    if workload.workload is not None and (workload.not_judged is not None or workload.init == "backend"):
+        return False
+    return options.parity if options.parity is not None else workload.num_train * workload.epochs <= PARITY_EXAMPLES
+
+
+def _side(
+    options: Options,
+    environment: Environment,
+    workload: Workload,
+    parts: Path,
+    judges: bool,
+    own: OwnWorkload | None,
+) -> Side:
     return Side(
         recorder=open_recorder(options, workload, environment),
-        make_job=lambda cell, process: _job(options, workload, cell, process, parts, judges),
+        make_job=lambda cell, process: _job(options, workload, cell, process, parts, judges, own),
         worker_command=options.worker_command,
         variables=environment.variables,
         name=environment.together.side if environment.together else "",
@@ -93,9 +118,26 @@ def _side(options: Options, environment: Environment, workload: Workload, parts:
 
 
 def _finished(
-    recorder: Recorder, options: Options, split: Split, parts: Path, judges: bool, console: Console
+    side: Side,
+    options: Options,
+    split: Split | None,
+    own: OwnWorkload | None,
+    parts: Path,
+    judges: bool,
+    console: Console,
 ) -> Report:
+    recorder = side.recorder
     workload, parity = recorder.report.workload, Parity()
+
+    def say(line: str) -> None:
+        console.print(line, highlight=False, markup=False)
+
+    if own is not None:
+        if judges:
+            parity = check_own_parity(side, own.described, parts, options.timeout_s, say)
+        return recorder.finish(parity, [])
+    if split is None:
+        raise TypeError("the built-in workload has a split")
     if judges:
         with interruptible():
             parity = check_parity(
@@ -105,7 +147,7 @@ def _finished(
                 split,
                 threads=recorder.report.settings.threads,
                 folder=parts,
-                say=lambda line: console.print(line, highlight=False, markup=False),
+                say=say,
             )
     return recorder.finish(parity, _time_to_target(recorder, workload, split, options.target_rmse))
 
@@ -176,14 +218,24 @@ def _workload(options: Options, dataset: Dataset, split: Split) -> Workload:
     )
 
 
-def _job(options: Options, workload: Workload, cell: Cell, process: int, parts: Path, judges: bool) -> Job:
-    rows = workload.num_users + workload.num_movies
+def _job(
+    options: Options,
+    workload: Workload,
+    cell: Cell,
+    process: int,
+    parts: Path,
+    judges: bool,
+    own: OwnWorkload | None,
+) -> Job:
+    tables = (workload.num_users + workload.num_movies) * workload.embedding_dimension
+    parameters = tables if workload.parameters is None else workload.parameters
+    seed = process % options.seeds
     return Job(
         backend=cell.backend,
         device=cell.device,
         loop=cell.loop,
         process=process,
-        seed=process % options.seeds,
+        seed=seed,
         threads=options.threads,
         dataset=workload.dataset,
         data_source=options.data_source,
@@ -197,12 +249,10 @@ def _job(options: Options, workload: Workload, cell: Cell, process: int, parts: 
         init=options.init,
         round_s=options.round_s,
         predictions=str((parts / f"{cell.backend}-{cell.device}-{cell.loop}-{process}.npz").absolute()),
-        stored_predictions=MOST_STORED,
+        stored_predictions=MOST_STORED if own is None else own.stored,
         precision=precision_of(cell),
         trains=options.trains,
         compile_cache=str((parts / f"{cell.backend}-{cell.device}-{cell.loop}".replace(":", "-")).absolute()),
-        early_stages=judges
-        and options.init == "shared"
-        and process == 0
-        and rows * workload.embedding_dimension <= EARLY_PARAMETERS,
+        early_stages=judges and options.init == "shared" and process == 0 and parameters <= EARLY_PARAMETERS,
+        own=None if own is None else own.part_of_job(seed),
     )

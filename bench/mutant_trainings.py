@@ -155,7 +155,7 @@ class MutantTrainings:
                 self._ask(worker, Stop())
         finally:
             worker.kill()
-        if not isinstance(trained, Trained):
+        if not isinstance(trained, Trained) or trained.test_rmse is None:
             raise TypeError(f"a worker answered Train with {type(trained).__name__}")
         arrays: dict[str, npt.NDArray[Any]] = load_arrays(Path(job.predictions))
         Path(job.predictions).unlink()

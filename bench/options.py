@@ -33,6 +33,8 @@ class Options:
         data_source: as for `movierank.datasets.load_dataset`.
         data_path: as for `movierank.datasets.load_dataset`.
         split: None for the dataset's own default.
+        workload: `module:object` of a workload of the user's own (`bench.workload`), which then says the data, the
+            batch size and the epochs; None for the built-in one.
         target_rmse: test RMSE, in label units, up to which training time is told.
         trains: whether each process first trains the epochs whose RMSE is reported; a sweep only times steps.
         parity: None to judge parity where the oracle takes seconds, as on MovieLens 100K.
@@ -52,6 +54,7 @@ class Options:
     embedding_dimension: int = 32
     learning_rate: float = 0.1
     init: Literal["shared", "backend"] = "shared"
+    workload: str | None = None
     target_rmse: float = TARGET_RMSE
     processes: int = 5
     seeds: int = 3

@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from bench.distances import Distance, TestPart, Training, distances, size_of
+from bench.distances import Distance, Float64Array, TestPart, Training, distances, size_of
 from bench.errors import BenchError
 from bench.parity_records import ORACLE, ParityResult
 from bench.parity_threshold import thresholds
@@ -140,7 +140,7 @@ def judge(
         for stage, at_stage in apart.items():
             limit = limits[seed][stage]
             explained = known if stage in left and left[stage].finite and left[stage].rms <= limit else None
-            judged = _judge((a.name, b.name), seed, stage, at_stage, limit, explained, references[seed].oracle)
+            judged = judged_at((a.name, b.name), seed, stage, at_stage, limit, explained, references[seed].oracle)
             key = (a.name, b.name, stage)
             if key not in worst or judged.badness > worst[key].badness:
                 worst[key] = judged
@@ -159,13 +159,16 @@ def _pairs(
     # Sorted by name, so that the order in which trainings arrive changes nothing.
     found = sorted((t for t in trajectories if t.seed == seed), key=lambda trajectory: trajectory.label)
     sides = [_side(trajectory, reference, test, epochs) for trajectory in found]
-    return [(side, oracle) for side in sides] + [pair for pair in combinations(sides, 2) if _belong_together(*pair)]
+    return [(side, oracle) for side in sides] + [
+        pair for pair in combinations(sides, 2) if belong_together(pair[0].name, pair[1].name)
+    ]
 
 
-def _belong_together(a: Side, b: Side) -> bool:
-    if a.name == b.name:
+def belong_together(a: str, b: str) -> bool:
+    """Returns whether two cells, by name, are compared: two of full precision, or one beside its own reduced one."""
+    if a == b:
         return False
-    return full_name(a.name) == full_name(b.name) or not (is_reduced(a.name) or is_reduced(b.name))
+    return full_name(a) == full_name(b) or not (is_reduced(a) or is_reduced(b))
 
 
 def _side(trajectory: Trajectory, reference: Reference, test: TestPart, epochs: int) -> Side:
@@ -189,9 +192,26 @@ def _side(trajectory: Trajectory, reference: Reference, test: TestPart, epochs: 
     return Side(trajectory.label, training, Training.of(corrected, test, epochs), known)
 
 
-def _judge(
-    names: tuple[str, str], seed: int, stage: str, apart: Distance, limit: float, explained: str | None, oracle: Values
+def judged_at(
+    names: tuple[str, str],
+    seed: int,
+    stage: str,
+    apart: Distance,
+    limit: float,
+    explained: str | None,
+    oracle: Values | Mapping[str, Float64Array],
 ) -> Judged:
+    """Returns the judgement of one distance.
+
+    Args:
+        names: of the two trainings.
+        seed: of their initial weights.
+        stage: at which they were compared.
+        apart: how far they are.
+        limit: what rounding explains, in the unit of the stage.
+        explained: the known deviation that explains an `outside`; None for none.
+        oracle: the oracle's values, whose size a distance is beside.
+    """
     within = apart.finite and apart.rms <= limit
     known = None if within else explained
     result = ParityResult(
@@ -216,7 +236,7 @@ def _explained(a: Side, b: Side) -> tuple[str | None, dict[str, Distance]]:
     return (names, distances(a.corrected, b.corrected)) if names else (None, {})
 
 
-def _ulps(apart: Distance, stage: str, oracle: Values) -> float | None:
+def _ulps(apart: Distance, stage: str, oracle: Values | Mapping[str, Float64Array]) -> float | None:
     """Returns the distance in float32 spacings: up to the first step, rounding of single values is all there is."""
     if stage not in oracle or not apart.finite or not (stage in ("forward", "loss") or stage.startswith("gradient/")):
         return None

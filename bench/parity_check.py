@@ -107,11 +107,11 @@ def trajectories(runs: Sequence[Run], arrays: Arrays, name: Callable[[Run], str]
             cell=run.cell,
             seed=run.seed,
             process=run.process,
-            values={**values, "training rmse": np.array(run.train_rmse)},
+            values=values if run.train_metric else {**values, "training rmse": np.array(run.train_rmse)},
             name=name(run),
         )
         for run in runs
-        if run.test_rmse is not None and (values := stages_of(run, arrays))
+        if run.trained and (values := stages_of(run, arrays))
     ]
 
 

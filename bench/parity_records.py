@@ -72,11 +72,14 @@ class SeedEnvelope(Record, frozen=True, kw_only=True):
         seed: of the initial weights.
         bias_step: largest difference of a bias between two copies after one step.
         stages: in the order of training.
+        place: `backend/device` of a workload of the user's own, whose float64 run on it is the oracle; its distances
+            are between that and each float32 copy. None for the built-in workload.
     """
 
     seed: int
     bias_step: float
     stages: list[StageEnvelope]
+    place: str | None = None
 
 
 class Divergence(Record, frozen=True, kw_only=True):

@@ -3,8 +3,8 @@
 The supervisor asks, the worker answers once: `Job` → `Ready`, `Train` → `Trained`, `WarmUp` → `Steady`,
 `MeasureRound` → `Rounded`, `Stop` → `Stopped`. Instead of any of these a worker may answer `Unavailable`
 (this backend or device is not to be had here) or `Failed`, and ends. A `Probe` in place of the `Job` is
-answered with `Available`, and no more follows. A `ScoreJob` in place of the `Job` → `ScoreReady` is followed by
-`MeasureScoring` → `Scored`, and `Stop`.
+answered with `Available`, and a `Describe` with `Described`, and no more follows. A `ScoreJob` in place of the
+`Job` → `ScoreReady` is followed by `MeasureScoring` → `Scored`, and `Stop`.
 """
 
 from __future__ import annotations
@@ -15,10 +15,8 @@ from typing import Literal
 import msgspec
 
 from bench.compile_cache import Temperature
-
-
-class Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag=True):
-    """Base of all messages; `type` in the JSON is the class's name."""
+from bench.message import Message
+from bench.own_messages import Describe, Described, Own
 
 
 class Job(Message, frozen=True, kw_only=True):
@@ -34,11 +32,14 @@ class Job(Message, frozen=True, kw_only=True):
         round_s: shortest wall time of a round, in seconds.
         predictions: file (.npz) in which `Train` leaves the test predictions of each stage.
         stored_predictions: how many test ratings are predicted for that file, from the first on.
-        precision: one of `bench.precision.PRECISIONS`, which `loop` names too where it is not float32.
+        precision: one of `bench.precision.PRECISIONS`, which `loop` names too where it is not float32; or `float64`,
+            in which a workload of the user's own has its oracle (`bench.own_parity`).
         trains: whether `Train` may follow; without, no copy of the initial weights is kept.
         early_stages: whether `Train` records loss, gradients and the first steps too (`bench.stages`).
         compile_cache: folder for compiled code, existing (`bench.compile_cache`); None for none.
         fault: name of a fault to plant on purpose (`bench.fault_catalogue`); for `bench mutants`.
+        own: of a workload of the user's own, whose name `dataset` is; its source, split, embedding dimension and
+            learning rate mean nothing to the worker then.
     """
 
     backend: str
@@ -65,6 +66,7 @@ class Job(Message, frozen=True, kw_only=True):
     early_stages: bool = False
     compile_cache: str | None = None
     fault: str | None = None
+    own: Own | None = None
 
 
 class Probe(Message, frozen=True, kw_only=True):
@@ -176,8 +178,10 @@ class Available(Message, frozen=True, kw_only=True):
 class Trained(Message, frozen=True, kw_only=True):
     """The convergence run is done; fields as in `bench.report.Run`."""
 
-    train_rmse: list[float]
-    test_rmse: float
+    train_rmse: list[float] = msgspec.field(default_factory=list)
+    test_rmse: float | None = None
+    train_metric: list[float] = msgspec.field(default_factory=list)
+    test_metric: float | None = None
     train_s: float
     evaluate_s: float
     predict_s: float
@@ -240,8 +244,10 @@ class Failed(Message, frozen=True, kw_only=True):
     error: str
 
 
-Command = Job | Probe | ScoreJob | Train | WarmUp | MeasureRound | MeasureScoring | Stop
-Reply = Ready | Available | ScoreReady | Trained | Steady | Rounded | Scored | Stopped | Unavailable | Failed
+Command = Job | Probe | Describe | ScoreJob | Train | WarmUp | MeasureRound | MeasureScoring | Stop
+Reply = (
+    Ready | Available | Described | ScoreReady | Trained | Steady | Rounded | Scored | Stopped | Unavailable | Failed
+)
 
 _encoder = msgspec.json.Encoder()
 decode_command = msgspec.json.Decoder(Command).decode

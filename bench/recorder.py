@@ -11,6 +11,7 @@ import msgspec
 from bench.convergence_records import TimeToTarget
 from bench.first_step import first_steps
 from bench.floor import floors
+from bench.metric_summary import metric_means
 from bench.parity_check import Parity
 from bench.predictions import Arrays, key_of, load_arrays, save_predictions
 from bench.report import Cell, Conditions, Report, Run
@@ -35,7 +36,7 @@ class Recorder:
         self.directory = directory
         self.report = report
         self._runs: dict[RunKey, Run] = {(run.cell, run.process): run for run in report.runs}
-        trained = tuple(key_of(run, "") for run in report.runs if run.train_rmse)
+        trained = tuple(key_of(run, "") for run in report.runs if run.train_rmse or run.train_metric)
         self.arrays = {key: array for key, array in arrays.items() if key.startswith(trained)}
         self._unsaved = len(self.arrays) < len(arrays)
         self._held: dict[RunKey, Arrays] = {}
@@ -72,7 +73,7 @@ class Recorder:
             self._save_predictions()
         self._runs[key] = run
         self.save()
-        if not run.train_rmse and self._drop_predictions(run):
+        if not (run.train_rmse or run.train_metric) and self._drop_predictions(run):
             self._save_predictions()
 
     def hold_predictions(self, run: Run, arrays: Arrays) -> None:
@@ -119,6 +120,7 @@ class Recorder:
             step_time=summary.step_time,
             ratios=summary.ratios,
             rmse=summary.rmse,
+            metrics=metric_means(self.runs, self.report.workload),
             first_steps=first_steps(self.runs),
             floors=floors(self.runs, summary.step_time, self.report.workload),
         )

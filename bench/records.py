@@ -10,16 +10,17 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Iterable
+from itertools import zip_longest
 from typing import TypeVar
 
 from bench.comparison import Comparison
 from bench.convergence_records import TimeToTarget
 from bench.outcome import breaks_parity
-from bench.report import Cell, FirstStep, Floor, Report, Rmse, Run, StepTime
+from bench.report import Cell, FirstStep, Floor, MetricMean, Report, Rmse, Run, StepTime
 from bench.statistics import Interval
 
 Row = dict[str, str | int | float | bool]
-OfCell = TypeVar("OfCell", StepTime, Rmse, FirstStep, Floor, TimeToTarget)
+OfCell = TypeVar("OfCell", StepTime, Rmse, MetricMean, FirstStep, Floor, TimeToTarget)
 
 NAN = math.nan
 
@@ -68,6 +69,8 @@ def runs(report: Report) -> list[Row]:
             "step_time_ms": statistics.median(run.step_time_ms) if run.step_time_ms else NAN,
             "train_rmse": _number(run.train_rmse[-1] if run.train_rmse else None),
             "test_rmse": _number(run.test_rmse),
+            "train_metric": _number(run.train_metric[-1] if run.train_metric else None),
+            "test_metric": _number(run.test_metric),
             "peak_rss_mib": _number(run.peak_rss_mib),
             "peak_device_mib": _number(run.peak_device_mib),
         }
@@ -83,6 +86,7 @@ def cells(report: Report) -> list[Row]:
     fastest = str(_cell(report.step_time[0])) if report.step_time else ""
     times = {row.a: row for row in report.ratios if row.b == fastest}
     rmse, first = _by_cell(report.rmse), _by_cell(report.first_steps)
+    metric = _by_cell(report.metrics)
     floor, target = _by_cell(report.floors), _by_cell(report.time_to_target)
     return [
         {
@@ -100,6 +104,8 @@ def cells(report: Report) -> list[Row]:
             "first_step_warm_s": _value(first.get(cell), "warm_s"),
             "test_rmse": _value(rmse.get(cell), "mean"),
             **_ends("test_rmse", getattr(rmse.get(cell), "ci95", None)),
+            "test_metric": _value(metric.get(cell), "mean"),
+            **_ends("test_metric", getattr(metric.get(cell), "ci95", None)),
             "time_to_target_s": _value(target.get(cell), "typical_s"),
             **_ends("time_to_target_s", getattr(target.get(cell), "ci95_s", None)),
         }
@@ -118,17 +124,20 @@ def ratios(report: Report) -> list[Row]:
 def epochs(report: Report) -> list[Row]:
     """Returns one row an epoch of each process's training: `train_rmse` as `fit` reports it, epochs from 1.
 
-    `test_rmse` is that of the last epoch, NaN before.
+    `test_rmse` is that of the last epoch, NaN before. Of a workload of one's own they are NaN, and `train_metric` and
+    `test_metric` are those that it is told by.
     """
     return [
         {
             **_process(run),
             "epoch": epoch,
-            "train_rmse": float(train_rmse),
+            "train_rmse": _number(rmse),
             "test_rmse": _number(run.test_rmse if epoch == len(run.train_rmse) else None),
+            "train_metric": _number(metric),
+            "test_metric": _number(run.test_metric if epoch == len(run.train_metric) else None),
         }
         for run in report.runs
-        for epoch, train_rmse in enumerate(run.train_rmse, start=1)
+        for epoch, (rmse, metric) in enumerate(zip_longest(run.train_rmse, run.train_metric), start=1)
     ]
 
 
@@ -155,7 +164,7 @@ def parity(report: Report) -> list[Row]:
 
 def comparison(found: Comparison) -> list[Row]:
     """Returns one row a cell of a comparison: both step times, their ratio with its interval, and the verdicts."""
-    rmse = {row.cell: row for row in found.rmse}
+    rmse, metric = ({row.cell: row for row in rows} for rows in (found.rmse, found.metrics))
     return [
         {
             "cell": row.cell,
@@ -168,6 +177,9 @@ def comparison(found: Comparison) -> list[Row]:
             "rmse_difference": _value(rmse.get(row.cell), "difference"),
             **_ends("rmse_difference", getattr(rmse.get(row.cell), "ci95", None)),
             "rmse_verdict": getattr(rmse.get(row.cell), "verdict", ""),
+            "metric_difference": _value(metric.get(row.cell), "difference"),
+            **_ends("metric_difference", getattr(metric.get(row.cell), "ci95", None)),
+            "metric_verdict": getattr(metric.get(row.cell), "verdict", ""),
         }
         for row in found.step_time
     ]

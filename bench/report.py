@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Literal
 
 from bench.convergence_records import ReferenceRmse, TimeToTarget
-from bench.derived_records import FirstStep, Floor, Ratio, Rmse, StepTime
+from bench.derived_records import FirstStep, Floor, MetricMean, Ratio, Rmse, StepTime
 from bench.machine_records import Conditions, Gpu, Machine, Software
 from bench.parity_records import Divergence, ParityResult, SeedEnvelope
 from bench.record import Record
@@ -25,6 +25,7 @@ __all__ = [
     "Floor",
     "Gpu",
     "Machine",
+    "MetricMean",
     "ParityResult",
     "Ratio",
     "ReferenceRmse",
@@ -73,6 +74,7 @@ class Report(Record, frozen=True, kw_only=True):
         step_time: derived, one a cell.
         ratios: derived, one a pair of cells.
         rmse: derived, one a cell.
+        metrics: derived, one a cell; instead of `rmse`, of a workload of the user's own.
         first_steps: derived, one a cell with at least one first step.
         floors: derived, one a cell of a device whose limits were measured, in the order of `step_time`.
         reference_rmse: derived, one a cell; empty where no oracle was trained.
@@ -95,6 +97,7 @@ class Report(Record, frozen=True, kw_only=True):
     step_time: list[StepTime] = []
     ratios: list[Ratio] = []
     rmse: list[Rmse] = []
+    metrics: list[MetricMean] = []
     first_steps: list[FirstStep] = []
     floors: list[Floor] = []
     reference_rmse: list[ReferenceRmse] = []

@@ -44,6 +44,11 @@ def add_options(run: argparse.ArgumentParser) -> None:
     what.add_argument("--loops", default="fit", metavar="LIST", help="how training is driven (default: %(default)s)")
     add_data_options(run)
     workload = run.add_argument_group("workload")
+    workload.add_argument(
+        "--workload",
+        metavar="MODULE:OBJECT",
+        help="a model of your own, also path/file.py:object, with its data (docs/own-workload.md)",
+    )
     workload.add_argument("--split", help="tutorial, or FRACTION:SEED such as 0.8:42 (default: by dataset)")
     workload.add_argument("--batch-size", type=int, default=1000, metavar="N", help="(default: %(default)s)")
     workload.add_argument("--epochs", type=int, default=5, metavar="N", help="(default: %(default)s)")

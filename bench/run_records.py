@@ -27,6 +27,16 @@ class Workload(Record, frozen=True, kw_only=True):
         embedding_dimension: width of both embedding tables.
         learning_rate: Adagrad's.
         init: `shared` (the same NumPy weights for every backend) or `backend` (each backend's own).
+        workload: of a workload of the user's own (`bench.workload`) where it was found, as `module:object`; None for
+            the built-in one. Its name is `dataset` then, `source` is `own`, and users, movies and
+            `embedding_dimension` are 0.
+        metric: what training and test are told by.
+        better: whether a lower or a higher value of it is better.
+        model_sha256: of the model's configuration, loss and optimizer; None of the built-in one.
+        weights_sha256: of the initial weights of all seeds; likewise.
+        parameters: numbers in the model's weights; likewise.
+        optimizer: its class; likewise.
+        not_judged: why parity cannot be judged; None where it can.
     """
 
     dataset: str
@@ -42,6 +52,14 @@ class Workload(Record, frozen=True, kw_only=True):
     embedding_dimension: int
     learning_rate: float
     init: Literal["shared", "backend"]
+    workload: str | None = None
+    metric: str = "rmse"
+    better: Literal["lower", "higher"] = "lower"
+    model_sha256: str | None = None
+    weights_sha256: str | None = None
+    parameters: int | None = None
+    optimizer: str | None = None
+    not_judged: str | None = None
 
 
 class Settings(Record, frozen=True, kw_only=True):
@@ -121,6 +139,8 @@ class Run(Record, frozen=True, kw_only=True):
         turns: position of each steady round in the interleaved order of the whole report.
         train_rmse: of the labels' scale, one value an epoch, as `fit` reports it.
         test_rmse: after the last epoch, as `evaluate` reports it.
+        train_metric: of a workload of the user's own, instead of `train_rmse`: the metric that it is told by.
+        test_metric: likewise, instead of `test_rmse`.
         peak_rss_mib: highest resident memory of the worker.
         peak_device_mib: highest device memory in use on a GPU; None on the CPU.
         matrix_gflop_s: its framework's fastest matrix product on this device, in 10^9 operations a second, a
@@ -157,6 +177,8 @@ class Run(Record, frozen=True, kw_only=True):
     turns: list[int] = []
     train_rmse: list[float] = []
     test_rmse: float | None = None
+    train_metric: list[float] = []
+    test_metric: float | None = None
     peak_rss_mib: float | None = None
     peak_device_mib: float | None = None
     matrix_gflop_s: float | None = None
@@ -169,3 +191,8 @@ class Run(Record, frozen=True, kw_only=True):
     def cell(self) -> Cell:
         """The cell that this run belongs to."""
         return Cell(backend=self.backend, device=self.device, loop=self.loop)
+
+    @property
+    def trained(self) -> bool:
+        """Whether its training ended well."""
+        return self.test_rmse is not None or self.test_metric is not None

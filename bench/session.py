@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import keras
 import numpy as np
+import numpy.typing as npt
 
 from bench.errors import UnavailableError
 from bench.fit_loop import timed_fit
@@ -26,10 +28,8 @@ from bench.stages import Values
 from bench.warmup import MOST_ROUNDS, is_steady
 from movierank import training
 from movierank.loops import fused, native, parse_loop
-from movierank.model import RankingModel
-from movierank.ratings import Dataset, Float32Array, Ratings
+from movierank.ratings import Ratings
 from movierank.splits import Split
-from movierank.weights import initial_weights
 
 
 class NotFiniteError(ArithmeticError):
@@ -56,28 +56,23 @@ class Session:
 
     Args:
         job: what the supervisor asked for.
-        dataset: gives the tables' sizes.
         split: train and test part.
+        build: returns the model, compiled and with its initial weights.
 
     Raises:
         UnavailableError: the loop cannot train this model in this arithmetic.
     """
 
-    def __init__(self, job: Job, dataset: Dataset, split: Split) -> None:
+    metric = "rmse"  # that training and test are told by, as Keras's logs name it
+    has_floor = True  # whether it is known what a step must do (`bench.floor`)
+
+    def __init__(self, job: Job, split: Split, build: Callable[[], keras.Model]) -> None:
         self.job = job
         self.split = split
         self.adapter = adapter_for(job.backend)
         self.loop = bare_loop(job.loop)
         started = time.perf_counter()
-        keras.utils.set_random_seed(job.seed)
-        self.model = RankingModel(dataset.num_users + 1, dataset.num_movies + 1, job.embedding_dimension)
-        if job.init == "shared":
-            self.model.load_initial_weights(
-                initial_weights(dataset.num_users, dataset.num_movies, job.embedding_dimension, seed=job.seed)
-            )
-        else:
-            self.model.build({"user_id": (None,), "movie_id": (None,)})
-        training.compile_model(self.model, job.learning_rate)
+        self.model = build()
         if job.fault is not None:
             from bench import faults
 
@@ -114,54 +109,52 @@ class Session:
         """
         if self.initial_state is None:
             raise RuntimeError("a training was asked for of a job that does not train")
-        course = (
-            Course(self.initial_state, self.initial_state, self.split.train)
-            if copy is None
-            else permuted_copy(self.initial_state, self.split.train, self.job.batch_size, self.job.seed, copy)
-        )
+        course = self._course(self.initial_state, copy)
         course.first_step.restore(self.model)  # the first step has moved the weights
         stages: Values = {"forward": self._predict_stored()}
         if self.job.early_stages:
             with self._telling_divergence():
                 stages |= course.record(self._record_early_stages)
         course.later.restore(self.model)
-        rmses: list[float] = []
+        scores: list[float] = []
         seconds = 0.0
         started = time.perf_counter()
 
-        def at_epoch_end(record: training.EpochRecord) -> None:
+        def at_epoch_end(epoch: int, logs: dict[str, float]) -> None:
             nonlocal seconds, started
             self.adapter.synchronise()
             seconds += time.perf_counter() - started
-            if not math.isfinite(record.loss):
-                raise NotFiniteError(f"the loss is {record.loss} after epoch {record.epoch}; try a lower learning rate")
-            rmses.append(record.rmse)
-            stages[f"epoch {record.epoch}"] = self._predict_stored()
+            if not math.isfinite(logs["loss"]):
+                raise NotFiniteError(f"the loss is {logs['loss']} after epoch {epoch}; try a lower learning rate")
+            scores.append(logs[self.metric])
+            stages[f"epoch {epoch}"] = self._predict_stored()
             started = time.perf_counter()
 
         with self._telling_divergence():
-            training.fit(
+            training.train(
                 self.model,
-                course.train,
+                course.train.features,
+                course.train.label,
                 batch_size=self.job.batch_size,
                 epochs=self.job.epochs,
                 on_epoch=at_epoch_end,
                 loop=self.loop,
             )
         started = time.perf_counter()
-        test = training.evaluate(self.model, self.split.test, batch_size=self.job.batch_size)
+        test = training.evaluate_logs(
+            self.model, self.split.test.features, self.split.test.label, batch_size=self.job.batch_size
+        )[self.metric]
         evaluated = time.perf_counter()
-        predictions = training.predict(self.model, self.split.test.features, batch_size=self.job.batch_size)
+        predictions = self._predict(self.split.test.features)
         predicted = time.perf_counter()
         if not np.isfinite(predictions).all():
             raise NotFiniteError("predictions are not finite after the last epoch; try a lower learning rate")
-        np.savez(Path(self.job.predictions), **stages)  # type: ignore[arg-type]  # numpy types the keywords too narrowly
+        np.savez(Path(self.job.predictions), **stages, **self._scores(scores, test))  # type: ignore[arg-type]  # numpy types the keywords too narrowly
         return Trained(
-            train_rmse=rmses,
-            test_rmse=test.rmse,
             train_s=seconds,
             evaluate_s=evaluated - started,
             predict_s=predicted - evaluated,
+            **self._told(scores, test),
         )
 
     def warm_up(self) -> Steady:
@@ -206,6 +199,23 @@ class Session:
         ids = self.split.train.take(slice(0, size * min(100, len(self.split.train) // size))).features.values()
         return sum(float(np.mean([np.unique(batch).size for batch in column.reshape(-1, size)])) for column in ids)
 
+    def _course(self, initial: training.TrainingState, copy: int | None) -> Course:
+        """Returns what a training starts from and is given; `copy` as in `bench.protocol.Train`."""
+        if copy is None:
+            return Course(initial, initial, self.split.train)
+        return permuted_copy(initial, self.split.train, self.job.batch_size, self.job.seed, copy)
+
+    def _scores(self, train: Sequence[float], test: float) -> Values:
+        """Returns what the stages hold of the metric; of the built-in workload's it follows from predictions."""
+        return {}
+
+    def _told(self, train: list[float], test: float) -> dict[str, Any]:
+        """Returns the metric after each epoch and of the test part, as a report's run calls them."""
+        return {"train_rmse": train, "test_rmse": test}
+
+    def _predict(self, features: Any) -> npt.NDArray[np.floating[Any]]:
+        return training.predict(self.model, features, batch_size=self.job.batch_size)
+
     def _record_early_stages(self, initial: training.TrainingState, train: Ratings) -> Values:
         adapter = self._loop_module or self.adapter
         return record_early_stages(self.model, initial, train, self.job.batch_size, adapter, self.loop)
@@ -214,7 +224,9 @@ class Session:
         batch = self.split.train.take(slice(0, self.job.batch_size))
         started = time.perf_counter()
         try:
-            training.fit(self.model, batch, batch_size=self.job.batch_size, epochs=1, loop=self.loop)
+            training.train(
+                self.model, batch.features, batch.label, batch_size=self.job.batch_size, epochs=1, loop=self.loop
+            )
         except ValueError as error:
             if self.loop == "fit":
                 raise
@@ -236,9 +248,8 @@ class Session:
     def _weights_are_finite(self) -> bool:
         return all(np.isfinite(array).all() for array in training.TrainingState.of(self.model).weights)
 
-    def _predict_stored(self) -> Float32Array:
-        stored = self.split.test.take(slice(0, self.job.stored_predictions))
-        return training.predict(self.model, stored.features, batch_size=self.job.batch_size)
+    def _predict_stored(self) -> npt.NDArray[np.floating[Any]]:
+        return self._predict(self.split.test.take(slice(0, self.job.stored_predictions)).features)
 
     def _plan_round(self) -> RoundPlan:
         batch_size = self.job.batch_size

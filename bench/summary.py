@@ -9,7 +9,7 @@ from itertools import combinations
 from bench import statistics
 from bench.modes import two_modes
 from bench.record import Record
-from bench.report import Cell, Ratio, Rmse, Run, StepTime
+from bench.report import Cell, MetricMean, Ratio, Rmse, Run, StepTime
 from bench.variance import components
 
 
@@ -91,10 +91,18 @@ def seed_rmse(runs: Iterable[Run]) -> dict[Cell, dict[int, float]]:
 
     Only runs that are `ok` count: one that broke off cannot vouch for its model.
     """
+    return by_seed(
+        (run, run.test_rmse)
+        for run in runs
+        if run.status == "ok" and run.test_rmse is not None and math.isfinite(run.test_rmse)
+    )
+
+
+def by_seed(scores: Iterable[tuple[Run, float]]) -> dict[Cell, dict[int, float]]:
+    """Returns each cell's score by seed, the mean where several processes trained the same seed."""
     values: dict[Cell, dict[int, list[float]]] = {}
-    for run in runs:
-        if run.status == "ok" and run.test_rmse is not None and math.isfinite(run.test_rmse):
-            values.setdefault(run.cell, {}).setdefault(run.seed, []).append(run.test_rmse)
+    for run, score in scores:
+        values.setdefault(run.cell, {}).setdefault(run.seed, []).append(score)
     return {
         cell: {seed: statistics.mean(several).value for seed, several in sorted(seeds.items())}
         for cell, seeds in values.items()
@@ -125,7 +133,7 @@ def summarise(runs: Sequence[Run]) -> Summary:
     return Summary(step_time=step_time, ratios=ratios, rmse=rmse)
 
 
-def cell_of(row: StepTime | Rmse) -> Cell:
+def cell_of(row: StepTime | Rmse | MetricMean) -> Cell:
     """Returns the cell that a row of a summary is about."""
     return Cell(backend=row.backend, device=row.device, loop=row.loop)
 

@@ -15,6 +15,7 @@ from bench.design import widest
 from bench.first_step import first_step_lines
 from bench.formatting import three_digits, with_interval
 from bench.headline import headline, short_names
+from bench.metric_summary import metric_label, score_rows
 from bench.precision import FULL, full_precision, precision_of
 from bench.reduced import relative_step_time
 from bench.report import Cell, Report, Run, StepTime
@@ -62,12 +63,17 @@ def _table(report: Report) -> Table:
     table.add_column("", no_wrap=True)
     base = next((cell for cell in cells if precision_of(cell) == FULL), cells[0])
     times_base = "× fastest" if base == cells[0] else f"× {names[str(base)]}"
-    for name in ("ms/step", times_base, "×\nfloor", "1st\nstep", "RMSE", "MiB"):
+    for name in ("ms/step", times_base, "×\nfloor", "1st\nstep", _metric_head(report), "MiB"):
         # A wide interval may take a second line; a figure that is cut off says nothing.
         table.add_column(name, justify="right", no_wrap=name not in ("ms/step", times_base))
     for cell, row in zip(cells, rows, strict=True):
         table.add_row(names[str(cell)], *_figures(report, cell, row, base))
     return table
+
+
+def _metric_head(report: Report) -> str:
+    """Returns the metric's name, a long one in lines of its words."""
+    return metric_label(report.workload).replace("_", "\n")
 
 
 def _figures(report: Report, cell: Cell, row: StepTime, base: Cell) -> list[str]:
@@ -77,7 +83,7 @@ def _figures(report: Report, cell: Cell, row: StepTime, base: Cell) -> list[str]
         _times(report, cell, base),
         next((three_digits(floor.times_best_floor) for floor in report.floors if floor.cell == cell), "–"),
         _typical([run for run in runs if run.compile_cache != "warm"], "first_step_s", 2, " s"),
-        next((f"{rmse.mean:.4f}" for rmse in report.rmse if cell_of(rmse) == cell), "–"),
+        next((f"{scored.mean:.4f}" for scored in score_rows(report) if cell_of(scored) == cell), "–"),
         _typical(runs, "peak_rss_mib", 0),
     ]
 

@@ -141,11 +141,21 @@ def _step_verdict(ends: Interval | None, max_regression: float) -> StepVerdict:
 
 @dataclass(frozen=True)
 class ScoredPair:
-    """Two trained models to be compared: final test RMSE by seed."""
+    """Two trained models to be compared: final test RMSE, or another metric, by seed.
+
+    Attributes:
+        label: how the row is called.
+        base: of the older side.
+        new: of the newer side.
+        higher_is_better: whether a rise is a gain.
+        margin_share: share of the older side's mean by which it may get worse; None for the limit of an RMSE.
+    """
 
     label: str
     base: Mapping[int, float]
     new: Mapping[int, float]
+    higher_is_better: bool = False
+    margin_share: float | None = None
 
 
 def compare_scores(pairs: Sequence[ScoredPair], limits: Limits) -> tuple[list[RmseComparison], float]:
@@ -155,14 +165,17 @@ def compare_scores(pairs: Sequence[ScoredPair], limits: Limits) -> tuple[list[Rm
     rows = []
     for pair, each in zip(pairs, contrasts, strict=True):
         ends = each.interval(confidence)
+        base = statistics.mean(list(pair.base.values())).value
+        margin = limits.rmse_margin if pair.margin_share is None else pair.margin_share * abs(base)
+        losses = ends if ends is None or not pair.higher_is_better else (-ends[1], -ends[0])
         rows.append(
             RmseComparison(
                 cell=pair.label,
-                base=statistics.mean(list(pair.base.values())).value,
+                base=base,
                 new=statistics.mean(list(pair.new.values())).value,
                 difference=each.value,
                 ci95=ends,
-                verdict=_rmse_verdict(ends, limits.rmse_margin),
+                verdict=_rmse_verdict(losses, margin),
             )
         )
     return rows, confidence

@@ -26,8 +26,9 @@ from msgspec.structs import replace
 
 from bench.compile_cache import holds_code, temperature
 from bench.environment import hidden_modules
-from bench.errors import UnavailableError
+from bench.errors import UnavailableError, WorkloadError
 from bench.hiding import hide
+from bench.own_messages import Describe, Described, Own
 from bench.precision import dtype_policy
 from bench.probing import allowed_cpus, text_of
 from bench.protocol import (
@@ -69,6 +70,8 @@ def main(command_fd: int, reply_fd: int) -> int:
             first = decode_command(commands.readline())
             if isinstance(first, Probe):
                 answer(_probe(first))
+            elif isinstance(first, Describe):
+                answer(_describe(first))
             elif isinstance(first, Job):
                 _serve(first, commands, answer)
             elif isinstance(first, ScoreJob):
@@ -120,6 +123,15 @@ def _probe(probe: Probe) -> Available:
     return Available(version=version, device_name=device_name, import_s=time.perf_counter() - started)
 
 
+def _describe(message: Describe) -> Described:
+    _import_backend(message.backend, message.device, message.threads)
+    _set_precision(message.backend, "float32")
+
+    from bench.describing import describe
+
+    return describe(message)
+
+
 def _import_backend(backend: str, device: str, threads: int) -> tuple[str, int | None]:
     """Imports Keras with one backend, hides the others, and returns the device's name and the threads in use.
 
@@ -150,8 +162,10 @@ def _set_precision(backend: str, precision: str) -> None:
 
     from bench.frameworks import adapter_for
 
-    adapter_for(backend).set_precision(precision)
-    keras.config.set_floatx("float32")  # of loss and metrics; like the policy, a user's keras.json may have another
+    exact = precision == "float64"
+    adapter_for(backend).set_precision("float32" if exact else precision)
+    # Of loss and metrics; like the policy, a user's keras.json may have another.
+    keras.config.set_floatx("float64" if exact else "float32")
     keras.config.set_dtype_policy(dtype_policy(precision))
 
 
@@ -170,18 +184,12 @@ def _start(job: Job) -> tuple[Session, Ready]:
     _set_precision(job.backend, job.precision)
     import_s = time.perf_counter() - started
 
-    from bench.session import Session
-    from movierank.datasets import load_dataset
-    from movierank.splits import split_ratings
+    import bench.own_session  # noqa: F401  # what a model needs, before the clock is read
 
-    started = time.perf_counter()
-    data_path = None if job.data_path is None else Path(job.data_path)
-    dataset = load_dataset(job.dataset, source=job.data_source, path=data_path)
-    if dataset.sha256 != job.sha256:
-        raise ValueError(f"the prepared data of {job.dataset} changed while it was being measured")
-    split = split_ratings(dataset, job.split)
-    data_s = time.perf_counter() - started
-    session = Session(job, dataset, split)
+    opened = time.perf_counter()
+    build = _opened(job) if job.own is None else _opened_own(job, job.own)
+    data_s = time.perf_counter() - opened
+    session = build()
     return session, Ready(
         compile_mode=session.compile_mode,
         device_name=device_name,
@@ -194,6 +202,29 @@ def _start(job: Job) -> tuple[Session, Ready]:
     )
 
 
+def _opened(job: Job) -> Callable[[], Session]:
+    """Opens the prepared ratings; returns what builds the built-in workload's model."""
+    from bench.built_in import ranking_model
+    from bench.session import Session
+    from movierank.datasets import load_dataset
+    from movierank.splits import split_ratings
+
+    data_path = None if job.data_path is None else Path(job.data_path)
+    dataset = load_dataset(job.dataset, source=job.data_source, path=data_path)
+    if dataset.sha256 != job.sha256:
+        raise ValueError(f"the prepared data of {job.dataset} changed while it was being measured")
+    split = split_ratings(dataset, job.split)
+    return lambda: Session(job, split, lambda: ranking_model(job, dataset))
+
+
+def _opened_own(job: Job, own: Own) -> Callable[[], Session]:
+    """Takes the arrays of the user's own workload; returns what builds its model."""
+    from bench.own_session import OwnSession, start
+
+    workload, parts = start(job, own)
+    return lambda: OwnSession(job, own, workload, parts)
+
+
 def _carry_out(command: Command, session: Session) -> Reply:
     match command:
         case Train():
@@ -204,14 +235,14 @@ def _carry_out(command: Command, session: Session) -> Reply:
             return session.measure_round(command.slowdown)
         case Stop():
             return _last_words(session, command)
-        case Job() | Probe() | ScoreJob() | MeasureScoring():
+        case Job() | Probe() | Describe() | ScoreJob() | MeasureScoring():
             raise TypeError(f"a {type(command).__name__} was sent to a worker that trains")
 
 
 def _last_words(session: Session, stop: Stop) -> Stopped:
     # The limits are measured on large arrays, which are no part of what the training took.
     peaks = Stopped(peak_rss_mib=_peak_rss_mib(), peak_device_mib=session.adapter.peak_device_mib())
-    if not stop.limits:
+    if not (stop.limits and session.has_floor):
         return peaks
     try:
         limits = session.measure_limits()
@@ -252,6 +283,8 @@ def die_with_supervisor(reply_fd: int) -> None:
 
 
 def _one_line(error: BaseException) -> str:
+    if isinstance(error, WorkloadError):
+        return str(error)
     lines = str(error).strip().splitlines() or [""]
     # TensorFlow's first line is "Graph execution error:", and its last says what it was.
     first = f"{lines[0]} {lines[-1]}"[:300] if lines[0].endswith(":") and len(lines) > 1 else lines[0][:300]

@@ -19,6 +19,8 @@ LEARNING_RATE = 0.1  # keras-rs, examples/basic_ranking.py
 BATCH_SIZE = 1000
 EPOCHS = 5
 
+Logs = dict[str, float]
+
 
 @dataclass(frozen=True)
 class EpochRecord:
@@ -71,13 +73,53 @@ def fit(
     Raises:
         ValueError: the loop cannot train this model.
     """
-    train = _fit_of(model, loop)
-    records: list[EpochRecord] = []
+    observe = None if on_epoch is None else lambda epoch, logs: on_epoch(_record(epoch, logs))
+    logs = train(
+        model,
+        ratings.features,
+        ratings.label,
+        batch_size=batch_size,
+        epochs=epochs,
+        callbacks=callbacks,
+        on_epoch=observe,
+        loop=loop,
+    )
+    return [_record(epoch, of_epoch) for epoch, of_epoch in enumerate(logs, start=1)]
+
+
+def train(
+    model: keras.Model,
+    x: Any,
+    y: Any,
+    *,
+    batch_size: int,
+    epochs: int,
+    callbacks: Sequence[keras.callbacks.Callback] = (),
+    on_epoch: Callable[[int, Logs], None] | None = None,
+    loop: str = "fit",
+) -> list[Logs]:
+    """Trains any compiled Keras model on arrays, as `fit` does this one, and returns Keras's logs of each epoch.
+
+    Args:
+        model: built and compiled.
+        x: inputs as for `model.fit`, in training order.
+        y: targets, likewise.
+        batch_size: examples a step.
+        epochs: passes over the examples.
+        callbacks: as for `model.fit`.
+        on_epoch: as for `fit`; takes the epoch, from 1, and its logs.
+        loop: as for `fit`.
+
+    Raises:
+        ValueError: the loop cannot train this model.
+    """
+    fit_of_loop = _fit_of(model, loop)
+    found: list[Logs] = []
     calls = [(epoch, epoch + 1) for epoch in range(epochs)] if on_epoch else [(0, epochs)]
     for first, last in calls:
-        history = train(
-            ratings.features,
-            ratings.label,
+        history = fit_of_loop(
+            x,
+            y,
             batch_size=batch_size,
             initial_epoch=first,
             epochs=last,
@@ -85,14 +127,17 @@ def fit(
             verbose=0,
             callbacks=list(callbacks),
         ).history
-        for offset, (loss, rmse) in enumerate(zip(history["loss"], history["rmse"], strict=True)):
-            records.append(EpochRecord(epoch=first + offset + 1, loss=float(loss), rmse=float(rmse)))
+        found += [{name: float(values[at]) for name, values in history.items()} for at in range(last - first)]
         if on_epoch:
-            on_epoch(records[-1])
-    return records
+            on_epoch(last, found[-1])
+    return found
 
 
-def _fit_of(model: RankingModel, loop: str) -> Callable[..., keras.callbacks.History]:
+def _record(epoch: int, logs: Logs) -> EpochRecord:
+    return EpochRecord(epoch=epoch, loss=logs["loss"], rmse=logs["rmse"])
+
+
+def _fit_of(model: keras.Model, loop: str) -> Callable[..., keras.callbacks.History]:
     kind, updates = parse_loop(loop)
     if kind == "fit":
         return model.fit  # type: ignore[no-any-return]  # Keras ships no types
@@ -101,8 +146,13 @@ def _fit_of(model: RankingModel, loop: str) -> Callable[..., keras.callbacks.His
 
 def evaluate(model: RankingModel, ratings: Ratings, *, batch_size: int = BATCH_SIZE) -> EpochRecord:
     """Returns loss and RMSE over `ratings` without training; its `epoch` is 0."""
-    logs = model.evaluate(ratings.features, ratings.label, batch_size=batch_size, verbose=0, return_dict=True)
-    return EpochRecord(epoch=0, loss=float(logs["loss"]), rmse=float(logs["rmse"]))
+    return _record(0, evaluate_logs(model, ratings.features, ratings.label, batch_size=batch_size))
+
+
+def evaluate_logs(model: keras.Model, x: Any, y: Any, *, batch_size: int) -> Logs:
+    """Returns loss and metrics of any compiled Keras model over arrays, by name, without training."""
+    logs = model.evaluate(x, y, batch_size=batch_size, verbose=0, return_dict=True)
+    return {name: float(value) for name, value in logs.items()}
 
 
 def predict(model: RankingModel, features: dict[str, Any], *, batch_size: int = BATCH_SIZE) -> Float32Array:
@@ -118,14 +168,14 @@ class TrainingState:
     optimizer: list[npt.NDArray[Any]]
 
     @classmethod
-    def of(cls, model: RankingModel) -> TrainingState:
+    def of(cls, model: keras.Model) -> TrainingState:
         """Copies the state of a built and compiled model."""
         return cls(
             weights=[as_numpy(variable) for variable in model.weights],
             optimizer=[as_numpy(variable) for variable in model.optimizer.variables],
         )
 
-    def restore(self, model: RankingModel) -> None:
+    def restore(self, model: keras.Model) -> None:
         """Puts the state back, so that training starts as if nothing had happened since."""
         model.set_weights(self.weights)
         for variable, value in zip(model.optimizer.variables, self.optimizer, strict=True):

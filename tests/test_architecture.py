@@ -11,6 +11,14 @@ ROOT = Path(__file__).parents[1]
 FRAMEWORKS = {"keras", "jax", "jaxlib", "torch", "tensorflow", "tensorflow_datasets"}
 WORKER_SIDE = {
     "bench": (
+        "bench.built_in",
+        "bench.describing",
+        "bench.own_examples",
+        "bench.own_model",
+        "bench.own_recorder",
+        "bench.own_session",
+        "bench.permuted_copy",
+        "bench.workload_loading",
         "bench.session",
         "bench.score_session",
         "bench.stage_recorder",

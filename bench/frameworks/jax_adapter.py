@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -57,16 +58,18 @@ def peak_device_mib() -> float | None:
     return float(statistics["peak_bytes_in_use"]) / 2**20
 
 
-def loss_and_gradients(model: Any, features: dict[str, Any], label: Any) -> tuple[float, list[npt.NDArray[np.float32]]]:
+def loss_and_gradients(model: Any, features: Any, label: Any) -> tuple[float, list[npt.NDArray[np.floating[Any]]]]:
     """Returns a compiled model's loss on one batch and its gradients by trainable variable; trains nothing."""
     fixed = [variable.value for variable in model.non_trainable_variables]
+    # `stateless_call` hands on what it is given, though a model may know of no such argument.
+    mode = {"training": True} if "training" in inspect.signature(model.call).parameters else {}
 
     def loss_of(trainable: list[Any]) -> Any:
-        predictions, _ = model.stateless_call(trainable, fixed, features)
+        predictions, _ = model.stateless_call(trainable, fixed, features, **mode)
         return model.compute_loss(x=features, y=label, y_pred=predictions)
 
     loss, gradients = jax.jit(jax.value_and_grad(loss_of))([variable.value for variable in model.trainable_variables])
-    return float(loss), [np.asarray(gradient, np.float32) for gradient in gradients]
+    return float(loss), [np.asarray(gradient) for gradient in gradients]
 
 
 def matrix_products(rows: int, inner: int, columns: int, dtype: str) -> list[Callable[[], Any]]:

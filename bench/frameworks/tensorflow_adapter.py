@@ -59,14 +59,16 @@ def peak_device_mib() -> float | None:
     return float(tf.config.experimental.get_memory_info("GPU:0")["peak"]) / 2**20
 
 
-def loss_and_gradients(model: Any, features: dict[str, Any], label: Any) -> tuple[float, list[npt.NDArray[np.float32]]]:
+def loss_and_gradients(model: Any, features: Any, label: Any) -> tuple[float, list[npt.NDArray[np.floating[Any]]]]:
     """Returns a compiled model's loss on one batch and its gradients by trainable variable; trains nothing."""
+    x, y = keras.tree.map_structure(keras.ops.convert_to_tensor, (features, label))
     with tf.GradientTape() as tape:
-        predictions = model({name: keras.ops.convert_to_tensor(ids) for name, ids in features.items()})
-        loss = model.compute_loss(x=features, y=keras.ops.convert_to_tensor(label), y_pred=predictions)
-    gradients = tape.gradient(loss, [variable.value for variable in model.trainable_variables])
+        loss = model.compute_loss(x=x, y=y, y_pred=model(x, training=True))
+    variables = [variable.value for variable in model.trainable_variables]
+    gradients = tape.gradient(loss, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
     # An embedding's gradient is IndexedSlices, one an example; as a tensor, those of one id are summed.
-    return float(loss), [np.asarray(tf.cast(tf.convert_to_tensor(gradient), tf.float32)) for gradient in gradients]
+    dense = [tf.convert_to_tensor(gradient) for gradient in gradients]
+    return float(loss), [(each if each.dtype == tf.float64 else tf.cast(each, tf.float32)).numpy() for each in dense]
 
 
 def matrix_products(rows: int, inner: int, columns: int, dtype: str) -> list[Callable[[], Any]]:

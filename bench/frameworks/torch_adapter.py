@@ -52,15 +52,19 @@ def peak_device_mib() -> float | None:
     return torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_available() else None
 
 
-def loss_and_gradients(model: Any, features: dict[str, Any], label: Any) -> tuple[float, list[npt.NDArray[np.float32]]]:
+def loss_and_gradients(model: Any, features: Any, label: Any) -> tuple[float, list[npt.NDArray[np.floating[Any]]]]:
     """Returns a compiled model's loss on one batch and its gradients by trainable variable; trains nothing."""
     model.zero_grad()
-    predictions = model({name: keras.ops.convert_to_tensor(ids) for name, ids in features.items()})
-    loss = model.compute_loss(x=features, y=keras.ops.convert_to_tensor(label), y_pred=predictions)
+    x, y = keras.tree.map_structure(keras.ops.convert_to_tensor, (features, label))
+    loss = model.compute_loss(x=x, y=y, y_pred=model(x, training=True))
     loss.backward()
-    gradients = [variable.value.grad.float().cpu().numpy() for variable in model.trainable_variables]
+    values = [variable.value for variable in model.trainable_variables]
+    gradients = [(torch.zeros_like(value) if value.grad is None else value.grad).detach() for value in values]
+    found = [
+        (gradient if gradient.dtype == torch.float64 else gradient.float()).cpu().numpy() for gradient in gradients
+    ]
     model.zero_grad()
-    return float(loss), gradients
+    return float(loss), found
 
 
 def matrix_products(rows: int, inner: int, columns: int, dtype: str) -> list[Callable[[], Any]]:

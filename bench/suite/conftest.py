@@ -53,6 +53,7 @@ def tutorial(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 
     import keras
 
+    from bench.built_in import ranking_model
     from bench.protocol import Job
     from bench.session import Session
     from movierank import training
@@ -82,9 +83,10 @@ def tutorial(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
         predictions=str(tmp_path_factory.mktemp("suite") / "predictions.npz"),
         stored_predictions=len(split.test),
     )
-    session = Session(job, dataset, split)
+    session = Session(job, split, lambda: ranking_model(job, dataset))
     test_rmse = session.train().test_rmse
     assert session.initial_state is not None  # its job trains
+    assert test_rmse is not None
     return Tutorial(
         session=session,
         initial=session.initial_state,

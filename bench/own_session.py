@@ -1,0 +1,126 @@
+"""What a worker does with a workload of the user's own: as `bench.session`, for any Keras model."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import keras
+import numpy as np
+import numpy.typing as npt
+
+from bench.errors import WorkloadError
+from bench.own_examples import Parts, permute_in_batches, sha256_of
+from bench.own_messages import Own
+from bench.own_recorder import record_early_stages
+from bench.permuted_copy import Course
+from bench.predictions import load_arrays
+from bench.protocol import Job
+from bench.rounding import FLOAT32_EPS
+from bench.session import Session
+from bench.stages import Values
+from bench.workload import Workload
+from bench.workload_loading import build_model, load_parts, load_workload
+from movierank import training
+from movierank.ratings import Ratings
+from movierank.splits import Split
+
+# Relative change of each weight in a permuted copy after its first step, in float32 spacings: enough that in a batch
+# of a thousand examples some relu or comparison falls to the other side, as rounding does to it sooner or later.
+NUDGE = 64.0
+STREAM = 7  # set apart from other streams of a seed
+
+
+class OwnSession(Session):
+    """A model of the user's own on its backend, ready to be trained and timed.
+
+    Args:
+        job: what the supervisor asked for.
+        own: its part about this workload.
+        workload: as imported here.
+        parts: its arrays.
+
+    Raises:
+        UnavailableError: the loop cannot train this model.
+        WorkloadError: the model cannot be built, or is another one than was described.
+    """
+
+    has_floor = False
+
+    def __init__(self, job: Job, own: Own, workload: Workload, parts: Parts) -> None:
+        self.metric = own.metric
+        # `Parts` has all that a session asks of a `Split`.
+        super().__init__(job, cast(Split, parts), lambda: _build(job, own, workload, parts))
+
+    def _course(self, initial: training.TrainingState, copy: int | None) -> Course:
+        if copy is None:
+            return super()._course(initial, None)
+        rng = np.random.Generator(np.random.Philox(np.random.SeedSequence([self.job.seed, STREAM], spawn_key=(copy,))))
+        train = permute_in_batches(cast(Any, self.split.train), self.job.batch_size, rng)
+        nudged = [_nudged(array, rng) for array in initial.weights]
+        return Course(
+            first_step=initial,
+            later=training.TrainingState(nudged, initial.optimizer),
+            train=cast(Ratings, train),
+            steps=min(10, -(-len(train) // self.job.batch_size)),
+        )
+
+    def _scores(self, train: Sequence[float], test: float) -> Values:
+        return {f"training {self.metric}": np.array(train), f"test {self.metric}": np.array([test])}
+
+    def _told(self, train: list[float], test: float) -> dict[str, Any]:
+        return {"train_metric": train, "test_metric": test}
+
+    def _predict(self, features: Any) -> npt.NDArray[np.floating[Any]]:
+        outputs = self.model.predict(features, batch_size=self.job.batch_size, verbose=0)
+        return joined(outputs)
+
+    def _record_early_stages(self, initial: training.TrainingState, train: Ratings) -> Values:
+        adapter = self._loop_module or self.adapter
+        values = record_early_stages(self.model, initial, cast(Any, train), self.job.batch_size, adapter, self.loop)
+        if self.job.precision == "float64":
+            return values
+        return {stage: np.asarray(array, np.float32) for stage, array in values.items()}
+
+
+def start(job: Job, own: Own) -> tuple[Workload, Parts]:
+    """Imports the workload and takes its arrays.
+
+    Raises:
+        WorkloadError: that fails, or the arrays are others than were described.
+    """
+    workload = load_workload(own.target)
+    parts = load_parts(workload)
+    if sha256_of([parts.train.features, parts.train.label, parts.test.features, parts.test.label]) != job.sha256:
+        raise WorkloadError(
+            f"arrays() of {workload.name} returned other data in this process than before; "
+            "draw what is random from a fixed seed"
+        )
+    return workload, parts
+
+
+def joined(outputs: Any) -> npt.NDArray[np.floating[Any]]:
+    """Returns all outputs of a model side by side: [N], or [N, values] where there are several."""
+    arrays = [np.asarray(array) for array in keras.tree.flatten(outputs)]
+    rows = np.concatenate([array.reshape(len(array), -1) for array in arrays], axis=1)
+    return rows[:, 0] if rows.shape[1] == 1 else rows
+
+
+def _build(job: Job, own: Own, workload: Workload, parts: Parts) -> keras.Model:
+    model = build_model(workload, job.seed, parts)
+    if job.init == "shared":
+        weights = list(load_arrays(Path(own.weights)).values())
+        if [array.shape for array in weights] != [tuple(variable.shape) for variable in model.weights]:
+            raise WorkloadError(f"build() of {workload.name} returned another model in this process than before")
+        model.set_weights(weights)
+    if job.precision == "float64" and (kept := [v.path for v in model.weights if v.dtype == "float32"]):
+        raise WorkloadError(f"{kept[0]} stays in float32 where Keras's default is float64")
+    return model
+
+
+def _nudged(array: npt.NDArray[Any], rng: np.random.Generator) -> npt.NDArray[Any]:
+    if array.dtype.kind != "f":
+        return array
+    nudged: npt.NDArray[Any] = (array * (1 + NUDGE * FLOAT32_EPS * rng.uniform(-1, 1, array.shape))).astype(array.dtype)
+    return nudged

@@ -1,0 +1,209 @@
+"""Workloads of one's own, in real worker processes under the current backend and, where there is one, another."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from bench import BenchError, compare, judge_parity
+from bench.cli import main
+from bench.headline import headline
+from bench.outcome import breaks_parity
+from bench.parity_groups import group_of
+from bench.report import Report
+from bench.report_file import load_report
+from bench.workload import Arrays, Workload, absolute_target
+
+BACKEND = os.environ.get("KERAS_BACKEND", "tensorflow")
+OTHERS = [name for name in ("jax", "torch", "tensorflow") if name != BACKEND and importlib.util.find_spec(name)]
+EXAMPLES = Path(__file__).parents[2] / "examples"
+SHORT = ("--processes", "1", "--seeds", "1", "--rounds", "2", "--round-seconds", "0.02")
+SMALL = """
+import sys
+from dataclasses import replace
+from bench import Arrays
+
+sys.path.insert(0, {examples!r})
+from {name} import {name} as full
+
+def some():
+    arrays = full.arrays()
+    def first(part, count):
+        return {{key: ids[:count] for key, ids in part.items()}} if isinstance(part, dict) else part[:count]
+    parts = (arrays.train_x, {train}), (arrays.train_y, {train}), (arrays.test_x, {test}), (arrays.test_y, {test})
+    return Arrays(*(first(part, count) for part, count in parts))
+
+small = replace(full, arrays=some, epochs=2)
+"""
+WRONG = """
+import keras
+import numpy as np
+from bench import Arrays, Workload
+
+def build(seed):
+    return keras.Sequential([keras.layers.Dens(3)])
+
+arrays = lambda: Arrays(*[np.ones(2)] * 4)
+wrong = Workload(name="wrong", build=build, arrays=arrays, metric="mae", batch_size=1, epochs=1)
+"""
+
+
+def small(name: str, folder: Path, train: int, test: int) -> str:
+    """Writes a workload that is the first part of an example."""
+    file = folder / f"small_{name}.py"
+    file.write_text(SMALL.format(examples=str(EXAMPLES), name=name, train=train, test=test))
+    return f"{file}:small"
+
+
+def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "bench", *arguments], capture_output=True, text=True, timeout=300, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory) -> tuple[str, Path, Report, str]:
+    pytest.importorskip("sklearn")
+    folder = tmp_path_factory.mktemp("digits")
+    target, output = small("digits", folder, 1_020, 297), folder / "report"
+    backends = ",".join([BACKEND, *OTHERS[:1]])
+    done = bench("run", "--workload", target, "--backends", backends, "--output", str(output), *SHORT)
+    assert done.returncode == 0, done.stderr + done.stdout
+    return target, output, load_report(output), done.stdout
+
+
+def test_a_report_says_what_was_measured_and_calls_the_metric_by_its_name(digits) -> None:
+    _, _, report, said = digits
+    workload = report.workload
+    assert (workload.dataset, workload.source, workload.metric, workload.better) == (
+        *("digits", "own", "accuracy", "higher"),
+    )
+    assert (workload.num_train, workload.num_test, workload.batch_size, workload.epochs) == (1020, 297, 50, 2)
+    assert workload.learning_rate == pytest.approx(1e-3)
+    assert workload.parameters == 65 * 128 + 129 * 64 + 65 * 10
+    assert report.rmse == []
+    assert {row.metric for row in report.metrics} == {"accuracy"}
+    for run in report.runs:
+        assert run.status == "ok"
+        assert run.train_rmse == []
+        assert run.test_rmse is None
+        assert len(run.train_metric) == 2
+        assert 0.5 < run.test_metric <= 1
+        assert run.test_metric * 297 == pytest.approx(round(run.test_metric * 297), abs=1e-3)
+        assert len(run.step_time_ms) == 2
+    assert "Test accuracy" in " ".join(said.split())
+    assert "RMSE" not in said
+
+
+def test_its_parity_is_judged_at_every_stage(digits) -> None:
+    _, _, report, said = digits
+    cells = {str(run.cell) for run in report.runs}
+    for cell in cells:
+        stages = {group_of(row.stage) for row in report.parity if (row.a, row.b) == (cell, "oracle")}
+        assert stages == {
+            *("forward", "loss", "gradient", "weights 1", "weights 10"),
+            *("epoch 1", "epoch 2", "training accuracy", "test accuracy"),
+        }
+    assert len({(row.a, row.b) for row in report.parity}) == len(cells) + len(cells) * (len(cells) - 1) // 2
+    assert not [row for row in report.parity if breaks_parity(row)]
+    assert {envelope.place for envelope in report.envelopes} == {cell.removesuffix("/fit") for cell in cells}
+    # Sharp enough to mean something: Adam's first step moves each weight by a thousandth.
+    first = [row for row in report.parity if row.stage.startswith("weights 1/") and row.b == "oracle"]
+    assert len(first) == 6 * len(cells)
+    assert all(0 < row.envelope < 1e-6 for row in first)
+    assert "within rounding" in " ".join(said.split())
+
+
+def test_compare_tells_its_metric_and_refuses_another_model(digits, tmp_path) -> None:
+    _, output, report, _ = digits
+    found = compare(output, output)
+    assert found.rmse == []
+    assert found.metric == "accuracy"
+    assert {row.cell: row.base for row in found.metrics} == {
+        f"{row.backend}/{row.device}/{row.loop}": row.mean for row in report.metrics
+    }
+    other = msgspec.structs.replace(report.workload, model_sha256="0" * 64)
+    refused = compare(report, msgspec.structs.replace(report, workload=other))
+    assert "model_sha256" in refused.not_comparable
+    assert refused.metrics == []
+    with pytest.raises(BenchError, match="a workload of your own"):
+        judge_parity(output)
+
+
+def test_a_measurement_is_resumed_with_another_loop(digits, tmp_path) -> None:
+    target, output, before, _ = digits
+    shutil.copytree(output, tmp_path / "report")
+    command = ("run", "--workload", target, "--backends", BACKEND, "--loops", "fit,fused", "--resume", "--no-parity")
+    done = bench(*command, "--output", str(tmp_path / "report"), *SHORT)
+    assert done.returncode == 0, done.stderr
+    after = load_report(tmp_path / "report")
+    assert {run.cell: run for run in after.runs}[before.runs[0].cell] == before.runs[0]
+    (fused,) = [run for run in after.runs if run.loop == "fused"]
+    assert fused.status == "ok"
+    assert fused.test_metric == pytest.approx(before.runs[0].test_metric, abs=0.02)
+
+
+def test_the_retrieval_example_has_one_oracle_for_each_way_to_update_tables(movielens, tmp_path) -> None:
+    target, output = small("retrieval", tmp_path, 5_500, 500), tmp_path / "report"
+    done = bench("run", "--workload", target, "--backends", BACKEND, "--output", str(output), *SHORT)
+    assert done.returncode == 0, done.stderr + done.stdout
+    report = load_report(output)
+    assert report.workload.metric == "rmse"
+    assert {row.b for row in report.parity} == {"oracle"}
+    assert {row.verdict for row in report.parity} == {"within"}
+    assert "weights 1/user_tower/embeddings" in {row.stage for row in report.parity}
+
+
+def test_an_error_in_the_users_code_is_told_with_its_line(tmp_path) -> None:
+    (tmp_path / "wrong.py").write_text(WRONG)
+    target, output = f"{tmp_path / 'wrong.py'}:wrong", tmp_path / "report"
+    done = bench("run", "--workload", target, "--backends", BACKEND, "--output", str(output), *SHORT)
+    assert done.returncode == 2
+    first, second = done.stderr.strip().splitlines()[-2:]
+    assert first.startswith("bench: build(0) of wrong failed: AttributeError")
+    assert f"{tmp_path / 'wrong.py'}, line 7" in second
+    assert not (output / "report.json").exists()
+
+
+def test_a_model_that_draws_random_numbers_is_not_judged(digits) -> None:
+    _, _, report, _ = digits
+    workload = msgspec.structs.replace(report.workload, not_judged="dropout draws other random numbers on each backend")
+    said = headline(msgspec.structs.replace(report, workload=workload, parity=[]))
+    assert "Whether the backends agree cannot be judged: dropout draws other random numbers on each backend." in said
+
+
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [
+        (("--loops", "fit,native"), "native is the built-in model"),
+        (("--dataset", "1m"), "--dataset"),
+        (("--epochs", "3", "--batch-size", "7"), "--batch-size, --epochs"),
+    ],
+)
+def test_what_only_the_built_in_workload_has_is_refused(tmp_path, capsys, options, word) -> None:
+    code = main(["run", "--workload", "m:o", "--backends", BACKEND, "--output", str(tmp_path / "r"), *options])
+    assert code == 2
+    assert word in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("target", ["nothing", "module:", "module:two words", "absent.py:workload"])
+def test_a_target_must_name_a_module_or_file_and_an_object(target) -> None:
+    with pytest.raises(BenchError, match=f"--workload {target}"):
+        absolute_target(target)
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [({"batch_size": 0}, "batch_size"), ({"metric": ""}, "metric"), ({"better": "more"}, "better")],
+)
+def test_a_workload_refuses_what_means_nothing(change, word) -> None:
+    fields = {"name": "w", "build": lambda seed: None, "arrays": lambda: Arrays(0, 0, 0, 0), "metric": "mae"}
+    with pytest.raises(ValueError, match=word):
+        Workload(**{**fields, "batch_size": 1, "epochs": 1, **change})
