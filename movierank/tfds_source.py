@@ -52,6 +52,7 @@ def _environment() -> dict[str, str]:
     return inherited | {
         "PYTHONPATH": search_path,
         "PYTHONUTF8": "1",  # TFDS reads MovieLens's CSV files in the locale's encoding
+        "KERAS_BACKEND": "tensorflow",  # TensorFlow imports Keras, and the user's backend may not be installed here
         "CUDA_VISIBLE_DEVICES": "",
         "TF_CPP_MIN_LOG_LEVEL": "3",
     }

@@ -1,12 +1,42 @@
 from __future__ import annotations
 
+import os
+import sys
 import zipfile
+from importlib.machinery import ModuleSpec
 from pathlib import Path
 
 import pytest
 
+from bench.environment import THREAD_VARIABLES
 from movierank.datasets import load_dataset
 from movierank.ratings import Dataset
+
+# Before a framework is loaded: PyTorch's threads wait for each other at every step, some twenty times as long where a
+# core is busy. A worker is told its own number.
+for _name in THREAD_VARIABLES:
+    os.environ.setdefault(_name, "1")
+
+FRAMEWORKS = ("keras", "jax", "torch", "tensorflow")
+
+
+class Hidden:
+    """A finder of modules that refuses frameworks with an error that no test takes for a reason to skip."""
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
+        if name.partition(".")[0] in FRAMEWORKS:
+            raise RuntimeError(f"this test is marked backend_free and imports {name}")
+        return None
+
+
+@pytest.fixture(autouse=True)
+def _hidden_backends(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Takes the backend from a test that is marked as free of one, since tox runs it under jax alone."""
+    if request.node.get_closest_marker("backend_free") is not None:
+        for name in FRAMEWORKS:
+            monkeypatch.delitem(sys.modules, name, raising=False)
+        monkeypatch.setattr(sys, "meta_path", [Hidden(), *sys.meta_path])
+        monkeypatch.delenv("KERAS_BACKEND", raising=False)
 
 
 @pytest.fixture(scope="session")

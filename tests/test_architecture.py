@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.backend_free
+
 ROOT = Path(__file__).parents[1]
 FRAMEWORKS = {"keras", "jax", "jaxlib", "torch", "tensorflow", "tensorflow_datasets"}
 WORKER_SIDE = {
@@ -25,6 +27,7 @@ WORKER_SIDE = {
         "bench.fit_loop",
         "bench.faults",
         "bench.frameworks",
+        "bench.permuted_copy",
         "bench.suite",
     ),
     "movierank": (

@@ -9,6 +9,8 @@ from hypothesis import strategies as st
 
 from bench.change_points import levels
 
+pytestmark = pytest.mark.backend_free
+
 Reports = list[list[float]]
 SERIES = st.lists(st.lists(st.floats(0.1, 100.0), min_size=1, max_size=5), min_size=1, max_size=25)
 

@@ -16,6 +16,8 @@ import pytest
 
 from bench.cli import main
 
+pytestmark = pytest.mark.backend_free
+
 ROOT = Path(__file__).parents[2]
 GOLDEN = Path(__file__).parent / "golden" / "report-1.json"
 SMALL = "synthetic:60x50x3000"

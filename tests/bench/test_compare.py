@@ -21,6 +21,8 @@ from bench.parity_records import ParityResult
 from bench.report import Conditions, Report, Run
 from bench.summary import summarise
 
+pytestmark = pytest.mark.backend_free
+
 MakeReport = Callable[..., Report]
 
 BASE = (1.0, 1.01, 0.99, 1.0)

@@ -2,10 +2,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from bench.compile_cache import CACHE_VARIABLES, holds_code, temperature, with_cache, without_cache
 from bench.environment import worker_environment
 from bench.first_step import first_step_lines, first_steps
 from bench.report import Run
+
+pytestmark = pytest.mark.backend_free
 
 FLAGS = "--tf_xla_auto_jit=2 --tf_xla_persistent_cache_directory=/mine"
 

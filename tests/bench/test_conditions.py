@@ -12,6 +12,8 @@ from bench.machine import describe_machine
 from bench.report import Conditions, Machine
 from bench.snapshot import Cpu, CpuTimes, Snapshot, take_snapshot
 
+pytestmark = pytest.mark.backend_free
+
 QUIET = Snapshot(
     monotonic_s=100.0,
     cpu=CpuTimes(busy_s=1000, steal_s=1, total_s=4000),

@@ -12,6 +12,8 @@ from bench import contrast
 from bench.contrast import MOST_PROCESSES
 from bench.statistics import Interval
 
+pytestmark = pytest.mark.backend_free
+
 SAMPLES = st.lists(st.floats(0.1, 10.0), min_size=2, max_size=8)
 
 

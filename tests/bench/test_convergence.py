@@ -22,6 +22,8 @@ from bench.headline import short_names
 from bench.report import Cell, Report
 from bench.summary import seed_rmse
 
+pytestmark = pytest.mark.backend_free
+
 MakeReport = Callable[..., Report]
 
 JAX, TORCH, TENSORFLOW = (Cell(backend=name, device="cpu", loop="fit") for name in ("jax", "torch", "tensorflow"))

@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 
 from bench.cost_model import fit_cost
 
+pytestmark = pytest.mark.backend_free
+
 SIZES = np.array([64, 256, 1024, 4096, 16_384, 65_536], float)
 terms = st.floats(0.01, 100)
 

@@ -7,6 +7,8 @@ from bench.design import FEWEST_ADAPTIVE, Spent, next_rounds
 from bench.report import Run, Settings
 from bench.statistics import typical
 
+pytestmark = pytest.mark.backend_free
+
 START_S = 6.0
 
 

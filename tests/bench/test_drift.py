@@ -22,6 +22,8 @@ from bench.report import Machine, Report
 from bench.report_file import save_report
 from bench.validation import judge
 
+pytestmark = pytest.mark.backend_free
+
 STORED = Path(__file__).parents[2] / "results" / "validation" / "jax.json"
 BASE = (1.0, 1.01, 0.99, 1.0, 1.0)
 MakeReport = Callable[..., Report]

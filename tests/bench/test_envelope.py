@@ -19,6 +19,8 @@ from movierank.oracle import Oracle
 from movierank.ratings import Ratings
 from movierank.weights import initial_weights
 
+pytestmark = pytest.mark.backend_free
+
 
 def some_ratings(count: int, seed: int) -> Ratings:
     rng = np.random.default_rng(seed)

@@ -37,7 +37,9 @@ PLANTED = {
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Mutants, Path]:
     output = tmp_path_factory.mktemp("mutants") / "new" / "mutants.json"
-    options = Options(backend=BACKEND, output=output, faults=tuple(PLANTED), clean=0, dataset=SMALL, epochs=2)
+    options = Options(
+        backend=BACKEND, output=output, faults=tuple(PLANTED), clean=0, dataset=SMALL, epochs=2, threads=1
+    )
     return measure_mutants(options, Console(file=io.StringIO())), output
 
 

@@ -13,6 +13,8 @@ from bench.limits import best_s
 from bench.report import Report, Run
 from bench.summary import summarise
 
+pytestmark = pytest.mark.backend_free
+
 MakeReport = Callable[..., Report]
 
 

@@ -18,6 +18,8 @@ from bench.history_table import render
 from bench.report import Report
 from bench.report_file import save_report
 
+pytestmark = pytest.mark.backend_free
+
 MakeReport = Callable[..., Report]
 Write = Callable[..., Path]
 

@@ -8,6 +8,8 @@ import pytest
 
 from bench.interrupts import SIGNALS, interruptible, interrupts_held, interrupts_once
 
+pytestmark = pytest.mark.backend_free
+
 
 @pytest.fixture(autouse=True)
 def handlers_are_put_back():

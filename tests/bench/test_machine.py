@@ -11,6 +11,8 @@ from bench import machine
 from bench.control_groups import Limits, parse_bytes, parse_cpu_max, parse_groups, read_limits
 from bench.report import Gpu, Machine
 
+pytestmark = pytest.mark.backend_free
+
 EPYC = """\
 processor\t: 0
 vendor_id\t: AuthenticAMD

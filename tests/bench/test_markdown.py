@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
@@ -13,6 +14,8 @@ from bench.drift import Drift
 from bench.markdown import as_markdown
 from bench.parity_records import ParityResult
 from bench.report import Report, Run
+
+pytestmark = pytest.mark.backend_free
 
 MakeReport = Callable[..., Report]
 

@@ -7,6 +7,8 @@ from bench.matrix import parse_cells
 from movierank.backends import BACKENDS
 from movierank.loops import LOOP_NAMES
 
+pytestmark = pytest.mark.backend_free
+
 
 def test_cells_are_all_combinations_in_the_order_given() -> None:
     cells = parse_cells("torch,jax", "cpu,gpu:1", "fit")

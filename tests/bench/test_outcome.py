@@ -9,6 +9,8 @@ from bench.outcome import exit_code
 from bench.parity_records import ParityResult
 from bench.report import Report
 
+pytestmark = pytest.mark.backend_free
+
 MakeReport = Callable[..., Report]
 
 

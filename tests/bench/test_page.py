@@ -16,6 +16,8 @@ from bench.page import write_page
 from bench.parity_records import ParityResult
 from bench.report import Report, Run
 
+pytestmark = pytest.mark.backend_free
+
 MakeReport = Callable[..., Report]
 
 VOID = {"meta", "br", "link", "img", "hr", "input"}

@@ -26,6 +26,8 @@ from movierank.oracle import Oracle, train
 from movierank.ratings import Ratings
 from movierank.weights import initial_weights
 
+pytestmark = pytest.mark.backend_free
+
 USERS, MOVIES, BATCH, EPOCHS = 60, 90, 250, 2
 STAGES = ("forward", "epoch 1", "epoch 2")
 DERIVED = ("rmse", "ranking tau", "ranking top-10")

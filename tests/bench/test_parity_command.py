@@ -32,6 +32,8 @@ from movierank.oracle import Oracle, train
 from movierank.splits import split_ratings
 from movierank.weights import initial_weights
 
+pytestmark = pytest.mark.backend_free
+
 ROOT = Path(__file__).parents[2]
 USERS, MOVIES, BATCH, EPOCHS = 60, 90, 250, 2
 SLICES = "tensorflow-indexed-slices"

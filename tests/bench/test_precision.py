@@ -36,7 +36,7 @@ MakeReport = Callable[..., Report]
 BACKEND = os.environ.get("KERAS_BACKEND", "tensorflow")
 FAKE_WORKER = Path(__file__).with_name("fake_worker.py")
 SMALL = ("--dataset", "synthetic:60x50x6000", "--batch-size", "500", "--epochs", "2")
-SHORT = ("--processes", "1", "--seeds", "1", "--rounds", "2", "--round-seconds", "0.02")
+SHORT = ("--processes", "1", "--seeds", "1", "--rounds", "2", "--round-seconds", "0.02", "--threads", "1")
 
 
 def outside(a: str, b: str = "oracle") -> ParityResult:

@@ -20,6 +20,8 @@ from bench.report import Report
 from bench.report_file import save_report
 from bench.verdicts import Limits
 
+pytestmark = pytest.mark.backend_free
+
 MakeReport = Callable[..., Report]
 Write = Callable[..., Path]
 

@@ -13,6 +13,8 @@ from scipy import stats
 
 from bench.ranking_agreement import MOST_ITEMS, TOP, Index, Rankings, disagreement
 
+pytestmark = pytest.mark.backend_free
+
 Floats = npt.NDArray[np.floating[Any]]
 Case = tuple[npt.NDArray[np.int32], npt.NDArray[np.float32], npt.NDArray[np.float32]]
 

@@ -22,6 +22,8 @@ from bench.record import Record
 from bench.report import SCHEMA, Report, Run
 from bench.report_file import REPORT_NAME, atomic_write, claimed, load_report, save_report, with_unknown_keys
 
+pytestmark = pytest.mark.backend_free
+
 MakeReport = Callable[..., Report]
 
 GOLDEN = Path(__file__).parent / "golden" / "report-1.json"

@@ -45,7 +45,7 @@ def test_the_command_measures_a_real_worker_and_judges_its_movies(
     pytest.importorskip(BACKEND)
     output = tmp_path / "new folder" / "score.json"
     command = ["score", "--backends", BACKEND, "--size", "40x300", "--users", "33", "--top", "5", "-o", str(output)]
-    code = main([*command, "--processes", "1", "--rounds", "2", "--json"])
+    code = main([*command, "--processes", "1", "--rounds", "2", "--threads", "1", "--json"])
     report = msgspec.json.decode(output.read_bytes(), type=ScoreReport)
     assert code == 0
     assert msgspec.json.decode(capsys.readouterr().out, type=ScoreReport) == report

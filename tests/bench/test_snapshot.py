@@ -8,6 +8,8 @@ from bench import snapshot
 from bench.control_groups import Use, read_use
 from bench.snapshot import Cpu, CpuTimes
 
+pytestmark = pytest.mark.backend_free
+
 MIB = 2**20
 STAT = "cpu  478767 62188 46879 416425 2665 0 559 683 90 0\ncpu0 216234 32052 19018 235450 696 0 44 335 0 0\n"
 MEMINFO = """\

@@ -8,6 +8,8 @@ import pytest
 from bench.headline import headline, short_names
 from bench.report import Cell, Report, Run
 
+pytestmark = pytest.mark.backend_free
+
 MakeReport = Callable[..., Report]
 
 MEDIANS = {

@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from bench import statistics
 
+pytestmark = pytest.mark.backend_free
+
 times = st.floats(1e-3, 1e3)
 samples = st.lists(times, min_size=1, max_size=12)
 several = st.lists(times, min_size=2, max_size=12)

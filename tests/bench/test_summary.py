@@ -12,6 +12,8 @@ from bench.parity_records import ParityResult
 from bench.report import Cell, Report, Run
 from bench.summary import process_medians, seed_rmse, summarise
 
+pytestmark = pytest.mark.backend_free
+
 MakeReport = Callable[..., Report]
 
 JAX = Cell(backend="jax", device="cpu", loop="fit")

@@ -24,6 +24,8 @@ from bench.outcome import exit_code
 from bench.report import Report
 from bench.report_file import load_report
 
+pytestmark = pytest.mark.backend_free
+
 FAKE_WORKER = Path(__file__).with_name("fake_worker.py")
 DATASET = "synthetic:40x30x2000"
 

@@ -13,6 +13,8 @@ from bench.report import Report, Run
 from bench.summary import summarise
 from bench.table import print_report
 
+pytestmark = pytest.mark.backend_free
+
 MakeReport = Callable[..., Report]
 
 

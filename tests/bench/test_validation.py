@@ -14,6 +14,8 @@ from bench.errors import BenchError
 from bench.validate import Options, validate
 from bench.validation import judge, judge_pooled, pytest_benchmark_fails, simulate_coverage
 
+pytestmark = pytest.mark.backend_free
+
 FAKE_WORKER = Path(__file__).with_name("fake_worker.py")
 
 

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from bench.modes import two_modes
 from bench.variance import FEWEST_ROUNDS, MOST_ROUNDS, Components, best_rounds, components
 
+pytestmark = pytest.mark.backend_free
+
 STEP_TIMES = st.floats(0.01, 1000)
 
 

@@ -17,7 +17,6 @@ import psutil
 import pytest
 from rich.console import Console
 
-from bench.cli import main
 from bench.compare_reports import compare_reports
 from bench.comparison import drift_words
 from bench.drift import ASSUMED
@@ -30,6 +29,8 @@ from bench.report import Report, Together
 from bench.report_file import load_report
 from bench.two_environments import describe_other, measure_versus, python_of
 from bench.versus_outcome import Versus
+
+pytestmark = pytest.mark.backend_free
 
 FAKE_WORKER = Path(__file__).with_name("fake_worker.py")
 ROOT = Path(__file__).parents[2]
@@ -206,30 +207,6 @@ def test_a_virtual_environment_is_its_python_links_kept(tmp_path: Path) -> None:
         BenchError, match=r"cannot run a worker: ModuleNotFoundError: No module named 'msgspec'\n.* -m pip"
     ):
         describe_other(str(python), variables)
-
-
-def test_real_workers_of_two_pythons(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """This one twice, so that nothing differs."""
-    monkeypatch.setattr("bench.run_command.write_page_beside", lambda output: None)  # a page of either takes seconds
-    backend = os.environ.get("KERAS_BACKEND", "jax")
-    output = tmp_path / "both"
-    code = main(
-        ["versus", sys.executable, sys.executable, "--backends", backend, "--dataset", "synthetic:50x40x2000",
-         "--batch-size", "100", "--quick", "--seeds", "1", "--processes", "1", "--rounds", "2",
-         "--max-regression", "10000%", "--json", "--output", str(output)]
-    )  # fmt: skip
-    printed = capfd.readouterr()
-    assert code == 0, printed.err
-    found = json.loads(printed.out)
-    assert "are the same model at all" in printed.err
-    assert (found["together"], found["drift"]["origin"], found["changes"]) == (True, "none", [])
-    assert [row["cell"] for row in found["step_time"]] == [f"{backend}/cpu/fit"]
-    base, new = load_report(output / "base"), load_report(output / "new")
-    assert base.software == new.software
-    assert base.software.packages["keras"]
-    assert {run.status for report in (base, new) for run in report.runs} == {"ok"}
 
 
 def test_ctrl_c_leaves_two_valid_reports_and_no_worker(tmp_path: Path, versus: Measure) -> None:

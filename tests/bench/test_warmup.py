@@ -6,6 +6,8 @@ from hypothesis import strategies as st
 
 from bench.warmup import MOST_ROUNDS, PATIENCE, is_steady
 
+pytestmark = pytest.mark.backend_free
+
 TIMES = st.floats(0.01, 1e4)
 
 

@@ -13,6 +13,8 @@ import pytest
 from movierank.datasets import load_dataset
 from movierank.errors import MovierankError
 
+pytestmark = pytest.mark.backend_free
+
 LOAD = """
 import sys
 from pathlib import Path

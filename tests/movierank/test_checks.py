@@ -7,6 +7,8 @@ from movierank.checks import check_order, check_ratings, check_titles
 from movierank.errors import MovierankError
 from movierank.ratings import Ratings
 
+pytestmark = pytest.mark.backend_free
+
 
 def ratings_of(users: list[int], movies: list[int], labels: list[float]) -> Ratings:
     return Ratings(np.array(users, np.int32), np.array(movies, np.int32), np.array(labels, np.float32))

@@ -8,6 +8,8 @@ from movierank.errors import MovierankError
 from movierank.layouts import LAYOUTS, check_folder
 from movierank.local_source import extract
 
+pytestmark = pytest.mark.backend_free
+
 
 @pytest.mark.parametrize(
     ("file", "line", "content", "problem"),

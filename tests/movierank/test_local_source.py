@@ -9,6 +9,8 @@ from movierank.errors import MovierankError
 from movierank.layouts import LAYOUTS
 from movierank.local_source import content_digest, extract
 
+pytestmark = pytest.mark.backend_free
+
 LAYOUT = LAYOUTS["100k"]
 
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.backend_free
+
 ROOT = Path(__file__).parents[2]
 RATINGS = 4_000_000
 CHUNKS = 100 * 2**20  # a million ratings at a time are made up, with their taste vectors

@@ -9,6 +9,8 @@ from movierank.errors import MovierankError
 from movierank.ratings import Dataset, Int32Array, Ratings
 from movierank.splits import Split, default_split, parse_split, split_ratings
 
+pytestmark = pytest.mark.backend_free
+
 
 def dataset_of(num_ratings: int, order: Int32Array | None = None) -> Dataset:
     user_id = np.arange(1, num_ratings + 1, dtype=np.int32)

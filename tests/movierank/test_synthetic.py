@@ -10,6 +10,8 @@ from movierank.errors import MovierankError
 from movierank.ratings import Dataset, label_to_stars
 from movierank.synthetic import Size, make_ratings, make_titles, parse_size
 
+pytestmark = pytest.mark.backend_free
+
 MIDDLING = Size(users=943, movies=1682, ratings=100_000)
 
 

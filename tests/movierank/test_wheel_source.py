@@ -7,6 +7,8 @@ import pytest
 from movierank.errors import MovierankError
 from movierank.wheel_source import WHEEL, fetch_wheel, unpack_wheel
 
+pytestmark = pytest.mark.backend_free
+
 
 def test_a_wheel_with_another_hash_is_refused(tmp_path: Path) -> None:
     (tmp_path / WHEEL).write_bytes(b"not the wheel")

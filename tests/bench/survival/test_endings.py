@@ -15,6 +15,8 @@ import pytest
 from bench.predictions import load_arrays
 from bench.report_file import load_report, save_report
 
+pytestmark = pytest.mark.backend_free
+
 EXIT_AT_START = {"at": "Job", "how": "exit"}
 
 

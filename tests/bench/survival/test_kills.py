@@ -14,6 +14,8 @@ import pytest
 from bench.report import Report, Run
 from bench.report_file import load_report
 
+pytestmark = pytest.mark.backend_free
+
 KILLS = int(os.environ.get("BENCH_KILLS", "12"))
 ROUNDS = 3
 PLACES = ("Job", "Train", "WarmUp", *(f"MeasureRound:{turn}" for turn in range(ROUNDS)), "Stop")
