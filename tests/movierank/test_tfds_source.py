@@ -16,7 +16,7 @@ pytestmark = pytest.mark.backend_free
 def test_local_half_stars_are_read_through_tfds_whatever_backend_keras_is_told(
     empty_cache: Path, folder_latest_small: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("KERAS_" + "BACKEND", "not installed")
+    monkeypatch.setenv("KERAS_BACKEND", "not installed")
     dataset = load_dataset("latest-small", source="local", path=folder_latest_small)
     rows = zip(
         dataset.ratings.user_id.tolist(),
