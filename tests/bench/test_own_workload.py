@@ -24,7 +24,7 @@ from bench.workload import Arrays, Workload, absolute_target
 BACKEND = os.environ.get("KERAS_BACKEND", "tensorflow")
 OTHERS = [name for name in ("jax", "torch", "tensorflow") if name != BACKEND and importlib.util.find_spec(name)]
 EXAMPLES = Path(__file__).parents[2] / "examples"
-SHORT = ("--processes", "1", "--seeds", "1", "--rounds", "2", "--round-seconds", "0.02")
+SHORT = ("--processes", "1", "--seeds", "1", "--rounds", "2", "--round-seconds", "0.02", "--threads", "1")
 SMALL = """
 import sys
 from dataclasses import replace
