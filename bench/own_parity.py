@@ -36,7 +36,7 @@ from bench.rounding import FLOAT32_EPS
 from bench.stages import BIAS_TRACE, Values
 
 LEAST = 1e-30  # keeps the logarithm of a distance finite where a weight never moves
-FIRST_STEP = ("forward", "loss", "gradient", "weights 1")
+FIRST_STEP = ("forward", "loss", "gradient", "optimizer 1", "weights 1")
 
 
 @dataclass(frozen=True, order=True)
@@ -216,8 +216,11 @@ def _explained(
 
 
 def _is_update(stage: str, tables: Sequence[str]) -> bool:
+    """Says whether a stage is of what an update does to a table, or to what the optimizer keeps of it."""
     group, _, name = stage.partition("/")
-    return group == "weights 1" and name in tables
+    if group == "weights 1":
+        return name in tables
+    return group == "optimizer 1" and any(table.replace("/", "_") in name for table in tables)
 
 
 def _less(training: Training, oracle: Training) -> Training:

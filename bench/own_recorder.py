@@ -1,7 +1,8 @@
 """Record the early stages of any Keras model in a worker, named by its own weights.
 
 As in `bench.stages`: `loss`, `gradient/WEIGHT`, `weights 1/WEIGHT` and `weights 10/WEIGHT`, the last two as what each
-weight has moved by. What an optimizer keeps beside the weights shows in how they move.
+weight has moved by. What the optimizer keeps beside the weights is `optimizer 1/VARIABLE`, as what it has moved by in
+the first step.
 """
 
 from __future__ import annotations
@@ -25,12 +26,12 @@ MOST_TRACED = 4096  # numbers a step
 
 
 def weight_names(variables: Iterable[Any]) -> list[str]:
-    """Returns a name for each weight that is the same in every process and on every backend.
+    """Returns a name for each variable that is the same in every process and on every backend.
 
     Keras numbers layers by what the process has built before: `dense_3/kernel` is `dense/kernel` here, and the next
     of that name `dense/kernel-2`.
     """
-    plain = [re.sub(r"_\d+(?=/|$)", "", variable.path) for variable in variables]
+    plain = [re.sub(r"_\d+(?=[/_]|$)", "", variable.path) for variable in variables]
     seen: Counter[str] = Counter()
     names = []
     for name in plain:
@@ -74,8 +75,11 @@ def record_early_stages(
         logs = training.train(model, batch.features, batch.label, batch_size=len(batch), epochs=1, loop=loop)
         if step == 1:
             values.setdefault("loss", np.array([logs[0]["loss"]]))
-        weights = training.TrainingState.of(model).weights
+        state = training.TrainingState.of(model)
+        weights = state.weights
         trace.append(traced(weights))
+        if step == 1:
+            values |= _kept(model, initial, state)
         if step in recorded_steps(len(batches)):
             values |= {
                 f"weights {step}/{name}": array
@@ -84,6 +88,13 @@ def record_early_stages(
     values[BIAS_TRACE] = np.array(trace)
     initial.restore(model)
     return values
+
+
+def _kept(model: keras.Model, before: training.TrainingState, after: training.TrainingState) -> Values:
+    """Returns how the optimizer's variables have moved, but for single numbers such as its count of steps."""
+    names = weight_names(model.optimizer.variables)
+    apart = moved(after.optimizer, before.optimizer)
+    return {f"optimizer 1/{name}": array for name, array in zip(names, apart, strict=True) if array.ndim > 0}
 
 
 def traced(weights: Iterable[npt.NDArray[Any]]) -> npt.NDArray[Any]:

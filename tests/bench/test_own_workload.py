@@ -108,7 +108,7 @@ def test_its_parity_is_judged_at_every_stage(digits) -> None:
     for cell in cells:
         stages = {group_of(row.stage) for row in report.parity if (row.a, row.b) == (cell, "oracle")}
         assert stages == {
-            *("forward", "loss", "gradient", "weights 1", "weights 10"),
+            *("forward", "loss", "gradient", "optimizer 1", "weights 1", "weights 10"),
             *("epoch 1", "epoch 2", "training accuracy", "test accuracy"),
         }
     assert len({(row.a, row.b) for row in report.parity}) == len(cells) + len(cells) * (len(cells) - 1) // 2
