@@ -12,6 +12,8 @@ from bench.parity_records import ParityResult
 from bench.report import Cell
 from bench.stages import BIAS_TRACE, Values
 
+pytestmark = pytest.mark.backend_free
+
 JAX, TORCH = Mathematics("jax", "cpu"), Mathematics("torch", "cpu")
 FIT, FUSED = Mathematics("tensorflow", "cpu"), Mathematics("tensorflow", "cpu", "fused")
 EXAMPLES = {"training accuracy": 400, "test accuracy": 100}
