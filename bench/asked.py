@@ -22,7 +22,7 @@ QUICK: dict[str, Any] = {"processes": 2, "seeds": 2, "rounds": 4, "round_s": 0.2
 RENAMED = {"round_seconds": "round_s", "timeout": "timeout_s"}
 AS_GIVEN = (
     *("dataset", "data_source", "split", "batch_size", "epochs", "embedding_dimension", "learning_rate", "init"),
-    *("workload", "target_rmse", "processes", "seeds", "rounds", "threads", "order_seed", "parity"),
+    *("workload", "target_rmse", "processes", "seeds", "rounds", "threads", "order_seed", "parity", "profile"),
 )
 
 
@@ -57,6 +57,7 @@ class Asked(TypedDict, total=False):
         order_seed: of the rounds' random order; 0.
         timeout: longest wait for one answer of a worker, in seconds; 600.
         parity: whether to judge it; by default where that takes seconds.
+        profile: whether to trace some steps of each cell afterwards, to tell where their time goes.
         resume: go on with the report in the output.
         overwrite: replace the report in the output.
     """
@@ -86,6 +87,7 @@ class Asked(TypedDict, total=False):
     order_seed: int | None
     timeout: float | None
     parity: bool | None
+    profile: bool | None
     resume: bool | None
     overwrite: bool | None
 

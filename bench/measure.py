@@ -78,7 +78,7 @@ def measure_sides(asked: Sequence[tuple[Options, Environment]], console: Console
         judges = _judges(options, workload)
         sides = [_side(*each, workload, parts, judges, own) for each, parts in zip(asked, folders, strict=True)]
         settings = sides[0].recorder.report.settings
-        plan = Plan(cells=options.cells, settings=settings)
+        plan = Plan(cells=options.cells, settings=settings, profile=options.profile)
         answers = len(sides) * len(options.cells) * settings.processes * (settings.rounds + 3 + settings.trains)
         with (
             Progress(console, None if settings.adaptive else answers) as progress,

@@ -12,6 +12,7 @@ from bench.environment import shared_environment
 from bench.errors import BenchError
 from bench.machine import describe_machine
 from bench.options import Options
+from bench.profile_request import FOLDER
 from bench.recorder import Recorder, now, stored_arrays
 from bench.report import SCHEMA, Report, Software, Together, Workload
 from bench.report_file import PAGE_NAME, PREDICTIONS_NAME, REPORT_NAME, load_report
@@ -76,6 +77,7 @@ def open_recorder(options: Options, workload: Workload, environment: Environment
             conditions=stored.conditions,
             together=stored.together,
             runs=stored.runs,
+            profiles=[profile for profile in stored.profiles if profile.file is not None],
         ),
         stored_arrays(options.output),
     )
@@ -84,7 +86,8 @@ def open_recorder(options: Options, workload: Workload, environment: Environment
 def _clear(directory: Path) -> None:
     for name in OWN_FILES:
         (directory / name).unlink(missing_ok=True)
-    shutil.rmtree(directory / "logs", ignore_errors=True)
+    for folder in ("logs", FOLDER):
+        shutil.rmtree(directory / folder, ignore_errors=True)
 
 
 def _lasting(environment: Mapping[str, str]) -> dict[str, str]:

@@ -38,6 +38,7 @@ class Options:
         target_rmse: test RMSE, in label units, up to which training time is told.
         trains: whether each process first trains the epochs whose RMSE is reported; a sweep only times steps.
         parity: None to judge parity where the oracle takes seconds, as on MovieLens 100K.
+        profile: whether a worker of each cell traces some more steps, to tell where their time goes.
         existing: what to do when `output` already holds a report.
         watch_s: how long to watch, in seconds, what other processes use before the first worker starts.
         worker_command: program and arguments of a worker.
@@ -67,6 +68,7 @@ class Options:
     budget_s: float | None = None
     trains: bool = True
     parity: bool | None = None
+    profile: bool = False
     existing: Literal["refuse", "resume", "overwrite"] = "refuse"
     worker_command: Sequence[str] = WORKER_COMMAND
     watch_s: float = SAMPLE_S

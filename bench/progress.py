@@ -69,6 +69,10 @@ class Progress:
         doing = DOING[type(command)]
         if isinstance(command, Job) and not self.console.is_terminal:
             self.console.print(f"{cell} process {process}: {doing}", highlight=False)
+        self.tell(cell, process, doing)
+
+    def tell(self, cell: str, process: int, doing: str) -> None:
+        """Says on a terminal what a worker does beside what is counted."""
         self._bar.update(self._task, description=f"{cell} process {process}: {doing}", refresh=True)
 
     def advance(self) -> None:

@@ -4,7 +4,8 @@ The supervisor asks, the worker answers once: `Job` → `Ready`, `Train` → `Tr
 `MeasureRound` → `Rounded`, `Stop` → `Stopped`. Instead of any of these a worker may answer `Unavailable`
 (this backend or device is not to be had here) or `Failed`, and ends. A `Probe` in place of the `Job` is
 answered with `Available`, and a `Describe` with `Described`, and no more follows. A `ScoreJob` in place of the
-`Job` → `ScoreReady` is followed by `MeasureScoring` → `Scored`, and `Stop`.
+`Job` → `ScoreReady` is followed by `MeasureScoring` → `Scored`, and `Stop`. After `Stop` a worker that trains may be
+asked to `TakeProfile` → `Profiled`; it ends when the pipe of its commands does.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import msgspec
 from bench.compile_cache import Temperature
 from bench.message import Message
 from bench.own_messages import Describe, Described, Own
+from bench.profile_records import Profile
 
 
 class Job(Message, frozen=True, kw_only=True):
@@ -139,13 +141,25 @@ class MeasureRound(Message, frozen=True, kw_only=True):
 
 
 class Stop(Message, frozen=True, kw_only=True):
-    """Say the peaks and end.
+    """Say the peaks; nothing more will be measured.
 
     Attributes:
         limits: whether to measure before that how fast this device is at best (`bench.limits`).
     """
 
     limits: bool = False
+
+
+class TakeProfile(Message, frozen=True, kw_only=True):
+    """Trace some more steps, which are not timed (`bench.profiling`).
+
+    Attributes:
+        trace: file (.json.gz) in which to leave the trace.
+        file: where the report will have it, as in `bench.profile_records.Profile`.
+    """
+
+    trace: str
+    file: str
 
 
 class Ready(Message, frozen=True, kw_only=True):
@@ -232,6 +246,12 @@ class Stopped(Message, frozen=True, kw_only=True):
     touched_rows: float | None = None
 
 
+class Profiled(Message, frozen=True, kw_only=True):
+    """The trace lies where it was asked for."""
+
+    profile: Profile
+
+
 class Unavailable(Message, frozen=True, kw_only=True):
     """This backend, device or loop is not to be had here."""
 
@@ -244,9 +264,20 @@ class Failed(Message, frozen=True, kw_only=True):
     error: str
 
 
-Command = Job | Probe | Describe | ScoreJob | Train | WarmUp | MeasureRound | MeasureScoring | Stop
+Command = Job | Probe | Describe | ScoreJob | Train | WarmUp | MeasureRound | MeasureScoring | Stop | TakeProfile
 Reply = (
-    Ready | Available | Described | ScoreReady | Trained | Steady | Rounded | Scored | Stopped | Unavailable | Failed
+    Ready
+    | Available
+    | Described
+    | ScoreReady
+    | Trained
+    | Steady
+    | Rounded
+    | Scored
+    | Stopped
+    | Profiled
+    | Unavailable
+    | Failed
 )
 
 _encoder = msgspec.json.Encoder()

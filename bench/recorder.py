@@ -14,6 +14,7 @@ from bench.floor import floors
 from bench.metric_summary import metric_means
 from bench.parity_check import Parity
 from bench.predictions import Arrays, key_of, load_arrays, save_predictions
+from bench.profile_records import Profile
 from bench.report import Cell, Conditions, Report, Run
 from bench.report_file import PREDICTIONS_NAME, save_report
 from bench.summary import summarise
@@ -89,11 +90,23 @@ class Recorder:
         self.report = msgspec.structs.replace(self.report, conditions=conditions)
         self.save()
 
+    def add_profile(self, profile: Profile) -> None:
+        """Stores where the time of a cell's steps goes in place of what was known of it, and saves the report.
+
+        Raises:
+            BenchError: the report cannot be written; the one before is untouched.
+        """
+        others = [known for known in self.report.profiles if known.cell != profile.cell]
+        self.report = msgspec.structs.replace(self.report, profiles=[*others, profile])
+        self.save()
+
     def order_runs(self, cells: Iterable[Cell]) -> None:
         """Sorts the runs by the order of `cells`, then process."""
         places = {cell: place for place, cell in enumerate(cells)}
         ordered = sorted(self._runs, key=lambda key: (places.get(key[0], len(places)), key[1]))
         self._runs = {key: self._runs[key] for key in ordered}
+        profiles = sorted(self.report.profiles, key=lambda profile: places.get(profile.cell, len(places)))
+        self.report = msgspec.structs.replace(self.report, profiles=profiles)
 
     def finish(self, parity: Parity, time_to_target: list[TimeToTarget]) -> Report:
         """Adds what was found of parity and convergence, and the time of the end; saves, and returns the report."""

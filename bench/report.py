@@ -13,6 +13,7 @@ from bench.convergence_records import ReferenceRmse, TimeToTarget
 from bench.derived_records import FirstStep, Floor, MetricMean, Ratio, Rmse, StepTime
 from bench.machine_records import Conditions, Gpu, Machine, Software
 from bench.parity_records import Divergence, ParityResult, SeedEnvelope
+from bench.profile_records import Profile
 from bench.record import Record
 from bench.run_records import Cell, Run, Settings, Status, Workload
 
@@ -82,6 +83,7 @@ class Report(Record, frozen=True, kw_only=True):
         parity: derived from `predictions.npz`, one a pair and stage.
         envelopes: what rounding alone does, one a seed; `parity` was judged by them.
         divergences: where pairs of trainings first part, one a pair.
+        profiles: where a step's time goes, one a cell that was asked for it.
     """
 
     schema: str
@@ -105,3 +107,4 @@ class Report(Record, frozen=True, kw_only=True):
     parity: list[ParityResult] = []
     envelopes: list[SeedEnvelope] = []
     divergences: list[Divergence] = []
+    profiles: list[Profile] = []

@@ -92,6 +92,11 @@ def add_options(run: argparse.ArgumentParser) -> None:
     how.add_argument("--order-seed", type=int, metavar="N", help="of the rounds' order (default: 0)")
     how.add_argument("--timeout", type=float, metavar="SECONDS", help="for one answer (default: 600)")
     how.add_argument("--parity", action=argparse.BooleanOptionalAction, help="judge parity (default: on small data)")
+    how.add_argument(
+        "--profile",
+        action="store_true",
+        help="afterwards trace some steps of each cell, to tell where their time goes (docs/profile.md)",
+    )
     out = run.add_argument_group("output")
     out.add_argument("--output", type=Path, metavar="DIR", help="(default: results/local/TIME)")
     existing = out.add_mutually_exclusive_group()

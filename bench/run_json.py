@@ -19,7 +19,10 @@ def as_json(report: Report, output: Path) -> dict[str, Any]:
         report: as it was measured.
         output: its directory.
     """
-    derived = ("step_time", "ratios", "rmse", "metrics", "first_steps", "floors", "time_to_target", "reference_rmse")
+    derived = (
+        *("step_time", "ratios", "rmse", "metrics", "first_steps", "floors", "time_to_target", "reference_rmse"),
+        "profiles",
+    )
     outside = [row for row in report.parity if breaks_parity(row)]
     return {
         "report": str(output),

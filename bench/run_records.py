@@ -149,6 +149,7 @@ class Run(Record, frozen=True, kw_only=True):
         launch_us: its shortest time from one computation to the next, in microseconds; None on the CPU.
         touched_rows: distinct users and distinct movies in a batch, added up, the mean over a round's batches.
         log: the worker's stdout and stderr, as a path relative to the report's directory.
+        profile: the trace of some more of its steps, likewise; None where it was not the one that was traced.
     """
 
     backend: str
@@ -186,6 +187,7 @@ class Run(Record, frozen=True, kw_only=True):
     launch_us: float | None = None
     touched_rows: float | None = None
     log: str | None = None
+    profile: str | None = None
 
     @property
     def cell(self) -> Cell:

@@ -23,6 +23,7 @@ from bench.design import Spent, next_rounds
 from bench.environment import worker_environment
 from bench.errors import BenchError
 from bench.predictions import load_arrays
+from bench.profile_request import ask_for_profile
 from bench.progress import Progress
 from bench.protocol import (
     Command,
@@ -51,10 +52,12 @@ class Plan:
     Attributes:
         cells: to measure, in the order of the report.
         settings: how.
+        profile: whether a worker of each cell is traced once it has measured.
     """
 
     cells: Sequence[Cell]
     settings: Settings
+    profile: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -194,8 +197,22 @@ class Supervisor:
         worker.side.recorder.put(worker.run)
         self.progress.advance()
         if isinstance(reply, Stopped):
+            if self.plan.profile:
+                self._take_profile(worker)
             self.live.remove(worker)
             worker.process.close()
+
+    def _take_profile(self, worker: LiveWorker) -> None:
+        """Has a worker traced that has measured all it should, the first of each cell."""
+        recorder, cell = worker.side.recorder, worker.run.cell
+        if any(profile.cell == cell for profile in recorder.report.profiles):
+            return
+        self.progress.tell(worker.side.called(cell), worker.run.process, "tracing")
+        profile = ask_for_profile(worker.process, worker.job, recorder.directory, self.plan.settings.timeout_s)
+        recorder.add_profile(profile)
+        if profile.file is not None:
+            worker.run = replace(worker.run, profile=profile.file)
+            recorder.put(worker.run)
 
     def _lose(self, worker: LiveWorker, run: Run) -> None:
         """Records a run that has ended early; a cell that never got to a steady round is not started again."""

@@ -17,6 +17,7 @@ from bench.formatting import three_digits, with_interval
 from bench.headline import headline, short_names
 from bench.metric_summary import metric_label, score_rows
 from bench.precision import FULL, full_precision, precision_of
+from bench.profile_table import print_profiles
 from bench.reduced import relative_step_time
 from bench.report import Cell, Report, Run, StepTime
 from bench.summary import cell_of
@@ -39,6 +40,7 @@ def print_report(report: Report, directory: Path, console: Console) -> None:
         *_not_measured(report),
     ]:
         console.print(line, highlight=False, markup=False)
+    print_profiles(report.profiles, names, console)
     for warning in report.conditions.warnings if report.conditions else ():
         console.print(f"Noise: {warning}", highlight=False, markup=False)
     console.print(f"Report: {directory}", highlight=False, markup=False, soft_wrap=True)

@@ -39,11 +39,13 @@ from bench.protocol import (
     MeasureRound,
     MeasureScoring,
     Probe,
+    Profiled,
     Ready,
     Reply,
     ScoreJob,
     Stop,
     Stopped,
+    TakeProfile,
     Train,
     Unavailable,
     WarmUp,
@@ -59,7 +61,7 @@ PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def main(command_fd: int, reply_fd: int) -> int:
-    """Answers commands until `Stop`, a failure, or the end of the supervisor."""
+    """Answers commands until there are no more, or a failure."""
     die_with_supervisor(reply_fd)
     with os.fdopen(command_fd, "rb") as commands, os.fdopen(reply_fd, "wb", buffering=0) as replies:
 
@@ -91,10 +93,7 @@ def _serve(job: Job, commands: Iterable[bytes], answer: Callable[[Reply], None])
     session, ready = _start(job)
     answer(ready)
     for line in commands:
-        command = decode_command(line)
-        answer(_carry_out(command, session))
-        if isinstance(command, Stop):
-            return
+        answer(_carry_out(decode_command(line), session))
 
 
 def _serve_scoring(job: ScoreJob, commands: Iterable[bytes], answer: Callable[[Reply], None]) -> None:
@@ -235,6 +234,10 @@ def _carry_out(command: Command, session: Session) -> Reply:
             return session.measure_round(command.slowdown)
         case Stop():
             return _last_words(session, command)
+        case TakeProfile():
+            from bench.profiling import take_profile
+
+            return Profiled(profile=take_profile(session, Path(command.trace), command.file))
         case Job() | Probe() | Describe() | ScoreJob() | MeasureScoring():
             raise TypeError(f"a {type(command).__name__} was sent to a worker that trains")
 

@@ -25,6 +25,7 @@ WORKER_SIDE = {
         "bench.score_session",
         "bench.stage_recorder",
         "bench.fit_loop",
+        "bench.profiling",
         "bench.faults",
         "bench.frameworks",
         "bench.permuted_copy",

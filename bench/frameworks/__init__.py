@@ -27,6 +27,16 @@ def adapter_for(backend: str) -> ModuleType:
     return importlib.import_module(f"bench.frameworks.{backend}_adapter")
 
 
+def profiler_for(backend: str) -> ModuleType:
+    """Imports and returns the profiler of `backend`.
+
+    It has `prepared(model)`, a context in which the model compiles what it runs so that the profiler can tell its
+    parts; `mark(name)`, a context that marks a stretch of time; and `record(train, folder, model)`, which calls
+    `train()` and returns what the profiler saw as `bench.trace.Span`s. `folder` is empty and passing.
+    """
+    return importlib.import_module(f"bench.frameworks.{backend}_profiler")
+
+
 def require_tf32(device: str, capability: int | None) -> None:
     """Checks that a device multiplies matrices in tf32.
 

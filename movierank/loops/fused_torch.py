@@ -143,6 +143,11 @@ def start(model: keras.Model, embedding_updates: Updates) -> Training:
     return Training(model, embedding_updates)
 
 
+def forget(model: keras.Model) -> None:
+    """Drops what was compiled for a model, so that its next epoch compiles anew."""
+    _kept.pop(model, None)
+
+
 def _refuse_untraceable(model: keras.Model) -> None:
     """Refuses what would be traced once and then differ in silence from what runs at every step."""
     if type(model).train_step is not keras.Model.train_step:

@@ -172,6 +172,11 @@ def start(model: RankingModel, adagrad: Adagrad, embedding_updates: Updates) -> 
     return Training(model, adagrad, by_rows)
 
 
+def forget(model: RankingModel) -> None:
+    """Drops what was compiled for a model, so that its next epoch compiles anew."""
+    _kept.pop(model, None)
+
+
 def loss_and_gradients(model: RankingModel, x: dict[str, Any], y: Any) -> tuple[float, list[npt.NDArray[np.float32]]]:
     """Returns the loss of one batch and its gradients by trainable variable; trains nothing."""
     weights = [variable.value.detach() for variable in model.weights]

@@ -164,6 +164,31 @@ def test_nothing_measured_at_all_is_a_failure(fake):
     assert exit_code(report) == 3
 
 
+@pytest.mark.parametrize(
+    ("how", "word"),
+    [("kill", "SIGKILL"), ("hang", "no answer"), ("garbage", "cannot be read"), ("nan", "NotFiniteError")],
+)
+def test_a_profiler_that_fails_takes_nothing_from_what_was_measured(fake, tmp_path, how, word):
+    report = fake(
+        {"jax": {"at": "TakeProfile", "how": how}},
+        cells=parse_cells("jax", "cpu", "fit"),
+        profile=True,
+        timeout_s=2.0 if how == "hang" else 60.0,
+    )
+    assert [(run.status, run.error, run.profile, len(run.step_time_ms)) for run in report.runs] == [
+        ("ok", None, None, 4)
+    ] * 3
+    (profile,) = report.profiles
+    assert (profile.process, profile.file) == (0, None)
+    assert word in profile.error
+    assert load_report(tmp_path / "report") == report
+    assert exit_code(report) == 0
+
+
+def test_no_worker_is_traced_unless_asked(fake):
+    assert fake({"jax": {"at": "TakeProfile", "how": "kill"}}).profiles == []
+
+
 def test_resume_measures_only_what_is_missing(fake, tmp_path):
     before = fake({"jax:1": {"at": "MeasureRound:1", "how": "kill"}})
     (tmp_path / "script.started").unlink()

@@ -1,0 +1,92 @@
+"""Read protocol buffers as they lie on the wire, without the messages' definitions.
+
+A profiler writes its trace in messages that only TensorFlow brings Python classes for, and a worker of another backend
+cannot import it. The format is documented at https://protobuf.dev/programming-guides/encoding/.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
+FIXED_BYTES = {FIXED64: 8, FIXED32: 4}
+
+Value = int | memoryview
+
+
+def fields(data: bytes | memoryview) -> Iterator[tuple[int, Value]]:
+    """Yields the number and value of every field of one message, in the order in which they were written.
+
+    A value is an integer where the field is one of variable length, unsigned; else the bytes that it lies in: text, a
+    message, or a number of fixed width in little-endian order.
+
+    Raises:
+        ValueError: this is no message, or not a whole one.
+    """
+    view, place = memoryview(data), 0
+    while place < len(view):
+        key, place = _varint(view, place)
+        kind = key & 7
+        if kind == VARINT:
+            number, place = _varint(view, place)
+            yield key >> 3, number
+            continue
+        if kind == LENGTH:
+            length, place = _varint(view, place)
+        elif kind in FIXED_BYTES:
+            length = FIXED_BYTES[kind]
+        else:
+            raise ValueError(f"a protocol buffer has no fields of type {kind}")
+        if place + length > len(view):
+            raise ValueError("a protocol buffer ends in the middle of a field")
+        yield key >> 3, view[place : place + length]
+        place += length
+
+
+def text(value: Value) -> str:
+    """Returns a field that holds text."""
+    return bytes(_bytes(value)).decode(errors="replace")
+
+
+def message(value: Value) -> memoryview:
+    """Returns a field that holds a message, to be read by `fields`.
+
+    Raises:
+        ValueError: it holds a number.
+    """
+    return _bytes(value)
+
+
+def signed(value: Value) -> int:
+    """Returns a field that holds a number which may be negative (int32 and int64, two's complement in 64 bits)."""
+    number = integer(value)
+    return number - (1 << 64) if number >> 63 else number
+
+
+def integer(value: Value) -> int:
+    """Returns a field that holds a number.
+
+    Raises:
+        ValueError: it holds bytes.
+    """
+    if not isinstance(value, int):
+        raise ValueError("a protocol buffer holds bytes where a number was expected")
+    return value
+
+
+def _bytes(value: Value) -> memoryview:
+    if isinstance(value, int):
+        raise ValueError("a protocol buffer holds a number where bytes were expected")
+    return value
+
+
+def _varint(view: memoryview, place: int) -> tuple[int, int]:
+    number = shift = 0
+    while place < len(view):
+        byte = view[place]
+        place += 1
+        number |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return number, place
+        shift += 7
+    raise ValueError("a protocol buffer ends in the middle of a number")
