@@ -161,8 +161,8 @@ def _loss_of_tables(weights: Arrays, ids: Arrays, label: Any) -> Any:
     return _loss((users[ids[0]], movies[ids[1]]), tuple(dense), label)
 
 
-@jax.named_scope("adagrad")  # a profiler tells it
 def _adagrad(weight: Any, accumulator: Any, gradient: Any, constants: Arrays) -> tuple[Any, Any]:
     learning_rate, epsilon = constants
-    accumulator += jnp.square(gradient)
-    return weight - learning_rate * gradient / jnp.sqrt(accumulator + epsilon), accumulator
+    with jax.named_scope("adagrad"):  # a profiler tells it
+        accumulator += jnp.square(gradient)
+        return weight - learning_rate * gradient / jnp.sqrt(accumulator + epsilon), accumulator
