@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from bench.profile_messages import Profiled, TakeProfile
 from bench.profile_records import Profile
-from bench.protocol import Job, Profiled, TakeProfile
+from bench.protocol import Job
 from bench.run_records import Cell
 from bench.worker_process import WorkerLostError, WorkerProcess
 

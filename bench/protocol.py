@@ -18,7 +18,7 @@ import msgspec
 from bench.compile_cache import Temperature
 from bench.message import Message
 from bench.own_messages import Describe, Described, Own
-from bench.profile_records import Profile
+from bench.profile_messages import Profiled, TakeProfile
 
 
 class Job(Message, frozen=True, kw_only=True):
@@ -150,18 +150,6 @@ class Stop(Message, frozen=True, kw_only=True):
     limits: bool = False
 
 
-class TakeProfile(Message, frozen=True, kw_only=True):
-    """Trace some more steps, which are not timed (`bench.profiling`).
-
-    Attributes:
-        trace: file (.json.gz) in which to leave the trace.
-        file: where the report will have it, as in `bench.profile_records.Profile`.
-    """
-
-    trace: str
-    file: str
-
-
 class Ready(Message, frozen=True, kw_only=True):
     """The model stands and its first step is done; fields as in `bench.report.Run`."""
 
@@ -244,12 +232,6 @@ class Stopped(Message, frozen=True, kw_only=True):
     memory_gb_s: float | None = None
     launch_us: float | None = None
     touched_rows: float | None = None
-
-
-class Profiled(Message, frozen=True, kw_only=True):
-    """The trace lies where it was asked for."""
-
-    profile: Profile
 
 
 class Unavailable(Message, frozen=True, kw_only=True):

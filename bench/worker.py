@@ -31,6 +31,7 @@ from bench.hiding import hide
 from bench.own_messages import Describe, Described, Own
 from bench.precision import dtype_policy
 from bench.probing import allowed_cpus, text_of
+from bench.profile_messages import Profiled, TakeProfile
 from bench.protocol import (
     Available,
     Command,
@@ -39,13 +40,11 @@ from bench.protocol import (
     MeasureRound,
     MeasureScoring,
     Probe,
-    Profiled,
     Ready,
     Reply,
     ScoreJob,
     Stop,
     Stopped,
-    TakeProfile,
     Train,
     Unavailable,
     WarmUp,
