@@ -13,6 +13,7 @@ from pathlib import Path
 
 from bench import (
     compare_command,
+    export_command,
     history_command,
     mutants_command,
     parity_command,
@@ -38,6 +39,7 @@ EXAMPLES = """examples:
   python -m bench versus .venv/old .venv/new                two environments in one run, compared
   python -m bench parity results/jax results/torch          the same model in both?
   python -m bench page results/after -o after.html
+  python -m bench export results/after --to junit -o after.xml
   python -m bench sweep --over batch-size --backends jax    what of a step is fixed, what grows
   python -m bench history results/ -o history.html          step time over all reports, with its changes
 
@@ -97,6 +99,7 @@ def _parser() -> argparse.ArgumentParser:
     page.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help=".html, .svg or .png")
     page.set_defaults(command=_page)
 
+    export_command.add(commands)
     validate_command.add(commands)
 
     doctor = commands.add_parser("doctor", help="say which backends, devices and data would work here")

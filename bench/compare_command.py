@@ -54,6 +54,7 @@ def add_verdict_options(compare: argparse.ArgumentParser) -> None:
     form = compare.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print JSON instead of a table")
     form.add_argument("--markdown", action="store_true", help="print Markdown for a pull request instead of a table")
+    compare.add_argument("--junit", type=Path, metavar="FILE", help="also write the verdicts as JUnit XML, for a CI")
 
 
 def _compare(arguments: argparse.Namespace) -> int:
@@ -76,6 +77,8 @@ def _compare(arguments: argparse.Namespace) -> int:
         print(json.dumps(as_json(comparison), indent=2))
     else:
         print_comparison(comparison, arguments)
+    if arguments.junit is not None:
+        write_verdicts(comparison, arguments.junit)
     if comparison.nothing_compared:
         print("bench: the two have nothing that can be compared", file=sys.stderr)
     return comparison.exit_code
@@ -93,3 +96,15 @@ def print_comparison(comparison: Comparison, arguments: argparse.Namespace) -> N
         from bench.compare_table import render
 
         Console().print(render(comparison))
+
+
+def write_verdicts(comparison: Comparison, file: Path) -> None:
+    """Writes a comparison's verdicts as JUnit XML.
+
+    Raises:
+        BenchError: it cannot be written.
+    """
+    from bench.export.junit import comparison_as_junit
+    from bench.report_file import write_text
+
+    write_text(comparison_as_junit(comparison, "bench compare"), file)

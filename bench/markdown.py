@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import string
-from collections.abc import Iterable, Sequence
-
 from bench.comparison import (
     Comparison,
     StepComparison,
@@ -18,11 +15,7 @@ from bench.comparison import (
     undecided_words,
 )
 from bench.formatting import three_digits, with_interval
-
-# As character references these are never syntax: not of a table, a link, emphasis or HTML.
-SPECIAL = {ord(sign): f"&#{ord(sign)};" for sign in string.punctuation if sign not in "/-.,;:()+=%"}
-# GitHub looks for mentions and issue numbers in the finished text; a space of no width breaks them.
-SPECIAL |= {ord(sign): f"&#{ord(sign)};&#8203;" for sign in "@#"}
+from bench.github_markdown import code, folded, plain, table
 
 
 def as_markdown(comparison: Comparison) -> str:
@@ -32,35 +25,35 @@ def as_markdown(comparison: Comparison) -> str:
     """
     parts = [f"**movierank-bench:** {_verdict(comparison)}"]
     if comparison.not_comparable:
-        parts.append(f"Times are not comparable: {_text(comparison.not_comparable)}")
+        parts.append(f"Times are not comparable: {plain(comparison.not_comparable)}")
     if comparison.step_time:
         parts.append(_step_time(comparison))
         parts.append(
             f"{comparison.what_is_timed} in ms, ratio with {interval_words(comparison.step_confidence)}; "
             f"up to {100 * comparison.max_regression:.3g} % longer is fine."
         )
-        parts += [_text(line) for line in [drift_words(comparison)] if line]
-    undecided = [f"{', '.join(map(_name, cells))}: {why}." for why, cells in undecided_words(comparison)]
-    parts += [*_folded("Undecided", undecided), *_folded(f"Test {_text(comparison.score_label)}", _scores(comparison))]
-    parts += _folded("Newly out of parity", [_name(parity_words(result)) for result in comparison.parity])
-    parts += _folded("Measured on one side only", map(_text, missing_cells(comparison)))
-    parts += _folded("Changed", map(_name, comparison.changes))
+        parts += [plain(line) for line in [drift_words(comparison)] if line]
+    undecided = [f"{', '.join(map(code, cells))}: {why}." for why, cells in undecided_words(comparison)]
+    parts += [*folded("Undecided", undecided), *folded(f"Test {plain(comparison.score_label)}", _scores(comparison))]
+    parts += folded("Newly out of parity", [code(parity_words(result)) for result in comparison.parity])
+    parts += folded("Measured on one side only", map(plain, missing_cells(comparison)))
+    parts += folded("Changed", map(code, comparison.changes))
     return "\n\n".join(parts) + "\n"
 
 
 def _verdict(comparison: Comparison) -> str:
     found = [
-        f"{_name(row.cell)} takes {with_interval(row.ratio, row.ci95)} × as long"
+        f"{code(row.cell)} takes {with_interval(row.ratio, row.ci95)} × as long"
         for row in comparison.step_time
         if row.regression and row.ratio is not None
     ]
     found += [
-        f"the test {_text(comparison.score_label)} of {_name(row.cell)} is worse by {rmse_words(row)}"
+        f"the test {plain(comparison.score_label)} of {code(row.cell)} is worse by {rmse_words(row)}"
         for row in comparison.scores
         if row.verdict == "worse"
     ]
     if comparison.parity:
-        found.append(f"newly out of parity: {_name(parity_words(comparison.parity[0]))}")
+        found.append(f"newly out of parity: {code(parity_words(comparison.parity[0]))}")
         if others := len(comparison.parity) - 1:
             found.append(f"{others} more of that kind")
     if found:
@@ -70,11 +63,11 @@ def _verdict(comparison: Comparison) -> str:
 
 
 def _step_time(comparison: Comparison) -> str:
-    return _table(
+    return table(
         ("cell", "base", "new", "new / base", "verdict"),
         [
             (
-                _name(row.cell),
+                code(row.cell),
                 three_digits(row.base.median_ms),
                 three_digits(row.new.median_ms),
                 "-" if row.ratio is None else with_interval(row.ratio, row.ci95),
@@ -91,29 +84,9 @@ def _verdict_of(row: StepComparison) -> str:
 
 def _scores(comparison: Comparison) -> list[str]:
     if comparison.rmse_not_comparable:
-        return [f"Not comparable: {_text(comparison.rmse_not_comparable)}"]
+        return [f"Not comparable: {plain(comparison.rmse_not_comparable)}"]
     if not comparison.scores:
         return []
-    rows = [(_name(r.cell), f"{r.base:.4f}", f"{r.new:.4f}", rmse_words(r), r.verdict) for r in comparison.scores]
+    rows = [(code(r.cell), f"{r.base:.4f}", f"{r.new:.4f}", rmse_words(r), r.verdict) for r in comparison.scores]
     words = f"{interval_words(comparison.rmse_confidence)}; {margin_words(comparison)}"
-    return [f"{_table(('cell', 'base', 'new', 'new - base', 'verdict'), rows)}\n\nMean over seeds, with {words}."]
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    rule = [":--", *["--:"] * (len(header) - 2), ":--"]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in (header, rule, *rows))
-
-
-def _folded(title: str, lines: Iterable[str]) -> list[str]:
-    # GitHub reads Markdown inside HTML only after an empty line.
-    body = "\n\n".join(lines)
-    return [f"<details><summary>{title}</summary>\n\n{body}\n\n</details>"] if body else []
-
-
-def _name(text: str) -> str:
-    return f"<code>{_text(text)}</code>"
-
-
-def _text(text: str) -> str:
-    plain = "".join(char if char.isprintable() else " " for char in text)
-    return plain.translate(SPECIAL)
+    return [f"{table(('cell', 'base', 'new', 'new - base', 'verdict'), rows)}\n\nMean over seeds, with {words}."]

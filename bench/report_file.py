@@ -95,6 +95,17 @@ def write_json(value: Any, target: Path) -> None:
         temporary.write_bytes(msgspec.json.format(msgspec.json.encode(value), indent=1) + b"\n")
 
 
+def write_text(text: str, target: Path) -> None:
+    """Writes a text in UTF-8, atomically, and creates the folder that it is to lie in.
+
+    Raises:
+        BenchError: it cannot be written; `target` is untouched.
+    """
+    make_folder_of(target)
+    with atomic_write(target) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
 @contextlib.contextmanager
 def atomic_write(target: Path) -> Iterator[Path]:
     """Gives a temporary file beside `target` to write to, and puts it in its place once all is on disk.

@@ -7,7 +7,7 @@ import json
 import sys
 
 from bench import run_command
-from bench.compare_command import add_verdict_options, print_comparison
+from bench.compare_command import add_verdict_options, print_comparison, write_verdicts
 from bench.outcome import RUNS_FAILED
 
 
@@ -45,6 +45,8 @@ def _versus(arguments: argparse.Namespace) -> int:
         print(json.dumps(found.as_json(), indent=2))
     else:
         print_comparison(found.comparison, arguments)
+    if arguments.junit is not None:
+        write_verdicts(found.comparison, arguments.junit)
     print(f"reports: {options.output}/base and {options.output}/new", file=sys.stderr)
     if found.comparison.nothing_compared:
         print("bench: the two have nothing that can be compared", file=sys.stderr)

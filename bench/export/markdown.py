@@ -1,0 +1,102 @@
+"""Reports as GitHub-flavoured Markdown, to be posted on a pull request."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bench.export.exported import Exported
+from bench.formatting import with_interval
+from bench.github_markdown import code, folded, plain, table
+from bench.headline import headline, short_names
+from bench.outcome import breaks_parity
+from bench.reduced import relative_step_time
+from bench.report import Cell, Report
+from bench.summary import cell_of
+
+
+def as_markdown(reports: Sequence[Exported]) -> str:
+    """Returns a report's answer, the table of its cells and its parity, the rest folded; one report after the other.
+
+    Names from the reports are shown as they are; nothing in them is read as Markdown or HTML, or notifies anyone.
+    """
+    return "\n".join(_summary(exported, named=len(reports) > 1) for exported in reports)
+
+
+def _summary(exported: Exported, *, named: bool) -> str:
+    report = exported.report
+    answer, *others = headline(report).split("\n")
+    title = f"movierank-bench, {plain(exported.name)}:" if named else "movierank-bench:"
+    parts = [f"**{title}** {plain(answer)}", *map(plain, others)]
+    if exported.summary.step_time:
+        parts.append(_cells(exported))
+    parts += _parity(report)
+    parts += folded("Not measured", _not_measured(report))
+    parts += folded("Noise", map(plain, report.conditions.warnings if report.conditions else ()))
+    parts += folded("Machine and workload", _facts(report))
+    return "\n\n".join(parts) + "\n"
+
+
+def _cells(exported: Exported) -> str:
+    rows = exported.summary.step_time
+    cells = [cell_of(row) for row in rows]
+    names = short_names(run.cell for run in exported.report.runs)
+    rmse = {cell_of(row): f"{row.mean:.4f}" for row in exported.summary.rmse}
+    first = names[str(cells[0])]
+    header = ("cell", "ms/step [95 %]", f"× {plain(first)}", "test RMSE", "processes")
+    return table(
+        header,
+        [
+            (
+                code(names[str(cell)]),
+                with_interval(row.median_ms, row.ci95_ms),
+                _times(exported, cell, cells[0]),
+                rmse.get(cell, "-"),
+                str(row.processes),
+            )
+            for cell, row in zip(cells, rows, strict=True)
+        ],
+    )
+
+
+def _times(exported: Exported, cell: Cell, base: Cell) -> str:
+    if cell == base:
+        return "1"
+    ratio = relative_step_time(exported.summary.ratios, cell, base)
+    return "-" if ratio is None else with_interval(*ratio)
+
+
+def _parity(report: Report) -> list[str]:
+    if not report.parity:
+        return []
+    pairs = {(result.a, result.b) for result in report.parity}
+    within = sum(result.verdict == "within" for result in report.parity)
+    known = sum(result.verdict == "outside" and result.known is not None for result in report.parity)
+    broken = sum(map(breaks_parity, report.parity))
+    reduced = len(report.parity) - within - known - broken
+    numbers = [f"{within} within rounding", f"{known} known", f"{broken} outside"]
+    numbers += [f"{reduced} outside in reduced precision, which does not count"] if reduced else []
+    return [f"Parity: {len(report.parity)} comparisons of {len(pairs)} pairs: {', '.join(numbers)}."]
+
+
+def _not_measured(report: Report) -> list[str]:
+    lines = [
+        f"{code(str(run.cell) if run.status == 'skipped' else f'{run.cell} process {run.process}')}: "
+        f"{plain(f'{run.status}: {run.error}' if run.error else run.status)}"
+        for run in report.runs
+        if run.status != "ok"
+    ]
+    return list(dict.fromkeys(lines))
+
+
+def _facts(report: Report) -> list[str]:
+    machine, workload, software = report.machine, report.workload, report.software
+    gpus = "".join(f", {gpu.name}" for gpu in machine.gpus)
+    versions = ", ".join(f"{name} {version}" for name, version in software.packages.items())
+    return [
+        plain(f"{machine.cpu_model}{gpus}, {machine.usable_cores} usable cores, {machine.memory_mib / 1024:.0f} GiB"),
+        plain(f"{machine.system}; Python {software.python}; {versions}"),
+        plain(
+            f"{workload.dataset} ({workload.source}, {workload.sha256[:12]}), split {workload.split}, "
+            f"batch {workload.batch_size}, {workload.epochs} epochs; measured {report.created}"
+        ),
+    ]

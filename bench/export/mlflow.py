@@ -1,0 +1,177 @@
+"""Reports as runs of MLflow: a run a report with its summary and files, and below it a run a worker.
+
+MLflow wants times of its own; all are the report's beginning and end, as a report tells no others.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from bench.errors import BenchError
+from bench.export.exported import Exported, score_of
+from bench.headline import headline
+from bench.report import Run
+from bench.report_file import PAGE_NAME
+from bench.statistics import process_median
+from bench.summary import cell_of
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+SINGLE = ("import_s", "data_s", "build_s", "first_step_s", "train_s", "evaluate_s", "predict_s", "peak_rss_mib")
+# What MLflow takes: characters of a tag's value, and parameters in one request (of metrics it takes 1000).
+LONGEST_VALUE = 5000
+MOST_AT_ONCE = 100
+
+T = TypeVar("T")
+
+
+def log_runs(reports: Sequence[Exported], tracking_uri: str | None, experiment: str) -> str:
+    """Logs reports to a tracking server or store, and returns a line on what was logged where.
+
+    Args:
+        reports: at least one.
+        tracking_uri: as MLflow takes it; None for MLflow's own default (`MLFLOW_TRACKING_URI`, or a file in the current
+            folder).
+        experiment: its name; created where it does not exist.
+
+    Raises:
+        BenchError: MLflow is not installed or what it says of a store that cannot be used. What was logged before stays
+            there, marked failed.
+    """
+    if importlib.util.find_spec("mlflow") is None:
+        raise BenchError('MLflow is not installed; pip install "movierank-bench[mlflow]"')
+    os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")  # MLflow's Git library complains where there is no git
+    from mlflow import MlflowClient
+
+    with _told():
+        client = MlflowClient(tracking_uri=tracking_uri)
+        found = client.get_experiment_by_name(experiment)
+        experiment_id = found.experiment_id if found else client.create_experiment(experiment)
+        runs = sum(_Logger(client, experiment_id, exported).log() for exported in reports)
+        return f"logged {runs} runs to experiment {experiment} at {client.tracking_uri}"
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    """Tells what MLflow refuses, or cannot reach, in a line."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except (MlflowException, OSError, ImportError) as error:
+        raise BenchError(f"MLflow: {' '.join(str(error).split())}") from error
+
+
+@dataclass(frozen=True)
+class _Logger:
+    client: MlflowClient
+    experiment_id: str
+    exported: Exported
+
+    @property
+    def began_ms(self) -> int:
+        return round(1e3 * self.exported.started.timestamp())
+
+    @property
+    def ended_ms(self) -> int:
+        ended = self.exported.finished
+        return self.began_ms if ended is None else round(1e3 * ended.timestamp())
+
+    def log(self) -> int:
+        """Logs the report and its workers, and returns how many runs that made."""
+        report = self.exported.report
+        params = {
+            **{f"workload.{name}": getattr(report.workload, name) for name in report.workload.__struct_fields__},
+            **{f"settings.{name}": getattr(report.settings, name) for name in report.settings.__struct_fields__},
+            **{f"version.{name}": version for name, version in report.software.packages.items()},
+            **{
+                "python": report.software.python,
+                "cpu": report.machine.cpu_model,
+                "git_commit": report.software.git_commit,
+            },
+        }
+        tags = {"mlflow.note.content": headline(report)}
+        ran = [run for run in report.runs if run.status != "skipped"]
+        status = "FINISHED" if report.finished else "KILLED"
+        with self._run(self.exported.name, params, tags, list(self._summary()), status) as parent:
+            for file in (self.exported.file, self.exported.file.parent / PAGE_NAME):
+                if file.is_file():
+                    self.client.log_artifact(parent, str(file))
+            for run in ran:
+                self._worker(run, parent)
+        return 1 + len(ran)
+
+    def _worker(self, run: Run, parent: str) -> None:
+        names = ("backend", "device", "device_name", "loop", "process", "seed", "compile_mode", "threads")
+        params = {name: getattr(run, name) for name in (*names, "compile_cache", "steps_per_round", "status")}
+        tags = {"mlflow.parentRunId": parent} | ({"error": run.error} if run.error else {})
+        status = "FINISHED" if run.status == "ok" else "FAILED"
+        metrics = list(_measured(self.exported, run))
+        with self._run(f"{run.cell} {run.process}", params, tags, metrics, status):
+            pass
+
+    def _summary(self) -> Iterator[tuple[str, int, float]]:
+        """Yields what the report says of each cell, by MLflow's names, which take no colon."""
+        for row in self.exported.summary.step_time:
+            cell = str(cell_of(row)).replace(":", "-")
+            yield f"{cell}/step_time_ms", 0, row.median_ms
+            if row.ci95_ms is not None:
+                yield f"{cell}/step_time_ms_low", 0, row.ci95_ms[0]
+                yield f"{cell}/step_time_ms_high", 0, row.ci95_ms[1]
+        for rmse in self.exported.summary.rmse:
+            yield f"{str(cell_of(rmse)).replace(':', '-')}/test_rmse", 0, rmse.mean
+
+    @contextlib.contextmanager
+    def _run(
+        self,
+        name: str,
+        params: Mapping[str, Any],
+        tags: Mapping[str, str],
+        metrics: Sequence[tuple[str, int, float]],
+        status: str,
+    ) -> Iterator[str]:
+        """Makes a run, gives its id, and ends it with a status; `FAILED` where something goes wrong in between."""
+        from mlflow.entities import Metric, Param
+
+        cut = {key: value[:LONGEST_VALUE] for key, value in tags.items()}
+        run = self.client.create_run(self.experiment_id, start_time=self.began_ms, tags=cut, run_name=name)
+        run_id = run.info.run_id
+        try:
+            for few in _batches(metrics):
+                self.client.log_batch(run_id, metrics=[Metric(key, value, self.began_ms, at) for key, at, value in few])
+            known = [(key, value) for key, value in params.items() if value is not None]
+            for some in _batches(known):
+                self.client.log_batch(run_id, params=[Param(key, str(value)) for key, value in some])
+            yield run_id
+        except BaseException:
+            self.client.set_terminated(run_id, "FAILED", end_time=self.ended_ms)
+            raise
+        self.client.set_terminated(run_id, status, end_time=self.ended_ms)
+
+
+def _measured(exported: Exported, run: Run) -> Iterator[tuple[str, int, float]]:
+    """Yields name, step and value of all that a worker measured; the step is an epoch or a round, from 1, or 0."""
+    score = score_of(exported.report, run)
+    for epoch, value in enumerate(score.by_epoch, start=1):
+        yield f"train_{score.name}", epoch, value
+    if score.test is not None:
+        yield f"test_{score.name}", len(score.by_epoch), score.test
+    for name in ("warmup_ms", "step_time_ms", "fit_setup_ms"):
+        for number, value in enumerate(getattr(run, name), start=1):
+            yield name, number, value
+    if run.step_time_ms:
+        yield "step_time_ms_median", 0, process_median(run.step_time_ms)
+    for name in (*SINGLE, "peak_device_mib"):
+        if (value := getattr(run, name)) is not None:
+            yield name, 0, value
+
+
+def _batches(items: Sequence[T]) -> Iterator[Sequence[T]]:
+    for start in range(0, len(items), MOST_AT_ONCE):
+        yield items[start : start + MOST_AT_ONCE]

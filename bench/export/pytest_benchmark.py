@@ -1,0 +1,154 @@
+"""pytest-benchmark's JSON, which `pytest-benchmark compare`, github-action-benchmark and `bench compare` read.
+
+A folder has one file a process with its rounds, as if a suite had been run once a process: this is what `bench compare`
+takes for several processes. A single file has each process's median round in the place of a round, so that its mean,
+median and deviation are over processes; it is for tools that take one file.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from typing import Any
+
+from bench.errors import BenchError
+from bench.export.exported import Exported
+from bench.report import Cell, Run
+from bench.summary import process_medians
+
+
+def as_files(reports: Sequence[Exported]) -> dict[str, str]:
+    """Returns a file's text by its path: `process-0000.json`, in a folder a report where there are several reports.
+
+    Args:
+        reports: at least one.
+    """
+    files = {}
+    for exported in reports:
+        folder = f"{exported.name}/" if len(reports) > 1 else ""
+        for process, runs in _by_process(exported).items():
+            benchmarks = [_benchmark(exported, run.cell, run.step_time_ms, [run]) for run in runs]
+            files[f"{folder}process-{process:04}.json"] = _text(exported, benchmarks)
+    return files
+
+
+def as_one_file(reports: Sequence[Exported]) -> str:
+    """Returns one file with a benchmark a cell, in which a round is a process's median round.
+
+    Raises:
+        BenchError: there are several reports; a file has one machine and one commit.
+    """
+    if len(reports) > 1:
+        raise BenchError("a file of pytest-benchmark is of one machine and commit; give one REPORT, or -o FOLDER")
+    (exported,) = reports
+    measured = process_medians(exported.report.runs)
+    benchmarks = []
+    for cell, medians in measured.items():
+        runs = [run for run in exported.report.runs if run.cell == cell and run.process in medians]
+        benchmarks.append(_benchmark(exported, cell, list(medians.values()), runs))
+    return _text(exported, benchmarks)
+
+
+def _by_process(exported: Exported) -> dict[int, list[Run]]:
+    """Returns the runs with steady rounds by process; of two with the same cell and process the later."""
+    kept = {(run.process, run.cell): run for run in exported.report.runs if run.step_time_ms}
+    found: dict[int, list[Run]] = {}
+    for (process, _), run in kept.items():
+        found.setdefault(process, []).append(run)
+    return dict(sorted(found.items()))
+
+
+def _benchmark(exported: Exported, cell: Cell, step_time_ms: Sequence[float], runs: Sequence[Run]) -> dict[str, Any]:
+    """Returns a benchmark whose iteration is a step; facts in which the runs differ are left out."""
+    workload = exported.report.workload
+    names = ("backend", "device", "device_name", "loop", "compile_mode", "process", "seed", "steps_per_round")
+    facts: dict[str, Any] = {name: _shared([getattr(run, name) for run in runs]) for name in (*names, "test_rmse")}
+    facts |= {"dataset": workload.dataset, "batch_size": workload.batch_size, "processes": len(runs)}
+    stats = _stats([1e-3 * value for value in step_time_ms])
+    stats["iterations"] = facts["steps_per_round"] if len(runs) == 1 and facts["steps_per_round"] else 1
+    return {
+        "group": f"step on {cell.device}",
+        "name": str(cell),
+        "fullname": f"movierank-bench/{workload.dataset}::{cell}",
+        "params": None,
+        "param": None,
+        "extra_info": {name: value for name, value in facts.items() if value is not None},
+        "options": {},
+        "stats": stats,
+    }
+
+
+def _shared(values: Sequence[Any]) -> Any:
+    return values[0] if all(value == values[0] for value in values) else None
+
+
+def _stats(seconds: Sequence[float]) -> dict[str, Any]:
+    """Returns what pytest-benchmark tells of rounds, by its own definitions (its `Stats`), in seconds an iteration."""
+    ordered = sorted(seconds)
+    mean = statistics.mean(ordered)
+    deviation = statistics.stdev(ordered) if len(ordered) > 1 else 0  # what its table wants of a single round
+    q1, q3 = _quartiles(ordered)
+    low, high = q1 - 1.5 * (q3 - q1), q3 + 1.5 * (q3 - q1)
+    by_deviation = sum(abs(value - mean) > deviation for value in ordered)
+    by_quartiles = sum(not low <= value <= high for value in ordered)
+    return {
+        "min": ordered[0],
+        "max": ordered[-1],
+        "mean": mean,
+        "stddev": deviation,
+        "rounds": len(ordered),
+        "median": statistics.median(ordered),
+        "iqr": q3 - q1,
+        "q1": q1,
+        "q3": q3,
+        "iqr_outliers": by_quartiles,
+        "stddev_outliers": by_deviation,
+        "outliers": f"{by_deviation};{by_quartiles}",
+        "ld15iqr": ordered[bisect_left(ordered, low)],
+        "hd15iqr": ordered[bisect_right(ordered, high) - 1],
+        "ops": len(ordered) / sum(ordered),
+        "total": sum(ordered),
+        "data": list(seconds),
+    }
+
+
+def _quartiles(ordered: Sequence[float]) -> tuple[float, float]:
+    """Returns them as pytest-benchmark does: the medians of the halves; methods 2 and 3 of Wikipedia's "Quartile"."""
+    if len(ordered) == 1:
+        return ordered[0], ordered[0]
+    half, odd = divmod(len(ordered), 2)
+    if not odd:
+        return statistics.median(ordered[:half]), statistics.median(ordered[half:])
+    # With 4 n + 1 values the outer of the two neighbours weighs a quarter, with 4 n + 3 three quarters.
+    n, rest = divmod(len(ordered), 4)
+    if rest == 1:
+        return (
+            0.25 * ordered[n - 1] + 0.75 * ordered[n],
+            0.75 * ordered[3 * n] + 0.25 * ordered[3 * n + 1],
+        )
+    return (
+        0.75 * ordered[n] + 0.25 * ordered[n + 1],
+        0.25 * ordered[3 * n + 1] + 0.75 * ordered[3 * n + 2],
+    )
+
+
+def _text(exported: Exported, benchmarks: Sequence[dict[str, Any]]) -> str:
+    report = exported.report
+    version, _, implementation = report.software.python.partition(" ")
+    commit = {"id": report.software.git_commit, "dirty": report.software.git_dirty}
+    file = {
+        "machine_info": {
+            "system": report.machine.system.partition("-")[0],
+            "release": report.machine.system,
+            "python_version": version,
+            "python_implementation": implementation,
+            "cpu": {"brand_raw": report.machine.cpu_model, "count": report.machine.logical_cores},
+        },
+        "commit_info": {name: value for name, value in commit.items() if value is not None},
+        "benchmarks": list(benchmarks),
+        "datetime": report.created,
+        "version": "movierank-bench",
+    }
+    return json.dumps(file, indent=4, allow_nan=False) + "\n"

@@ -1,0 +1,104 @@
+"""Event files that TensorBoard shows: a run a worker, RMSE by epoch, step time by round, and its hparams tab.
+
+TensorBoard's own `EventFileWriter` imports TensorFlow where it is installed, for its file system alone; so records are
+written here with the writer below it. All events have the time at which the report was begun, as it tells no other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.errors import BenchError
+from bench.export.exported import Exported, score_of
+from bench.export.folder import new_folder
+from bench.report import Run
+
+SECONDS = ("import_s", "build_s", "first_step_s", "train_s", "evaluate_s", "predict_s")
+MEMORY = ("peak_rss_mib", "peak_device_mib")
+
+
+def write_events(reports: Sequence[Exported], target: Path) -> int:
+    """Writes a folder of event files; `tensorboard --logdir` takes it. Returns how many runs it has.
+
+    A run of TensorBoard is `BACKEND-DEVICE-LOOP/PROCESS`, below the report's name where there are several reports.
+
+    Raises:
+        BenchError: TensorBoard is not installed, nothing has run, or `target` cannot be written or is not empty.
+    """
+    try:
+        from tensorboard.compat.proto.event_pb2 import Event  # noqa: F401  # absent where another package has the name
+        from tensorboard.plugins.hparams import summary_v2
+    except ImportError as error:
+        raise BenchError('TensorBoard is not installed; pip install "movierank-bench[tensorboard]"') from error
+    ran = [(exported, run) for exported in reports for run in exported.report.runs if run.status != "skipped"]
+    if not ran:
+        raise BenchError("nothing has run in these reports, so there are no events")
+    hparams = [_hparams(exported, run) for exported, run in ran]
+    experiment = summary_v2.hparams_config_pb(
+        hparams=[summary_v2.HParam(name) for name in hparams[0]],
+        metrics=[summary_v2.Metric(name) for name in dict.fromkeys(_names(ran))],
+        time_created_secs=ran[0][0].started.timestamp(),
+    )
+    with new_folder(target) as folder:
+        _write(folder, ran[0][0].started.timestamp(), [(0, experiment)])
+        for (exported, run), chosen in zip(ran, hparams, strict=True):
+            cell = str(run.cell).replace("/", "-").replace(":", "-")
+            name = f"{exported.name}/{cell}/{run.process}" if len(reports) > 1 else f"{cell}/{run.process}"
+            began = exported.started.timestamp()
+            session = summary_v2.hparams_pb(chosen, trial_id=name, start_time_secs=began)
+            _write(folder / name, began, [(0, session), *_scalars(exported, run)])
+    return len(ran)
+
+
+def _hparams(exported: Exported, run: Run) -> dict[str, Any]:
+    workload = exported.report.workload
+    return {
+        **{"report": exported.name, "backend": run.backend, "device": run.device, "loop": run.loop},
+        **{"process": run.process, "seed": run.seed, "status": run.status, "dataset": workload.dataset},
+        **{"batch_size": workload.batch_size, "learning_rate": workload.learning_rate},
+    }
+
+
+def _values(exported: Exported, run: Run) -> Iterator[tuple[str, int, float]]:
+    """Yields tag, step and value of all that a worker measured; the step is an epoch or a round, from 1."""
+    score = score_of(exported.report, run)
+    for epoch, value in enumerate(score.by_epoch, start=1):
+        yield f"train/{score.name}", epoch, value
+    if score.test is not None:
+        yield f"test/{score.name}", max(1, len(score.by_epoch)), score.test
+    for number, value in enumerate(run.warmup_ms, start=1):
+        yield "step_time_ms/warm-up", number, value
+    for number, value in enumerate(run.step_time_ms, start=1):
+        yield "step_time_ms/steady", number, value
+    for group, fields in (("seconds", SECONDS), ("memory", MEMORY)):
+        for field in fields:
+            if (value := getattr(run, field)) is not None:
+                yield f"{group}/{field}", 1, value
+
+
+def _names(ran: Iterable[tuple[Exported, Run]]) -> Iterator[str]:
+    for exported, run in ran:
+        for name, _, _ in _values(exported, run):
+            yield name
+
+
+def _scalars(exported: Exported, run: Run) -> Iterator[tuple[int, Any]]:
+    from tensorboard.compat.proto.summary_pb2 import Summary
+
+    for name, step, value in _values(exported, run):
+        yield step, Summary(value=[Summary.Value(tag=name, simple_value=value)])
+
+
+def _write(folder: Path, seconds: float, summaries: Iterable[tuple[int, Any]]) -> None:
+    from tensorboard.compat.proto.event_pb2 import Event
+    from tensorboard.summary.writer.record_writer import RecordWriter
+
+    folder.mkdir(parents=True, exist_ok=True)
+    # TensorBoard knows an event file by `tfevents` in its name.
+    with (folder / f"events.out.tfevents.{seconds:.0f}.movierank-bench").open("wb") as file:
+        writer = RecordWriter(file)
+        writer.write(Event(wall_time=seconds, file_version="brain.Event:2").SerializeToString())
+        for step, summary in summaries:
+            writer.write(Event(wall_time=seconds, step=step, summary=summary).SerializeToString())
