@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.errors import BenchError
-from bench.report import Report, Run
+from bench.metric_summary import metric_means
+from bench.report import MetricMean, Report, Rmse, Run
 from bench.report_file import load_report, report_path
 from bench.summary import Summary, summarise
 
@@ -28,6 +29,12 @@ class Exported:
     file: Path
     report: Report
     summary: Summary
+
+    @property
+    def scores(self) -> Sequence[Rmse | MetricMean]:
+        """Each cell's test score after the last epoch, by the measure that its workload is told by."""
+        report = self.report
+        return self.summary.rmse if report.workload.workload is None else metric_means(report.runs, report.workload)
 
     @property
     def started(self) -> datetime:
@@ -65,6 +72,8 @@ class Score:
 
 def score_of(report: Report, run: Run) -> Score:
     """Returns how well a worker's model did, by the measure that its workload is told by."""
+    if report.workload.workload is not None:
+        return Score(report.workload.metric, run.train_metric, run.test_metric)
     return Score("rmse", run.train_rmse, run.test_rmse)
 
 

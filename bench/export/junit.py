@@ -12,6 +12,7 @@ from typing import Literal
 from bench.comparison import Comparison, conclusion, interval_words, parity_words, rmse_words
 from bench.export.exported import Exported
 from bench.formatting import three_digits, with_interval
+from bench.metric_summary import metric_label
 from bench.outcome import breaks_parity, counts
 from bench.parity_records import ParityResult
 from bench.report import Cell, Run
@@ -68,7 +69,7 @@ def comparison_as_junit(comparison: Comparison, name: str) -> str:
     A regression, a worse RMSE and a pair newly out of parity are failures; what cannot be compared, or is measured on
     one side only, is skipped; undecided passes, and tells why.
     """
-    cases = [*_compared_times(comparison), *_compared_rmse(comparison)]
+    cases = [*_compared_times(comparison), *_compared_scores(comparison)]
     cases += [
         Case("parity", f"{result.a} and {result.b}, {result.stage}", "failure", parity_words(result))
         for result in comparison.parity
@@ -108,7 +109,8 @@ def _cell(exported: Exported, cell: Cell) -> Case:
         for row in exported.summary.step_time
         if cell_of(row) == cell
     ]
-    lines += [f"test RMSE {row.mean:.5f}" for row in exported.summary.rmse if cell_of(row) == cell]
+    label = metric_label(exported.report.workload)
+    lines += [f"test {label} {row.mean:.5f}" for row in exported.scores if cell_of(row) == cell]
     reason = next((run.error for run in runs if run.error), "") or ""
     if all(run.status == "skipped" for run in runs):
         return Case("cell", str(cell), "skipped", reason)
@@ -153,13 +155,14 @@ def _compared_times(comparison: Comparison) -> Iterable[Case]:
             yield Case("step time", row.cell, output=told)
 
 
-def _compared_rmse(comparison: Comparison) -> Iterable[Case]:
-    for row in comparison.rmse:
+def _compared_scores(comparison: Comparison) -> Iterable[Case]:
+    group = f"test {comparison.score_label}"
+    for row in comparison.scores:
         told = f"{row.base:.5f} before, {row.new:.5f} now; {rmse_words(row)}; {row.verdict}"
         if row.verdict == "worse":
-            yield Case("test RMSE", row.cell, "failure", f"worse by {rmse_words(row)}", told)
+            yield Case(group, row.cell, "failure", f"worse by {rmse_words(row)}", told)
         else:
-            yield Case("test RMSE", row.cell, output=told)
+            yield Case(group, row.cell, output=told)
 
 
 def _document(suites: Sequence[Suite]) -> str:
@@ -185,7 +188,7 @@ def _suite_element(suite: Suite) -> ET.Element:
     for name, value in suite.properties.items():
         ET.SubElement(properties, "property", name=_clean(name), value=_clean(value))
     for case in suite.cases:
-        classname = f"movierank-bench.{case.group}"
+        classname = _clean(f"movierank-bench.{case.group}")
         child = ET.SubElement(element, "testcase", classname=classname, name=_clean(case.name))
         if case.outcome != "passed":
             ET.SubElement(child, case.outcome, message=_clean(case.message))

@@ -8,6 +8,7 @@ from bench.export.exported import Exported
 from bench.formatting import with_interval
 from bench.github_markdown import code, folded, plain, table
 from bench.headline import headline, short_names
+from bench.metric_summary import metric_label
 from bench.outcome import breaks_parity
 from bench.reduced import relative_step_time
 from bench.report import Cell, Report
@@ -40,9 +41,10 @@ def _cells(exported: Exported) -> str:
     rows = exported.summary.step_time
     cells = [cell_of(row) for row in rows]
     names = short_names(run.cell for run in exported.report.runs)
-    rmse = {cell_of(row): f"{row.mean:.4f}" for row in exported.summary.rmse}
+    scores = {cell_of(row): f"{row.mean:.4f}" for row in exported.scores}
+    label = plain(metric_label(exported.report.workload))
     first = names[str(cells[0])]
-    header = ("cell", "ms/step [95 %]", f"× {plain(first)}", "test RMSE", "processes")
+    header = ("cell", "ms/step [95 %]", f"× {plain(first)}", f"test {label}", "processes")
     return table(
         header,
         [
@@ -50,7 +52,7 @@ def _cells(exported: Exported) -> str:
                 code(names[str(cell)]),
                 with_interval(row.median_ms, row.ci95_ms),
                 _times(exported, cell, cells[0]),
-                rmse.get(cell, "-"),
+                scores.get(cell, "-"),
                 str(row.processes),
             )
             for cell, row in zip(cells, rows, strict=True)

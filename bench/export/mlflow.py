@@ -124,8 +124,8 @@ class _Logger:
             if row.ci95_ms is not None:
                 yield f"{cell}/step_time_ms_low", 0, row.ci95_ms[0]
                 yield f"{cell}/step_time_ms_high", 0, row.ci95_ms[1]
-        for rmse in self.exported.summary.rmse:
-            yield f"{str(cell_of(rmse)).replace(':', '-')}/test_rmse", 0, rmse.mean
+        for score in self.exported.scores:
+            yield f"{str(cell_of(score)).replace(':', '-')}/test_{self.exported.report.workload.metric}", 0, score.mean
 
     @contextlib.contextmanager
     def _run(

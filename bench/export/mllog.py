@@ -103,19 +103,20 @@ def _events(report: Report, run: Run) -> Iterator[Event]:
     epoch = {"epoch_num": len(score.by_epoch)}
     yield now, START, "eval_start", None, epoch
     now += run.evaluate_s
-    yield now, POINT, "eval_accuracy", score.test, {**epoch, "metric": score.name}
+    yield now, POINT, "eval_accuracy", score.test, {**epoch, "metric": score.name, "better": report.workload.better}
     yield now, END, "eval_stop", None, epoch
     yield now, END, "run_stop", None, {"status": "success" if run.status == "ok" else "aborted"}
 
 
 def _facts(report: Report, run: Run) -> dict[str, Any]:
     workload = report.workload
+    own = workload.workload is not None
     return {
-        "submission_benchmark": f"movierank-{workload.dataset}",
+        "submission_benchmark": workload.dataset if own else f"movierank-{workload.dataset}",
         "submission_platform": f"{run.backend} on {run.device_name or run.device}, {report.machine.cpu_model}",
         "seed": run.seed,
         "global_batch_size": workload.batch_size,
-        "opt_name": "adagrad",
+        "opt_name": workload.optimizer.lower() if workload.optimizer else "adagrad",
         "opt_base_learning_rate": workload.learning_rate,
         "train_samples": workload.num_train,
         "eval_samples": workload.num_test,

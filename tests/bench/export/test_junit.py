@@ -15,6 +15,8 @@ from bench.export.junit import comparison_as_junit
 from bench.parity_records import ParityResult
 from bench.report import Report
 
+pytestmark = pytest.mark.backend_free
+
 MakeReport = Callable[..., Report]
 
 # The elements and attributes of Jenkins' junit-10.xsd that are used here: required first, then optional ones.

@@ -13,6 +13,8 @@ import pytest
 from bench.cli import main
 from bench.report_file import load_report
 
+pytestmark = pytest.mark.backend_free
+
 READ = """
 import json, sys
 from mlflow import MlflowClient

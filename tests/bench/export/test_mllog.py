@@ -9,6 +9,8 @@ import pytest
 from bench.cli import main
 from bench.report_file import load_report
 
+pytestmark = pytest.mark.backend_free
+
 # Of mlcommons/logging's mllog/constants.py.
 KEYS = {
     *("init_start", "init_stop", "run_start", "run_stop", "block_start", "block_stop", "eval_start", "eval_stop"),

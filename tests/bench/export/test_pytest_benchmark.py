@@ -20,6 +20,8 @@ from bench.report_file import load_report
 from bench.summary import process_medians
 from bench.verdicts import Limits
 
+pytestmark = pytest.mark.backend_free
+
 STILL = Drift(sd=0.0, origin="given")
 
 

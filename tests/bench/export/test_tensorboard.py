@@ -11,6 +11,8 @@ import pytest
 from bench.cli import main
 from bench.report_file import load_report
 
+pytestmark = pytest.mark.backend_free
+
 
 def hide(monkeypatch: pytest.MonkeyPatch, package: str) -> None:
     real = builtins.__import__

@@ -2,15 +2,19 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 from pathlib import Path
 
+import msgspec
 import pytest
 from markdown_it import MarkdownIt
 
 from bench.cli import main
 from bench.headline import headline
-from bench.report_file import load_report
+from bench.report_file import load_report, save_report
+
+pytestmark = pytest.mark.backend_free
 
 GITHUB = MarkdownIt("commonmark").enable("table")
 
@@ -88,3 +92,34 @@ def test_every_format_of_the_help_can_be_asked_for(broken: Path, tmp_path: Path)
     for name in TEXTS:
         assert main(["export", str(broken), "--to", name, "-o", str(tmp_path / f"{name}.txt")]) == 0
         assert (tmp_path / f"{name}.txt").stat().st_size > 500
+
+
+def test_a_workload_of_one_s_own_is_told_by_its_own_metric(
+    broken: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = load_report(broken)
+    workload = msgspec.structs.replace(
+        report.workload,
+        workload="my_digits:mlp",
+        dataset="digits",
+        metric="accuracy",
+        better="higher",
+        optimizer="Adam",
+    )
+    runs = [
+        msgspec.structs.replace(run, train_rmse=[], test_rmse=None, train_metric=[0.5, 0.9], test_metric=0.91)
+        if run.train_rmse
+        else run
+        for run in report.runs
+    ]
+    (tmp_path / "own").mkdir()
+    save_report(msgspec.structs.replace(report, workload=workload, runs=runs), tmp_path / "own")
+    assert "| test accuracy |" in export(capsys, "markdown", tmp_path / "own")
+    assert "test accuracy 0.91000" in export(capsys, "junit", tmp_path / "own")
+    events = [
+        json.loads(line.removeprefix(":::MLLOG ")) for line in export(capsys, "mllog", tmp_path / "own").splitlines()
+    ]
+    found = {event["key"]: event for event in events if event["namespace"] == "jax/cpu/fit/0"}
+    assert found["eval_accuracy"]["value"] == 0.91
+    assert found["eval_accuracy"]["metadata"] == {"epoch_num": 2, "metric": "accuracy", "better": "higher"}
+    assert found["opt_name"]["value"] == "adam"
