@@ -1,0 +1,1 @@
+"""What builds and checks the documentation; no part of what is installed."""

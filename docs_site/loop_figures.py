@@ -1,0 +1,104 @@
+"""What results/loops-2cores says of the three loops: the answer, a row a cell, and what a fast loop gains."""
+
+from __future__ import annotations
+
+import statistics
+from pathlib import Path
+
+from bench.formatting import three_digits, with_interval
+from bench.headline import headline, short_names
+from bench.reduced import relative_step_time
+from bench.report import Cell, FirstStep, Report
+from bench.report_file import load_report
+from bench.summary import cell_of
+from docs_site.blocks import Maker
+from docs_site.tables import table
+from movierank.backends import BACKENDS
+
+FOLDER = "results/loops-2cores"
+PAIRS = (("fused", "fit"), ("native", "fit"), ("fused", "native"))
+COLUMNS = (
+    "backend, loop",
+    "ms/step [95 %]",
+    "× `fit` [95 %]",
+    "× floor",
+    "training to RMSE 0.26 [95 %]",
+    "first step, cold → warm",
+    "final test RMSE, seed 0",
+    "memory",
+)
+
+
+def _report(root: Path) -> Report:
+    return load_report(root / FOLDER)
+
+
+def answer(root: Path) -> str:
+    """Returns the report's own answer as a quotation, less its sentences on who is fastest with another loop."""
+    sentences = headline(_report(root)).split(". ")
+    return f"> {'. '.join(each for each in sentences if not each.startswith(('With ', 'A native ')))}"
+
+
+def cells(root: Path) -> str:
+    """Returns a row for each cell, in the order of backends and loops."""
+    report = _report(root)
+    names = short_names(run.cell for run in report.runs)
+    found = sorted((cell_of(row) for row in report.step_time), key=lambda cell: (cell.backend, _place(cell.loop)))
+    return table(COLUMNS, [[names[str(cell)], *_figures(report, cell)] for cell in found])
+
+
+def gains(root: Path) -> str:
+    """Returns a row for each backend: ratios of its loops."""
+    report = _report(root)
+    rows = []
+    for backend in sorted(BACKENDS):
+        by_loop = {loop: Cell(backend=backend, device="cpu", loop=loop) for loop in ("fit", "fused", "native")}
+        rows.append([backend, *(_ratio(report, by_loop[a], by_loop[b]) for a, b in PAIRS)])
+    return table(("backend", *(f"{a} / {b}" for a, b in PAIRS)), rows)
+
+
+def _place(loop: str) -> int:
+    return ("fit", "fused", "native").index(loop)
+
+
+def _ratio(report: Report, cell: Cell, base: Cell) -> str:
+    if cell == base:
+        return "1"
+    ratio = relative_step_time(report.ratios, cell, base)
+    return "–" if ratio is None else with_interval(*ratio)
+
+
+def _figures(report: Report, cell: Cell) -> list[str]:
+    runs = [run for run in report.runs if run.cell == cell]
+    (time,) = (row for row in report.step_time if cell_of(row) == cell)
+    target = next((row for row in report.time_to_target if cell_of(row) == cell), None)  # type: ignore[arg-type]
+    seconds = None if target is None or target.typical_s is None else _seconds(target.typical_s, target.ci95_s)
+    rmse = next(run.test_rmse for run in runs if run.seed == 0 and run.test_rmse is not None)
+    return [
+        with_interval(time.median_ms, time.ci95_ms),
+        _ratio(report, cell, Cell(backend=cell.backend, device=cell.device, loop="fit")),
+        next((three_digits(floor.times_best_floor) for floor in report.floors if floor.cell == cell), "–"),
+        seconds or "–",
+        next((_first_step(row) for row in report.first_steps if row.cell == cell), "–"),
+        f"{rmse:.5f}",
+        f"{statistics.median(run.peak_rss_mib for run in runs if run.peak_rss_mib is not None):.0f} MiB",
+    ]
+
+
+def _seconds(value: float, ci95: tuple[float, float] | None) -> str:
+    estimate, _, ends = with_interval(value, ci95).partition(" ")
+    return f"{estimate} s {ends}".rstrip()
+
+
+def _first_step(row: FirstStep) -> str:
+    # From ten seconds on a hundredth means nothing.
+    cold, warm = (None if s is None else s for s in (row.cold_s, row.warm_s))
+    if cold is None:
+        return "–"
+    if warm is None:
+        return f"{cold:.2f} s"
+    digits = 1 if cold >= 9 else 2
+    return f"{cold:.{digits}f} → {warm:.{digits}f} s"
+
+
+MAKERS: dict[str, Maker] = {"answer": answer, "loops": cells, "gains": gains}

@@ -1,0 +1,174 @@
+"""What the files of proofs in results/ say: `validate`, the mutants, `score`."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from bench.drift import NONE, Drift, chain_of
+from bench.formatting import three_digits, with_interval
+from bench.mutants_records import FaultResult, Mutants
+from bench.mutants_table import as_markdown
+from bench.score_records import ScoreReport
+from bench.score_table import scaled
+from bench.validate import Validation, judge_anew
+from bench.validation import Outcome, judge
+from docs_site.blocks import Maker
+from docs_site.tables import table
+
+MOST_POOLED = 40  # processes a side
+NOTICED = 0.001  # of RMSE
+
+
+@functools.cache
+def _validation(root: Path) -> Validation:
+    # As `bench validate --judge` does: the trials are stored, the verdicts are today's.
+    return judge_anew(root / "results/validation/jax.json")
+
+
+def _drift(result: Validation) -> Drift:
+    if result.drift is None:
+        raise ValueError("the stored validation has too few sides to tell a drift")
+    return result.drift
+
+
+def validation(root: Path) -> str:
+    """Returns what was said of trials with a known answer, and of their processes pooled."""
+    result = _validation(root)
+    pooled = [row for row in result.pooled if row.processes == MOST_POOLED]
+    rows = [
+        *([*_said(row), f"{row.pytest_benchmark_fails:.0%}"] for row in result.outcomes),
+        *([*_said(row, trials="drawn"), ""] for row in pooled),
+    ]
+    header = ("true change", "processes a side", "trials", "gate fails", "slower", "faster", "undecided",
+              "interval holds it", "pytest-benchmark's `median:5%` fails")  # fmt: skip
+    return table(header, rows)
+
+
+def _said(row: Outcome, trials: str | None = None) -> list[str]:
+    shares = (row.called_regression, row.called_slower, row.called_faster, row.undecided, row.covered)
+    return [
+        f"+{row.slowdown:.0%}",
+        str(row.processes),
+        str(row.trials) if trials is None else trials,
+        *(f"{share:.0%}" for share in shares),
+    ]
+
+
+def drift(root: Path) -> str:
+    """Returns what sides scattered by, and what the allowance for it changed."""
+    result = _validation(root)
+    equal = result.outcomes[0]
+    before = judge(result.trials, NONE)[0]
+    process_sd = _process_sd(result)
+    return (
+        f"Of {equal.trials} trials of equal sides {equal.called_slower + equal.called_faster:.0%} were told to differ, "
+        f"and {equal.called_regression:.0%} failed the gate (`compare`'s exit code 1: surely more than 5 % slower). "
+        f"pytest-benchmark's rule on one process of each side failed {equal.pytest_benchmark_fails:.0%}. Sides "
+        f"scattered by {_drift(result).sd:.1%} beyond what their own processes tell (processes: {process_sd:.1%}); "
+        f"without an allowance for that, {before.called_slower + before.called_faster:.0%} of the equal sides would "
+        "have been told to differ."
+    )
+
+
+def _process_sd(result: Validation) -> float:
+    sides = [np.log(side) for side in chain_of(result.trials)]
+    return float(np.sqrt(np.mean([side.var(ddof=1) for side in sides])))
+
+
+def coverage(root: Path) -> str:
+    """Returns how many intervals held the truth on simulated cells."""
+    rows = [
+        [str(row.processes), str(row.rounds), f"{row.process_sd:.0%}", f"{row.round_sd:.0%}", f"{row.coverage:.1%}"]
+        for row in _validation(root).simulated
+    ]
+    return table(("processes", "rounds", "scatter of processes", "of rounds", "95 % interval holds the truth"), rows)
+
+
+def _mutants(root: Path, backend: str) -> Mutants:
+    return msgspec.json.decode((root / f"results/mutants/{backend}.json").read_bytes(), type=Mutants)
+
+
+def mutants(root: Path) -> str:
+    """Returns a row for each backend: faults found and false alarms."""
+    rows = []
+    for backend in ("jax", "tensorflow", "torch"):
+        result = _mutants(root, backend)
+        visible = [fault for fault in result.faults if fault.invisible is None]
+        found = sum(fault.as_expected for fault in visible)
+        trainings = sum(block.trainings for block in result.clean)
+        rows.append(
+            [
+                backend,
+                f"{found} of {len(visible)}",
+                str(len(result.faults) - len(visible)),
+                f"{result.false_alarms} of {trainings}",
+            ]
+        )
+    header = ("backend", "faults found, at the earliest stage", "planted though invisible",
+              "false alarms in clean trainings")  # fmt: skip
+    return table(header, rows)
+
+
+def mutants_words(root: Path) -> str:
+    """Returns what the final stages alone would have seen on JAX, and how narrow it was."""
+    result = _mutants(root, "jax")
+    visible = [fault for fault in result.faults if fault.invisible is None]
+    by_rmse = sum(_outside(fault, "rmse") for fault in visible)
+    by_predictions = sum(_outside(fault, f"epoch {result.epochs}") for fault in visible)
+    small = sum(
+        fault.test_rmse is not None and abs(fault.test_rmse - fault.clean_test_rmse) < NOTICED for fault in visible
+    )
+    margins = sorted((_margin(fault), fault.name) for fault in visible)[:2]
+    return (
+        f"On JAX the final RMSE alone, judged by its own envelope, sees {by_rmse} of the {len(visible)}, and the "
+        f"predictions after the last epoch {by_predictions}; {small} of the faults move the RMSE by less than "
+        f"{NOTICED}. The narrowest margins at the stage that finds a fault are those of `{margins[0][1]}` ({margins[0][0]:.2g} "
+        f"times what rounding explains) and `{margins[1][1]}` ({margins[1][0]:.2g})."
+    )
+
+
+def _outside(fault: FaultResult, stage: str) -> bool:
+    return any(each.stage == stage and each.verdict == "outside" for each in fault.stages)
+
+
+def _margin(fault: FaultResult) -> float:
+    """Returns by how much the group of stages that finds a fault is beyond its envelope."""
+    first = next(each for each in fault.stages if each.verdict == "outside" and each.known is None)
+    return max(each.ratio or 0.0 for each in fault.stages if each.group == first.group)
+
+
+def mutants_matrix(root: Path) -> str:
+    """Returns the largest distance of each stage for each fault, on JAX."""
+    return as_markdown(_mutants(root, "jax")).rstrip()
+
+
+def scoring(root: Path) -> str:
+    """Returns a row for each backend."""
+    report = msgspec.json.decode((root / "results/scoring/943x1682.json").read_bytes(), type=ScoreReport)
+    rows = [
+        [
+            line.cell.partition("/")[0],
+            with_interval(line.pairs_per_s / 1e6, scaled(line.pairs_ci95)),
+            three_digits(line.users_per_s),
+            with_interval(line.times_floor, line.times_floor_ci95),
+            three_digits(line.times_best_floor),
+            three_digits(line.gain),
+        ]
+        for line in report.throughput
+    ]
+    return table(("backend", "M pairs/s [95 %]", "users/s", "× floor [95 %]", "× best", "gain"), rows)
+
+
+MAKERS: dict[str, Maker] = {
+    "validation": validation,
+    "drift": drift,
+    "coverage": coverage,
+    "mutants": mutants,
+    "mutants-words": mutants_words,
+    "mutants-matrix": mutants_matrix,
+    "scoring": scoring,
+}
