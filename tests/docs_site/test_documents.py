@@ -8,6 +8,8 @@ from docs_site import links
 from docs_site.blocks import BLOCK, filled
 from docs_site.figures import MAKERS, ROOT, documents
 
+pytestmark = pytest.mark.backend_free
+
 READ_ON_GITHUB = [
     "README.md",
     "CONTRIBUTING.md",

@@ -3,11 +3,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from bench.report import Report, Run
 from docs_site import check
 from docs_site.command_page import command_names
 from docs_site.schema_page import attributes, schema
+
+pytestmark = pytest.mark.backend_free
 
 
 def test_every_key_of_a_run_is_in_the_schema_s_table_with_its_words() -> None:
