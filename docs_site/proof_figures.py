@@ -122,12 +122,12 @@ def mutants_words(root: Path) -> str:
     small = sum(
         fault.test_rmse is not None and abs(fault.test_rmse - fault.clean_test_rmse) < NOTICED for fault in visible
     )
-    margins = sorted((_margin(fault), fault.name) for fault in visible)[:2]
+    narrow, next_narrow = sorted((_margin(fault), fault.name) for fault in visible)[:2]
     return (
         f"On JAX the final RMSE alone, judged by its own envelope, sees {by_rmse} of the {len(visible)}, and the "
         f"predictions after the last epoch {by_predictions}; {small} of the faults move the RMSE by less than "
-        f"{NOTICED}. The narrowest margins at the stage that finds a fault are those of `{margins[0][1]}` ({margins[0][0]:.2g} "
-        f"times what rounding explains) and `{margins[1][1]}` ({margins[1][0]:.2g})."
+        f"{NOTICED}. The narrowest margins at the stage that finds a fault are those of `{narrow[1]}` "
+        f"({narrow[0]:.2g} times what rounding explains) and `{next_narrow[1]}` ({next_narrow[0]:.2g})."
     )
 
 
