@@ -12,6 +12,7 @@ from typing import Any, Literal, TypedDict
 from bench.errors import BenchError
 from bench.matrix import parse_cells
 from bench.options import Options
+from bench.parity_records import Judge
 from bench.precision import FULL
 from bench.quantities import is_quantity, parse_duration, parse_percent
 from movierank.backends import BACKENDS
@@ -22,7 +23,8 @@ QUICK: dict[str, Any] = {"processes": 2, "seeds": 2, "rounds": 4, "round_s": 0.2
 RENAMED = {"round_seconds": "round_s", "timeout": "timeout_s"}
 AS_GIVEN = (
     *("dataset", "data_source", "split", "batch_size", "epochs", "embedding_dimension", "learning_rate", "init"),
-    *("workload", "target_rmse", "processes", "seeds", "rounds", "threads", "order_seed", "parity", "profile"),
+    *("workload", "target_rmse", "processes", "seeds", "rounds", "threads", "order_seed"),
+    *("parity", "envelope", "copies", "profile"),
 )
 
 
@@ -58,6 +60,9 @@ class Asked(TypedDict, total=False):
         timeout: longest wait for one answer of a worker, in seconds; 600.
         parity: whether to judge it; by default where that takes seconds.
         profile: whether to trace some steps of each cell afterwards, to tell where their time goes.
+        envelope: whose rounding it is judged by: of the `oracle`'s copies (the default), or of permuted copies that
+            each cell trains itself (`backend`).
+        copies: of each cell and seed for `envelope="backend"`, at least 3; 6.
         resume: go on with the report in the output.
         overwrite: replace the report in the output.
     """
@@ -88,6 +93,8 @@ class Asked(TypedDict, total=False):
     timeout: float | None
     parity: bool | None
     profile: bool | None
+    envelope: Judge | None
+    copies: int | None
     resume: bool | None
     overwrite: bool | None
 

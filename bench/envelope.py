@@ -11,14 +11,13 @@ import msgspec
 import numpy as np
 
 from bench.errors import BenchError
-from bench.parity_records import ORACLE, StageEnvelope
+from bench.parity_records import COPIES, ORACLE, StageEnvelope
 from bench.reference import Reference, Task, measure
 from bench.stages import Values
 from bench.worker import die_with_supervisor
 from movierank.ratings import Ratings
 from movierank.weights import Weights
 
-RUNS = 6
 SINGLE_THREADED = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"), "1"
 )
@@ -55,7 +54,7 @@ class EnvelopeRequest(msgspec.Struct, frozen=True, kw_only=True):
     learning_rate: float
     seed: int
     output: str
-    runs: int = RUNS
+    runs: int = COPIES
     variants: list[str] = []
     early: bool = True
     threads: int = 2

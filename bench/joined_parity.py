@@ -10,7 +10,7 @@ from bench.divergence import divergences
 from bench.joinable import NamedReport, common_references, require_joinable
 from bench.outcome import breaks_parity
 from bench.parity import judge
-from bench.parity_check import trajectories
+from bench.parity_check import judging_envelopes, trajectories
 from bench.parity_records import Divergence, ParityResult
 from bench.record import Record
 from bench.recorded_parity import require_as_recorded
@@ -79,7 +79,13 @@ def join(reports: Sequence[NamedReport], split: Split) -> JoinedParity:
     references = common_references(reports, split)
     own = [require_as_recorded(report, references) for report in reports]
     name = _naming(reports)
-    found = [t for report in reports for t in trajectories(report.report.runs, report.arrays, name(report))]
+    found = [
+        trajectory
+        for report in reports
+        for trajectory in trajectories(
+            report.report.runs, report.arrays, name(report), judging_envelopes(report.report)
+        )
+    ]
     # Of one report, that was the judgement already.
     results = (
         own[0]

@@ -15,9 +15,10 @@ from bench.errors import BenchError
 from bench.interrupts import interruptible, interrupts_held
 from bench.opening import Environment, open_recorder, own_environment
 from bench.options import Options
+from bench.own_envelope import measure_own_envelopes
 from bench.own_parity_check import check_own_parity
 from bench.own_workload import OwnWorkload, describe, refuse_what_is_built_in, with_own
-from bench.parity_check import Parity, check_parity
+from bench.parity_check import Parity, check_parity, judging_envelopes
 from bench.precision import precision_of
 from bench.predictions import MOST_STORED, Arrays, stages_of
 from bench.progress import Progress
@@ -97,7 +98,9 @@ def _judges(options: Options, workload: Workload) -> bool:
     """Returns whether parity is judged: as asked for, else where it takes seconds; where it means something."""
     if workload.workload is not None and (workload.not_judged is not None or workload.init == "backend"):
         return False
-    return options.parity if options.parity is not None else workload.num_train * workload.epochs <= PARITY_EXAMPLES
+    if options.parity is not None:
+        return options.parity
+    return options.envelope == "backend" or workload.num_train * workload.epochs <= PARITY_EXAMPLES
 
 
 def _side(
@@ -138,6 +141,8 @@ def _finished(
         return recorder.finish(parity, [])
     if split is None:
         raise TypeError("the built-in workload has a split")
+    if options.envelope == "backend":
+        measure_own_envelopes(side, split, options.copies, parts, say)
     if judges:
         with interruptible():
             parity = check_parity(
@@ -148,6 +153,7 @@ def _finished(
                 threads=recorder.report.settings.threads,
                 folder=parts,
                 say=say,
+                own=judging_envelopes(recorder.report),
             )
     return recorder.finish(parity, _time_to_target(recorder, workload, split, options.target_rmse))
 

@@ -78,6 +78,7 @@ def open_recorder(options: Options, workload: Workload, environment: Environment
             together=stored.together,
             runs=stored.runs,
             profiles=[profile for profile in stored.profiles if profile.file is not None],
+            own_envelopes=stored.own_envelopes,
         ),
         stored_arrays(options.output),
     )

@@ -13,6 +13,7 @@ from bench.conditions import SAMPLE_S
 from bench.convergence import TARGET_RMSE
 from bench.environment import usable_cores
 from bench.errors import BenchError
+from bench.parity_records import COPIES, FEWEST_COPIES, Judge
 from bench.report import Cell, Settings
 
 WORKER_COMMAND = (sys.executable, "-m", "bench.worker")
@@ -37,7 +38,8 @@ class Options:
             batch size and the epochs; None for the built-in one.
         target_rmse: test RMSE, in label units, up to which training time is told.
         trains: whether each process first trains the epochs whose RMSE is reported; a sweep only times steps.
-        parity: None to judge parity where the oracle takes seconds, as on MovieLens 100K.
+        parity: None to judge parity where the oracle takes seconds, as on MovieLens 100K, or `envelope` is `backend`.
+        copies: permuted copies of each cell and seed, where `envelope` is `backend`.
         profile: whether a worker of each cell traces some more steps, to tell where their time goes.
         existing: what to do when `output` already holds a report.
         watch_s: how long to watch, in seconds, what other processes use before the first worker starts.
@@ -69,6 +71,8 @@ class Options:
     trains: bool = True
     parity: bool | None = None
     profile: bool = False
+    envelope: Judge = "oracle"
+    copies: int = COPIES
     existing: Literal["refuse", "resume", "overwrite"] = "refuse"
     worker_command: Sequence[str] = WORKER_COMMAND
     watch_s: float = SAMPLE_S
@@ -93,6 +97,11 @@ class Options:
         ):
             if (value := getattr(self, name)) is not None and not 0 < value < math.inf:
                 raise BenchError(f"{option} must be above 0 and finite; received {getattr(self, name)}")
+        if self.copies < FEWEST_COPIES:
+            raise BenchError(f"--copies must be at least {FEWEST_COPIES}; received {self.copies}")
+        if self.envelope == "backend" and (self.init == "backend" or self.parity is False):
+            option = "--init backend" if self.init == "backend" else "--no-parity"
+            raise BenchError(f"--envelope backend is for judging parity, which {option} rules out; leave one away")
 
     def settings(self) -> Settings:
         """Returns the part that the report keeps."""
@@ -107,4 +116,5 @@ class Options:
             timeout_s=self.timeout_s,
             precision=self.precision,
             budget_s=DEFAULT_BUDGET_S if self.budget_s is None and self.precision is not None else self.budget_s,
+            envelope=self.envelope,
         )

@@ -28,6 +28,7 @@ from bench.divergence import divergence_of
 from bench.own_messages import Described
 from bench.parity import Judged, Trajectory, belong_together, judged_at, known_deviation
 from bench.parity_groups import group_of
+from bench.parity_limits import Limit
 from bench.parity_records import ORACLE, Divergence, ParityResult, SeedEnvelope, StageEnvelope
 from bench.parity_threshold import thresholds
 from bench.precision import is_reduced
@@ -159,7 +160,9 @@ def judge_own(
             explained = known if stage in left and left[stage].finite and left[stage].rms <= limit[stage] else None
             names = (a.name, ORACLE if b is None else b.name)
             size = a.oracle.values if a.oracle is not None else {}
-            judged = judged_at(names, a.trajectory.seed, stage, at_stage, limit[stage], explained, size)
+            judged = judged_at(
+                names, a.trajectory.seed, stage, at_stage, Limit(limit[stage], "backend"), explained, size
+            )
             key = (*names, stage)
             if key not in worst or judged.badness > worst[key].badness:
                 worst[key] = judged

@@ -28,8 +28,8 @@ import numpy.typing as npt
 
 from bench.distances import Distance, Float64Array, TestPart, Training, distances, size_of
 from bench.errors import BenchError
-from bench.parity_records import ORACLE, ParityResult
-from bench.parity_threshold import thresholds
+from bench.parity_limits import Limit, Limits
+from bench.parity_records import ORACLE, ParityResult, StageEnvelope
 from bench.precision import bare_loop, full_name, is_reduced
 from bench.reference import Reference
 from bench.report import Cell
@@ -51,6 +51,7 @@ class Trajectory:
         values: float32 arrays by stage (`bench.stages`). A training that ended early has fewer stages, and not every
             process records the early ones.
         name: of the cell in the records; its own where it is empty.
+        envelope: what rounding does to the cell's own trainings, where it is to be judged by that.
     """
 
     cell: Cell
@@ -58,6 +59,7 @@ class Trajectory:
     process: int
     values: Mapping[str, npt.NDArray[np.floating[Any]]]
     name: str = ""
+    envelope: Sequence[StageEnvelope] = ()
 
     @property
     def label(self) -> str:
@@ -74,12 +76,14 @@ class Side:
         training: its values.
         corrected: the same without what is known of the cell: less its deviation's oracle, plus the oracle.
         known: name of that deviation; None where nothing is known of it.
+        envelope: as in `Trajectory`.
     """
 
     name: str
     training: Training
     corrected: Training
     known: str | None = None
+    envelope: Sequence[StageEnvelope] = ()
 
 
 @dataclass(frozen=True)
@@ -133,20 +137,21 @@ def judge(
         return []
     in_full = [len(apart) for pair, _, apart in pairs if not any(is_reduced(side.name) for side in pair)]
     comparisons = sum(in_full) or sum(len(apart) for _, _, apart in pairs)
-    limits = {seed: thresholds(reference.envelope, comparisons) for seed, reference in references.items()}
+    limits = Limits(references, comparisons)
     worst: dict[tuple[str, str, str], Judged] = {}
     for (a, b), seed, apart in pairs:
-        known, left = _explained(a, b) if any(d.rms > limits[seed][stage] for stage, d in apart.items()) else (None, {})
+        own = {side.name: side.envelope for side in (a, b) if side.name != ORACLE}
+        at_most = {stage: limits.of(seed, stage, own) for stage in apart}
+        known, left = _explained(a, b) if any(d.rms > at_most[s].rms for s, d in apart.items()) else (None, {})
         for stage, at_stage in apart.items():
-            limit = limits[seed][stage]
-            explained = known if stage in left and left[stage].finite and left[stage].rms <= limit else None
+            limit = at_most[stage]
+            explained = known if stage in left and left[stage].finite and left[stage].rms <= limit.rms else None
             judged = judged_at((a.name, b.name), seed, stage, at_stage, limit, explained, references[seed].oracle)
             key = (a.name, b.name, stage)
             if key not in worst or judged.badness > worst[key].badness:
                 worst[key] = judged
-    order = {
-        stage: place for place, stage in enumerate(dict.fromkeys(s for of_seed in limits.values() for s in of_seed))
-    }
+    stages = dict.fromkeys(at.stage for reference in references.values() for at in reference.envelope)
+    order = {stage: place for place, stage in enumerate(stages)}
     keys = sorted(worst, key=lambda key: (key[1] != ORACLE, key[0], key[1], order[key[2]]))
     return [worst[key].result for key in keys]
 
@@ -182,14 +187,14 @@ def _side(trajectory: Trajectory, reference: Reference, test: TestPart, epochs: 
     training = Training.of(trajectory.values, test, epochs)
     known = known_deviation(trajectory.cell)
     if known is None or known not in reference.variants:
-        return Side(trajectory.label, training, training)
+        return Side(trajectory.label, training, training, envelope=trajectory.envelope)
     variant = reference.variants[known]
     corrected = {
         stage: values - variant[stage] + reference.oracle[stage]
         for stage, values in trajectory.values.items()
         if stage in variant
     }
-    return Side(trajectory.label, training, Training.of(corrected, test, epochs), known)
+    return Side(trajectory.label, training, Training.of(corrected, test, epochs), known, trajectory.envelope)
 
 
 def judged_at(
@@ -197,7 +202,7 @@ def judged_at(
     seed: int,
     stage: str,
     apart: Distance,
-    limit: float,
+    limit: Limit,
     explained: str | None,
     oracle: Values | Mapping[str, Float64Array],
 ) -> Judged:
@@ -208,11 +213,11 @@ def judged_at(
         seed: of their initial weights.
         stage: at which they were compared.
         apart: how far they are.
-        limit: what rounding explains, in the unit of the stage.
+        limit: what rounding explains.
         explained: the known deviation that explains an `outside`; None for none.
         oracle: the oracle's values, whose size a distance is beside.
     """
-    within = apart.finite and apart.rms <= limit
+    within = apart.finite and apart.rms <= limit.rms
     known = None if within else explained
     result = ParityResult(
         a=names[0],
@@ -220,14 +225,16 @@ def judged_at(
         stage=stage,
         rms=apart.rms if apart.finite else None,
         max_abs=apart.max_abs if apart.finite else None,
-        envelope=limit,
+        envelope=limit.rms,
         verdict="within" if within else "outside",
         known=known,
         ulps=_ulps(apart, stage, oracle),
         where=None if apart.where is None else list(apart.where),
         seed=seed,
+        judged_by=limit.judged_by,
     )
-    return Judged(result, (not apart.finite, not within and known is None, apart.rms / limit if apart.finite else 0.0))
+    share = apart.rms / limit.rms if apart.finite else 0.0
+    return Judged(result, (not apart.finite, not within and known is None, share))
 
 
 def _explained(a: Side, b: Side) -> tuple[str | None, dict[str, Distance]]:

@@ -14,10 +14,10 @@ from bench.distances import TestPart, Training
 from bench.divergence import divergences
 from bench.envelope import EnvelopeRequest, measure_in_process
 from bench.parity import Trajectory, judge, known_deviation
-from bench.parity_records import Divergence, ParityResult, SeedEnvelope
+from bench.parity_records import CellEnvelope, Divergence, ParityResult, SeedEnvelope
 from bench.predictions import MOST_STORED, Arrays, stages_of
 from bench.reference import Reference
-from bench.report import Run, Workload
+from bench.report import Report, Run, Workload
 from bench.stages import BIAS_TRACE
 from bench.stored_reference import to_arrays
 from bench.summary import seed_rmse
@@ -54,6 +54,7 @@ def check_parity(
     threads: int,
     folder: Path,
     say: Callable[[str], None],
+    own: Sequence[CellEnvelope] = (),
 ) -> Parity:
     """Compares every completed training with the oracle and with every other of its seed.
 
@@ -65,11 +66,12 @@ def check_parity(
         threads: float32 copies of the oracle trained at the same time.
         folder: for files that are of no use afterwards.
         say: is told in a sentence what takes time.
+        own: as for `trajectories`.
 
     Raises:
         BenchError: a reference cannot be computed.
     """
-    found = trajectories(runs, arrays)
+    found = trajectories(runs, arrays, own=own)
     if workload.init != "shared" or not found:
         return Parity()
     variants = sorted({name for trajectory in found if (name := known_deviation(trajectory.cell))})
@@ -94,14 +96,21 @@ def check_parity(
     )
 
 
-def trajectories(runs: Sequence[Run], arrays: Arrays, name: Callable[[Run], str] = lambda run: "") -> list[Trajectory]:
+def trajectories(
+    runs: Sequence[Run],
+    arrays: Arrays,
+    name: Callable[[Run], str] = lambda run: "",
+    own: Sequence[CellEnvelope] = (),
+) -> list[Trajectory]:
     """Returns what the completed trainings among `runs` left behind.
 
     Args:
         runs: of a report.
         arrays: of its `predictions.npz`.
         name: returns what to call a run's cell; its own name where it is empty.
+        own: what rounding does to the cells' own trainings, where they are to be judged by it.
     """
+    envelopes = {(envelope.cell, envelope.seed): envelope.stages for envelope in own}
     return [
         Trajectory(
             cell=run.cell,
@@ -109,10 +118,16 @@ def trajectories(runs: Sequence[Run], arrays: Arrays, name: Callable[[Run], str]
             process=run.process,
             values=values if run.train_metric else {**values, "training rmse": np.array(run.train_rmse)},
             name=name(run),
+            envelope=envelopes.get((str(run.cell), run.seed), ()),
         )
         for run in runs
         if run.trained and (values := stages_of(run, arrays))
     ]
+
+
+def judging_envelopes(report: Report) -> list[CellEnvelope]:
+    """Returns the cells' own envelopes where the report's parity is judged by them."""
+    return report.own_envelopes if report.settings.envelope == "backend" else []
 
 
 def envelopes_of(references: Mapping[int, Reference]) -> list[SeedEnvelope]:

@@ -7,8 +7,10 @@ from typing import Literal
 from bench.record import Record
 
 Verdict = Literal["within", "outside"]
+Judge = Literal["oracle", "backend"]
 
 ORACLE = "oracle"  # what records call the float64 oracle
+COPIES, FEWEST_COPIES = 6, 3  # of a rounding envelope: the design's, and the least that tell how distances scatter
 
 
 class ParityResult(Record, frozen=True, kw_only=True):
@@ -29,6 +31,8 @@ class ParityResult(Record, frozen=True, kw_only=True):
         ulps: `rms` in float32 spacings at the typical size of the oracle's values; None where that means nothing.
         where: index of the largest difference in its array, for stages of weights.
         seed: of the initial weights; None in a report of a version that did not tell.
+        judged_by: whose rounding `envelope` is: that of the oracle's float32 copies, or of the backends' own
+            (`run --envelope backend`); None in a report of a version that knew the first alone.
     """
 
     a: str
@@ -42,17 +46,19 @@ class ParityResult(Record, frozen=True, kw_only=True):
     ulps: float | None = None
     where: list[int] | None = None
     seed: int | None = None
+    judged_by: Judge | None = None
 
 
 class StageEnvelope(Record, frozen=True, kw_only=True):
-    """Distances by rounding alone at one stage, between every two of the oracle and its copies.
+    """Distances by rounding alone at one stage, between every two of some trainings.
 
-    The oracle is one of them without distinction: where rounding drift has grown, it is one more trajectory.
+    They are the oracle and its float32 copies, or a backend's copies alone. The oracle is one of them without
+    distinction: where rounding drift has grown, it is one more trajectory.
 
     Attributes:
         stage: as in `bench.stages`.
-        trainings: the oracle and its copies, n.
-        rms: n (n - 1) / 2 distances of two trainings, in the unit of the stage.
+        trainings: how many, n.
+        rms: n (n - 1) / 2 distances of two trainings, in the unit of the stage; those with the oracle first.
         resolution: no distance below it means anything, such as float32's relative spacing times the size of the
             values.
         values: how many numbers one training has at this stage; 0 for rankings.
@@ -80,6 +86,25 @@ class SeedEnvelope(Record, frozen=True, kw_only=True):
     bias_step: float
     stages: list[StageEnvelope]
     place: str | None = None
+
+
+class CellEnvelope(Record, frozen=True, kw_only=True):
+    """What rounding alone does to a cell's own trainings from one seed's initial weights.
+
+    Attributes:
+        cell: as `backend/device/loop`.
+        seed: of the initial weights.
+        stages: in the order of training.
+    """
+
+    cell: str
+    seed: int
+    stages: list[StageEnvelope]
+
+    @property
+    def copies(self) -> int:
+        """How many permuted copies were trained."""
+        return self.stages[0].trainings
 
 
 class Divergence(Record, frozen=True, kw_only=True):

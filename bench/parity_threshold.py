@@ -58,6 +58,13 @@ def thresholds(envelope: Sequence[StageEnvelope], comparisons: int) -> dict[str,
     return limits
 
 
+def typical(stage: StageEnvelope) -> float:
+    """Returns the typical distance of two trainings: as the thresholds take it, without their allowance for scatter."""
+    if stage.values == 1:
+        return float(np.sqrt(np.mean(np.square(np.maximum(stage.rms, stage.resolution)))))
+    return float(np.exp(_logarithms(stage)[0]))
+
+
 def _logarithms(stage: StageEnvelope) -> tuple[float, float]:
     logs = np.log(np.maximum(stage.rms, stage.resolution))
     return float(np.mean(logs)), float(np.var(logs, ddof=1))

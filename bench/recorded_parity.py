@@ -11,7 +11,7 @@ from bench.distances import TAU, TOP_10, TestPart, distance
 from bench.errors import BenchError
 from bench.joinable import NamedReport
 from bench.parity import judge
-from bench.parity_check import trajectories
+from bench.parity_check import judging_envelopes, trajectories
 from bench.parity_records import ORACLE, ParityResult
 from bench.precision import is_reduced
 from bench.predictions import key_of
@@ -44,7 +44,8 @@ def require_as_recorded(report: NamedReport, common: StoredReferences) -> list[P
     references = _own(report, common)
     epochs = of_report.workload.epochs
     try:
-        results = judge(trajectories(of_report.runs, arrays), references, common.test, epochs)
+        found = trajectories(of_report.runs, arrays, own=judging_envelopes(of_report))
+        results = judge(found, references, common.test, epochs)
     except KeyError as error:
         raise BenchError(f"{name} has no rounding envelope for stage {error}; {DAMAGED}") from error
     recorded = {(result.a, result.b, result.stage): result for result in of_report.parity}

@@ -13,6 +13,7 @@ from bench.first_step import first_steps
 from bench.floor import floors
 from bench.metric_summary import metric_means
 from bench.parity_check import Parity
+from bench.parity_records import CellEnvelope
 from bench.predictions import Arrays, key_of, load_arrays, save_predictions
 from bench.profile_records import Profile
 from bench.report import Cell, Conditions, Report, Run
@@ -98,6 +99,16 @@ class Recorder:
         """
         others = [known for known in self.report.profiles if known.cell != profile.cell]
         self.report = msgspec.structs.replace(self.report, profiles=[*others, profile])
+        self.save()
+
+    def put_envelope(self, envelope: CellEnvelope) -> None:
+        """Stores what rounding does to a cell's own trainings, in place of what was known, and saves the report.
+
+        Raises:
+            BenchError: the report cannot be written; the one before is untouched.
+        """
+        others = [e for e in self.report.own_envelopes if (e.cell, e.seed) != (envelope.cell, envelope.seed)]
+        self.report = msgspec.structs.replace(self.report, own_envelopes=[*others, envelope])
         self.save()
 
     def order_runs(self, cells: Iterable[Cell]) -> None:

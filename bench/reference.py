@@ -28,7 +28,7 @@ import numpy as np
 
 from bench.distances import TAU, Distance, TestPart, Training, distances, size_of
 from bench.errors import BenchError
-from bench.parity_records import StageEnvelope
+from bench.parity_records import COPIES, FEWEST_COPIES, StageEnvelope
 from bench.rounding import FLOAT32_EPS, Flip, Symmetry, may_flip_at_once, nearest_flips, permute_in_batches
 from bench.stages import BIAS_TRACE, Values, early_values, first_batches, first_step_of
 from movierank.oracle import INITIAL_ACCUMULATOR, KNOWN_VARIANTS, Oracle, train
@@ -76,7 +76,7 @@ class Task:
     early: bool = True
 
 
-def measure(task: Task, *, seed: int, runs: int = 6, variants: Sequence[str] = (), threads: int = 2) -> Reference:
+def measure(task: Task, *, seed: int, runs: int = COPIES, variants: Sequence[str] = (), threads: int = 2) -> Reference:
     """Trains the oracle, its float32 copies and its variants, and returns how far rounding drives the copies apart.
 
     Equal arguments give equal results on one machine where BLAS is single-threaded.
@@ -91,8 +91,8 @@ def measure(task: Task, *, seed: int, runs: int = 6, variants: Sequence[str] = (
     Raises:
         BenchError: fewer than three copies were asked for, or the training diverges.
     """
-    if runs < 3:
-        raise BenchError(f"the rounding envelope needs at least 3 runs, not {runs}")
+    if runs < FEWEST_COPIES:
+        raise BenchError(f"the rounding envelope needs at least {FEWEST_COPIES} runs, not {runs}")
     first = task.train.take(slice(task.batch_size))
     flips = nearest_flips(task.weights, first, runs)
     at_once = may_flip_at_once(task.weights, first)
@@ -111,7 +111,7 @@ def measure(task: Task, *, seed: int, runs: int = 6, variants: Sequence[str] = (
         raise BenchError(f"training diverges at learning rate {task.learning_rate:g}; choose a smaller one")
     test = TestPart.of(task.test.user_id, task.test.label)
     trainings = [Training.of(run, test, task.epochs) for run in (oracle, *copies)]
-    return Reference(_envelope(trainings, task.weights), _bias_step(copies), oracle, of_variants)
+    return Reference(envelope_between(trainings, task.weights), _bias_step(copies), oracle, of_variants)
 
 
 def _variant(task: Task, name: str) -> Callable[[], Oracle]:
@@ -181,8 +181,14 @@ def _bias_step(copies: Sequence[Values]) -> float:
     return max(float(np.max(np.abs(a[BIAS_TRACE][0] - b[BIAS_TRACE][0]))) for a, b in combinations(copies, 2))
 
 
-def _envelope(trainings: Sequence[Training], initial: Weights) -> list[StageEnvelope]:
-    oracle = trainings[0]
+def envelope_between(trainings: Sequence[Training], initial: Weights) -> list[StageEnvelope]:
+    """Returns how far every two trainings lie apart at each stage that they have.
+
+    Args:
+        trainings: from the same initial weights; sizes are told by the first.
+        initial: those weights.
+    """
+    first = trainings[0]
     found: dict[str, list[Distance]] = {}
     for a, b in combinations(trainings, 2):
         for stage, apart in distances(a, b).items():
@@ -192,14 +198,14 @@ def _envelope(trainings: Sequence[Training], initial: Weights) -> list[StageEnve
             stage=stage,
             trainings=len(trainings),
             rms=[apart.rms for apart in apart_at],
-            resolution=_resolution(oracle, stage, initial),
-            values=oracle.values[stage].size if stage in oracle.values else 0,
+            resolution=_resolution(first, stage, initial),
+            values=first.values[stage].size if stage in first.values else 0,
         )
         for stage, apart_at in found.items()
     ]
 
 
-def _resolution(oracle: Training, stage: str, initial: Weights) -> float:
+def _resolution(training: Training, stage: str, initial: Weights) -> float:
     """Returns a distance below which nothing can be told.
 
     Weights and accumulators: what rounding each of them once makes, which spreads evenly over a spacing. Other values:
@@ -208,10 +214,10 @@ def _resolution(oracle: Training, stage: str, initial: Weights) -> float:
     kind, _, name = stage.partition("/")
     if kind.startswith(("weights ", "accumulators ")):
         start = getattr(initial, name) if kind.startswith("weights ") else INITIAL_ACCUMULATOR
-        return FLOAT32_EPS / math.sqrt(12) * float(np.sqrt(np.mean(np.square(start + oracle.values[stage]))))
-    if oracle.rankings is None or stage in oracle.values:
-        return FLOAT32_EPS * size_of(oracle.values, stage)
+        return FLOAT32_EPS / math.sqrt(12) * float(np.sqrt(np.mean(np.square(start + training.values[stage]))))
+    if training.rankings is None or stage in training.values:
+        return FLOAT32_EPS * size_of(training.values, stage)
     if stage == TAU:
-        pairs = np.diff([*oracle.rankings.index.bounds, oracle.rankings.signs.size])
+        pairs = np.diff([*training.rankings.index.bounds, training.rankings.signs.size])
         return 2 / (float(pairs.min()) * len(pairs))
-    return 1 / int(np.count_nonzero(oracle.rankings.best))
+    return 1 / int(np.count_nonzero(training.rankings.best))

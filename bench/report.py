@@ -12,7 +12,7 @@ from typing import Literal
 from bench.convergence_records import ReferenceRmse, TimeToTarget
 from bench.derived_records import FirstStep, Floor, MetricMean, Ratio, Rmse, StepTime
 from bench.machine_records import Conditions, Gpu, Machine, Software
-from bench.parity_records import Divergence, ParityResult, SeedEnvelope
+from bench.parity_records import CellEnvelope, Divergence, ParityResult, SeedEnvelope
 from bench.profile_records import Profile
 from bench.record import Record
 from bench.run_records import Cell, Run, Settings, Status, Workload
@@ -20,6 +20,7 @@ from bench.run_records import Cell, Run, Settings, Status, Workload
 __all__ = [
     "SCHEMA",
     "Cell",
+    "CellEnvelope",
     "Conditions",
     "Divergence",
     "FirstStep",
@@ -81,7 +82,8 @@ class Report(Record, frozen=True, kw_only=True):
         reference_rmse: derived, one a cell; empty where no oracle was trained.
         time_to_target: derived, one a cell with predictions after each epoch.
         parity: derived from `predictions.npz`, one a pair and stage.
-        envelopes: what rounding alone does, one a seed; `parity` was judged by them.
+        envelopes: what rounding alone does, one a seed; `parity` was judged by them, if not by `own_envelopes`.
+        own_envelopes: what it does to each cell's own trainings, one a cell and seed of which copies were trained.
         divergences: where pairs of trainings first part, one a pair.
         profiles: where a step's time goes, one a cell that was asked for it.
     """
@@ -106,5 +108,6 @@ class Report(Record, frozen=True, kw_only=True):
     time_to_target: list[TimeToTarget] = []
     parity: list[ParityResult] = []
     envelopes: list[SeedEnvelope] = []
+    own_envelopes: list[CellEnvelope] = []
     divergences: list[Divergence] = []
     profiles: list[Profile] = []

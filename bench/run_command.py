@@ -97,6 +97,15 @@ def add_options(run: argparse.ArgumentParser) -> None:
         action="store_true",
         help="afterwards trace some steps of each cell, to tell where their time goes (docs/profile.md)",
     )
+    how.add_argument(
+        "--envelope",
+        choices=("oracle", "backend"),
+        help="whose rounding parity is judged by: that of the oracle's float32 copies, or of permuted copies that "
+        "each cell trains itself after the measurement (default: oracle)",
+    )
+    how.add_argument(
+        "--copies", type=int, metavar="N", help="of each cell and seed for --envelope backend (default: 6)"
+    )
     out = run.add_argument_group("output")
     out.add_argument("--output", type=Path, metavar="DIR", help="(default: results/local/TIME)")
     existing = out.add_mutually_exclusive_group()

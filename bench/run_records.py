@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from bench.compile_cache import Temperature
+from bench.parity_records import Judge
 from bench.record import Record
 
 Status = Literal["ok", "failed", "killed", "timeout", "interrupted", "skipped"]
@@ -77,6 +78,7 @@ class Settings(Record, frozen=True, kw_only=True):
         precision: half-width of the intervals at which measuring stops, as a share; None for a fixed number.
         budget_s: time in which it stops, in seconds; None for none. With either, `processes` is the least and
             `rounds` the first number; what was run in the end is told by the runs.
+        envelope: whose rounding parity is judged by, as in `bench.parity_records.ParityResult.judged_by`.
     """
 
     processes: int
@@ -89,6 +91,7 @@ class Settings(Record, frozen=True, kw_only=True):
     trains: bool = True
     precision: float | None = None
     budget_s: float | None = None
+    envelope: Judge = "oracle"
 
     @property
     def adaptive(self) -> bool:

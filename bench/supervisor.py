@@ -168,11 +168,7 @@ class Supervisor:
             side.recorder.put(replace(run, status="skipped", error=self.given_up[side, cell], log=None))
             self.progress.skip(self._steps_of_a_run())
             return
-        environment = worker_environment(cell.backend, cell.device, self.plan.settings.threads, side.variables)
-        if job.compile_cache is not None:
-            environment = with_cache(environment, Path(job.compile_cache))
-        process_started = WorkerProcess(side.worker_command, environment, side.recorder.directory / name)
-        worker = LiveWorker(side, process_started, job, run)
+        worker = LiveWorker(side, start_worker(side, job, self.plan.settings.threads, name), job, run)
         self.live.append(worker)
         for command in (job, *((Train(),) if self.plan.settings.trains else ()), WarmUp()):
             if worker in self.live:
@@ -234,6 +230,24 @@ class Supervisor:
 
     def _steps_of_a_run(self) -> int:
         return len((Job, WarmUp, Stop)) + self.plan.settings.trains + self.plan.settings.rounds
+
+
+def start_worker(side: Side, job: Job, threads: int, log: Path) -> WorkerProcess:
+    """Starts the worker for a job, which it is not yet told.
+
+    Args:
+        side: whose environment it has.
+        job: tells the backend, the device and where compiled code is kept.
+        threads: of a worker.
+        log: relative to the report's directory.
+
+    Raises:
+        BenchError: it cannot be started.
+    """
+    environment = worker_environment(job.backend, job.device, threads, side.variables)
+    if job.compile_cache is not None:
+        environment = with_cache(environment, Path(job.compile_cache))
+    return WorkerProcess(side.worker_command, environment, side.recorder.directory / log)
 
 
 def with_reply(run: Run, reply: Reply, turn: int) -> Run:

@@ -16,6 +16,7 @@ from bench.first_step import first_step_lines
 from bench.formatting import three_digits, with_interval
 from bench.headline import headline, short_names
 from bench.metric_summary import metric_label, score_rows
+from bench.own_envelope_table import own_rounding_lines, own_rounding_table
 from bench.precision import FULL, full_precision, precision_of
 from bench.profile_table import print_profiles
 from bench.reduced import relative_step_time
@@ -29,6 +30,8 @@ def print_report(report: Report, directory: Path, console: Console) -> None:
         console.print(_table(report))
     console.print(headline(report), highlight=False, markup=False)
     names = short_names(run.cell for run in report.runs)
+    if (own := own_rounding_table(report, names)) is not None:
+        console.print(own)
     converged = [
         *time_to_target_lines(report.time_to_target, names),
         *reference_rmse_lines(report.reference_rmse, names),
@@ -36,6 +39,7 @@ def print_report(report: Report, directory: Path, console: Console) -> None:
     for line in [
         *first_step_lines(report.first_steps, names),
         *converged,
+        *own_rounding_lines(report, names),
         *_noteworthy(report),
         *_not_measured(report),
     ]:

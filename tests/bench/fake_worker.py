@@ -2,7 +2,7 @@
 
 Usage: fake_worker.py SCRIPT COMMAND_FD REPLY_FD. SCRIPT is JSON: for each backend, optionally for one process as
 "jax:1" or for one precision as "jax:bfloat16", an object with `step_time_ms` or `cost` and, to break, `at` (a
-command's name, or "MeasureRound:2" for the third round) and `how` (exit, kill, hang, orphan, garbage, unavailable or
+command's name, "MeasureRound:2" for the third round, or "Copy:1" for the second permuted copy) and `how` (exit, kill, hang, orphan, garbage, unavailable or
 nan). Beside it lie the predictions that it hands out, seed0.npz and so on: without NumPy it starts in a moment. With
 `own`, what it answers tells the process: every step time is another one, the predictions and the test RMSE hold the
 process id. In SCRIPT.events it writes down what it was asked and, before it does so, what it answers.
@@ -59,7 +59,8 @@ def main() -> None:
                 events.write(json.dumps({**line, "backend": job.backend, "process": job.process}) + "\n")
 
         while True:
-            name = type(command).__name__
+            copy = command.copy if isinstance(command, Train) else None
+            name = type(command).__name__ if copy is None else f"Copy:{copy}"
             place = f"MeasureRound:{rounds}" if isinstance(command, MeasureRound) else name
             note("asked", name)
             if part.get("at") in (place, name):

@@ -1,0 +1,229 @@
+"""`run --envelope backend`: what a cell's own permuted copies say, and who judges."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import pytest
+from rich.console import Console
+
+from bench.cli import main
+from bench.distances import TestPart, Training
+from bench.errors import BenchError
+from bench.matrix import parse_cells
+from bench.measure import measure
+from bench.options import Options
+from bench.outcome import exit_code
+from bench.own_envelope_table import own_rounding, own_rounding_lines
+from bench.parity import Trajectory, judge
+from bench.parity_limits import OWN_AT_MOST, Limits
+from bench.parity_records import CellEnvelope, SeedEnvelope, StageEnvelope
+from bench.parity_threshold import thresholds
+from bench.predictions import load_arrays
+from bench.reference import Reference, Task, envelope_between, trained_copy
+from bench.reference import measure as measure_reference
+from bench.report import Cell, Report
+from bench.report_file import load_report
+from movierank.datasets import load_dataset
+from movierank.splits import split_ratings
+from movierank.weights import initial_weights
+
+BACKEND = os.environ.get("KERAS_BACKEND", "tensorflow")
+CELL = f"{BACKEND}/cpu/fit"
+FAKE_WORKER = Path(__file__).with_name("fake_worker.py")
+DATASET = load_dataset("synthetic:40x30x2000")
+SPLIT = split_ratings(DATASET, "0.8:42")
+PART = TestPart.of(SPLIT.test.user_id, SPLIT.test.label)
+TASK = Task(initial_weights(40, 30, seed=0), SPLIT.train, SPLIT.test, 200, 2, 0.1)
+
+
+def bench_run(output: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    small = ("--dataset", DATASET.name, "--batch-size", "200", "--epochs", "2", "--rounds", "1", "--threads", "1")
+    short = ("--processes", "2", "--seeds", "2", "--round-seconds", "0.02", "--envelope", "backend", "--copies", "3")
+    command = [sys.executable, "-m", "bench", "run", "--backends", BACKEND, "--output", str(output)]
+    return subprocess.run(
+        [*command, *small, *short, *options], capture_output=True, text=True, timeout=300, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Report, str]:
+    output = tmp_path_factory.mktemp("own") / "report"
+    done = bench_run(output)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return output, load_report(output), done.stdout
+
+
+def test_both_envelopes_are_stored_and_the_verdicts_say_by_which_they_are(measured):
+    output, report, printed = measured
+    assert report.settings.envelope == "backend"
+    assert [(own.cell, own.seed, own.copies) for own in report.own_envelopes] == [(CELL, 0, 3), (CELL, 1, 3)]
+    for own, oracle in zip(report.own_envelopes, report.envelopes, strict=True):
+        assert {at.stage for at in own.stages} == {at.stage for at in oracle.stages}
+        assert all(len(at.rms) == at.trainings == 3 for at in own.stages)
+        assert all(at.trainings == 7 for at in oracle.stages)
+    assert {(r.judged_by, r.verdict if r.known is None else "known") for r in report.parity} <= {
+        ("backend", "within"),
+        ("backend", "known"),
+    }
+    assert "distances between 3 copies of each cell's own" in " ".join(printed.split())
+    assert "Parity is judged by each cell's own rounding." in printed
+    assert {key.split("/")[0] for key in load_arrays(output / "predictions.npz")} <= {
+        BACKEND,
+        "oracle",
+        "tensorflow-indexed-slices",
+    }
+
+
+def test_a_report_is_judged_again_by_the_same_envelopes(measured, capsys):
+    output, report, _ = measured
+    assert main(["parity", str(output), "--json"]) == 0
+    again = json.loads(capsys.readouterr().out)["results"]
+    assert [r["judged_by"] for r in again] == ["backend"] * len(report.parity)
+    for result, before in zip(again, report.parity, strict=True):
+        assert result["envelope"] == pytest.approx(before.envelope, rel=1e-9)
+
+
+def test_resuming_trains_only_the_copies_that_are_missing(measured):
+    output, report, _ = measured
+    path = output / "report.json"
+    stored = json.loads(path.read_text())
+    stored["own_envelopes"].pop()
+    path.write_text(json.dumps(stored))
+    done = bench_run(output, "--resume")
+    assert done.returncode == 0, done.stdout + done.stderr
+    told = [line for line in " ".join(done.stderr.split()).split("Training ") if "permuted" in line]
+    assert told == [f"3 permuted copies of {CELL}, seed 1 (1 of 1) "]
+    resumed = load_report(output)
+    assert resumed.own_envelopes[0] == report.own_envelopes[0]
+    assert (resumed.own_envelopes[1].cell, resumed.own_envelopes[1].seed) == (CELL, 1)
+    assert resumed.runs == report.runs
+
+
+@pytest.fixture
+def fake(tmp_path, monkeypatch):
+    """Measures with scripted workers that hand out a float32 oracle's predictions, into tmp_path/report."""
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    values = trained_copy(replace(TASK, early=False), np.random.SeedSequence(7))
+    stages = {stage: array.astype(np.float32) for stage, array in values.items() if stage != "training rmse"}
+    np.savez(tmp_path / "seed0.npz", **stages)
+
+    def run(script: dict, **changes) -> Report:
+        path = tmp_path / "script.json"
+        path.write_text(json.dumps(script))
+        settings = {
+            "cells": parse_cells("jax,torch", "cpu", "fit"),
+            "output": tmp_path / "report",
+            "dataset": DATASET.name,
+            "split": SPLIT.name,
+            "batch_size": 200,
+            "epochs": 2,
+            "processes": 1,
+            "seeds": 1,
+            "rounds": 1,
+            "envelope": "backend",
+            "copies": 3,
+            "watch_s": 0.0,
+            "timeout_s": 20.0,
+            "worker_command": (sys.executable, str(FAKE_WORKER), str(path)),
+        }
+        return measure(Options(**{**settings, **changes}), Console(file=io.StringIO()))
+
+    return run
+
+
+@pytest.mark.parametrize("how", ["exit", "kill", "garbage"])
+def test_a_cell_whose_copies_are_lost_is_judged_by_the_oracles(fake, how):
+    report = fake({"torch": {"at": "Copy:1", "how": how}})
+    assert [own.cell for own in report.own_envelopes] == ["jax/cpu/fit"]
+    judges = {(r.a, r.b): r.judged_by for r in report.parity}
+    assert judges == {
+        ("jax/cpu/fit", "oracle"): "backend",
+        ("torch/cpu/fit", "oracle"): "oracle",
+        ("jax/cpu/fit", "torch/cpu/fit"): "oracle",
+    }
+    assert {run.status for run in report.runs} == {"ok"}
+    (line,) = own_rounding_lines(report, {"jax/cpu/fit": "jax", "torch/cpu/fit": "torch"})[:1]
+    assert "copies of torch were lost" in line
+
+
+def test_copies_of_another_number_are_trained_anew(fake, tmp_path):
+    first = fake({})
+    again = fake({}, existing="resume", copies=4)
+    assert [own.copies for own in first.own_envelopes] == [3, 3]
+    assert [own.copies for own in again.own_envelopes] == [4, 4]
+    by_oracle = fake({}, existing="resume", envelope="oracle")
+    assert {r.judged_by for r in by_oracle.parity} == {"oracle"}
+    assert by_oracle.own_envelopes == again.own_envelopes
+    assert load_report(tmp_path / "report") == by_oracle
+
+
+def reference() -> Reference:
+    return measure_reference(TASK, seed=0, threads=1)
+
+
+def own_envelope(task: Task, copies: int = 4) -> list[StageEnvelope]:
+    streams = np.random.SeedSequence([1, 2]).spawn(copies)
+    return envelope_between([Training.of(trained_copy(task, s), PART, task.epochs) for s in streams], task.weights)
+
+
+def test_a_fault_that_all_copies_share_is_outside_of_their_envelope():
+    task = replace(TASK, learning_rate=0.1001)
+    values = trained_copy(task, np.random.SeedSequence(5))
+    cell = Cell(backend="torch", device="cpu", loop="fit")
+    results = judge([Trajectory(cell, 0, 0, values, envelope=own_envelope(task))], {0: reference()}, PART, 2)
+    outside = [r for r in results if r.verdict == "outside"]
+    assert outside[0].stage.startswith("probe/")
+    assert all(r.judged_by == "backend" for r in results)
+
+
+def stage(scale: float, trainings: int, name: str = "forward") -> StageEnvelope:
+    pairs = trainings * (trainings - 1) // 2
+    return StageEnvelope(stage=name, trainings=trainings, rms=[scale] * pairs, resolution=1e-12, values=100)
+
+
+def test_a_pair_is_judged_by_the_wider_envelope_and_by_none_that_is_absurd():
+    of_oracle = [stage(1e-8, 7), stage(1e-7, 7, "epoch 1")]
+    limits = Limits({3: Reference(of_oracle, 0.0, {}, {})}, 100)
+    narrow, wide, absurd = ([stage(scale, 6)] for scale in (5e-9, 3e-8, 1e-3))
+    mine, theirs = (thresholds(envelope, 100)["forward"] for envelope in (narrow, wide))
+    oracle = thresholds(of_oracle, 100)
+    assert limits.of(3, "forward", {"a": narrow}).rms == mine
+    assert limits.of(3, "forward", {"a": narrow, "b": wide}).rms == theirs > oracle["forward"]
+    assert limits.of(3, "forward", {"c": absurd}).rms == OWN_AT_MOST * oracle["forward"]
+    for own, at in (({"a": narrow, "d": []}, "forward"), ({"a": narrow}, "epoch 1")):
+        limit = limits.of(3, at, own)
+        assert (limit.rms, limit.judged_by) == (oracle[at], "oracle")
+
+
+def test_own_rounding_is_told_in_times_of_the_oracles_copies(make_report):
+    oracle = [stage(1e-8, 7), stage(2e-8, 7, "weights 1/bias1"), stage(2e-8, 7, "weights 1/bias2")]
+    oracle[0] = msgspec.structs.replace(oracle[0], rms=[9.0] * 6 + [1e-8] * 15)  # those with the oracle are left out
+    own = [stage(3e-8, 6), stage(4e-8, 6, "weights 1/bias1"), stage(16e-8, 6, "weights 1/bias2")]
+    report = msgspec.structs.replace(
+        make_report(),
+        envelopes=[SeedEnvelope(seed=0, bias_step=0.0, stages=oracle)],
+        own_envelopes=[CellEnvelope(cell="jax/cpu/fit", seed=0, stages=own)],
+    )
+    assert own_rounding(report) == {"jax/cpu/fit": pytest.approx({"forward": 3, "step 1": 4})}
+
+
+@pytest.mark.parametrize(
+    ("changes", "word"),
+    [({"copies": 2}, "--copies"), ({"init": "backend"}, "--init backend"), ({"parity": False}, "--no-parity")],
+)
+def test_what_contradicts_an_envelope_of_ones_own_is_refused(tmp_path, changes, word):
+    with pytest.raises(BenchError, match=word):
+        Options(cells=parse_cells("jax", "cpu", "fit"), output=tmp_path, envelope="backend", **changes)
+
+
+def test_a_lost_copy_fails_no_gate(fake):
+    assert exit_code(fake({"torch": {"at": "Copy:0", "how": "exit"}})) in (0, 1)
