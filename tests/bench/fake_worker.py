@@ -2,10 +2,11 @@
 
 Usage: fake_worker.py SCRIPT COMMAND_FD REPLY_FD. SCRIPT is JSON: for each backend, optionally for one process as
 "jax:1" or for one precision as "jax:bfloat16", an object with `step_time_ms` or `cost` and, to break, `at` (a
-command's name, "MeasureRound:2" for the third round, or "Copy:1" for the second permuted copy) and `how` (exit, kill, hang, orphan, garbage, unavailable or
-nan). Beside it lie the predictions that it hands out, seed0.npz and so on: without NumPy it starts in a moment. With
-`own`, what it answers tells the process: every step time is another one, the predictions and the test RMSE hold the
-process id. In SCRIPT.events it writes down what it was asked and, before it does so, what it answers.
+command's name, "MeasureRound:2" for the third round, or "Copy:1" for the second permuted copy) and `how` (exit, kill,
+hang, orphan, garbage, unavailable or nan). Beside it lie the predictions that it hands out, seed0.npz and so on:
+without NumPy it starts in a moment. With `own`, what it answers tells the process: every step time is another one,
+the predictions and the test RMSE hold the process id. In SCRIPT.events it writes down what it was asked and, before
+it does so, what it answers.
 """
 
 from __future__ import annotations

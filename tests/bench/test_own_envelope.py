@@ -21,7 +21,6 @@ from bench.errors import BenchError
 from bench.matrix import parse_cells
 from bench.measure import measure
 from bench.options import Options
-from bench.outcome import exit_code
 from bench.own_envelope_table import own_rounding, own_rounding_lines
 from bench.parity import Trajectory, judge
 from bench.parity_limits import OWN_AT_MOST, Limits
@@ -223,7 +222,3 @@ def test_own_rounding_is_told_in_times_of_the_oracles_copies(make_report):
 def test_what_contradicts_an_envelope_of_ones_own_is_refused(tmp_path, changes, word):
     with pytest.raises(BenchError, match=word):
         Options(cells=parse_cells("jax", "cpu", "fit"), output=tmp_path, envelope="backend", **changes)
-
-
-def test_a_lost_copy_fails_no_gate(fake):
-    assert exit_code(fake({"torch": {"at": "Copy:0", "how": "exit"}})) in (0, 1)
