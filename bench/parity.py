@@ -30,6 +30,7 @@ from bench.distances import Distance, Float64Array, TestPart, Training, distance
 from bench.errors import BenchError
 from bench.parity_limits import Limit, Limits
 from bench.parity_records import ORACLE, ParityResult, StageEnvelope
+from bench.parity_threshold import CAP
 from bench.precision import bare_loop, full_name, is_reduced
 from bench.reference import Reference
 from bench.report import Cell
@@ -110,7 +111,11 @@ def known_deviation(cell: Cell) -> str | None:
 
 
 def judge(
-    trajectories: Sequence[Trajectory], references: Mapping[int, Reference], test: TestPart, epochs: int
+    trajectories: Sequence[Trajectory],
+    references: Mapping[int, Reference],
+    test: TestPart,
+    epochs: int,
+    cap: float = CAP,
 ) -> list[ParityResult]:
     """Compares all trainings and returns one record a pair and stage.
 
@@ -120,6 +125,7 @@ def judge(
             own initial weights there are none, and the result is empty.
         test: what the stored predictions are predictions of.
         epochs: of the training.
+        cap: as for `bench.parity_threshold.thresholds`.
 
     Returns:
         For each cell its comparison with the oracle, then for each pair of cells theirs, in the order of the
@@ -137,7 +143,7 @@ def judge(
         return []
     in_full = [len(apart) for pair, _, apart in pairs if not any(is_reduced(side.name) for side in pair)]
     comparisons = sum(in_full) or sum(len(apart) for _, _, apart in pairs)
-    limits = Limits(references, comparisons)
+    limits = Limits(references, comparisons, cap)
     worst: dict[tuple[str, str, str], Judged] = {}
     for (a, b), seed, apart in pairs:
         own = {side.name: side.envelope for side in (a, b) if side.name != ORACLE}

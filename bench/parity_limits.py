@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.parity_records import Judge, StageEnvelope
-from bench.parity_threshold import thresholds
+from bench.parity_threshold import CAP, thresholds
 from bench.reference import Reference
 
 OWN_AT_MOST = 10.0
@@ -31,12 +31,13 @@ class Limits:
 
     Args:
         references: by seed.
-        comparisons: as for `bench.parity_threshold.thresholds`.
+        comparisons, cap: as for `bench.parity_threshold.thresholds`.
     """
 
-    def __init__(self, references: Mapping[int, Reference], comparisons: int) -> None:
+    def __init__(self, references: Mapping[int, Reference], comparisons: int, cap: float = CAP) -> None:
         self._comparisons = comparisons
-        self._oracle = {seed: thresholds(reference.envelope, comparisons) for seed, reference in references.items()}
+        self._cap = cap
+        self._oracle = {seed: self._thresholds(reference.envelope) for seed, reference in references.items()}
         self._own: dict[tuple[str, int], Mapping[str, float]] = {}
 
     def of(self, seed: int, stage: str, own: Mapping[str, Sequence[StageEnvelope]]) -> Limit:
@@ -58,5 +59,8 @@ class Limits:
     def _own_limits(self, seed: int, cell: str, envelope: Sequence[StageEnvelope]) -> Mapping[str, float]:
         key = (cell, seed)
         if key not in self._own:
-            self._own[key] = thresholds(envelope, self._comparisons)
+            self._own[key] = self._thresholds(envelope)
         return self._own[key]
+
+    def _thresholds(self, envelope: Sequence[StageEnvelope]) -> Mapping[str, float]:
+        return thresholds(envelope, self._comparisons, self._cap)

@@ -13,6 +13,7 @@ from bench.joinable import NamedReport
 from bench.parity import judge
 from bench.parity_check import judging_envelopes, trajectories
 from bench.parity_records import ORACLE, ParityResult
+from bench.parity_threshold import CAP, NO_CAP
 from bench.precision import is_reduced
 from bench.predictions import key_of
 from bench.ranking_agreement import Rankings
@@ -45,7 +46,9 @@ def require_as_recorded(report: NamedReport, common: StoredReferences) -> list[P
     epochs = of_report.workload.epochs
     try:
         found = trajectories(of_report.runs, arrays, own=judging_envelopes(of_report))
-        results = judge(found, references, common.test, epochs)
+        # Versions that told nothing of the judge had thresholds without a cap.
+        cap = CAP if any(result.judged_by for result in of_report.parity) else NO_CAP
+        results = judge(found, references, common.test, epochs, cap)
     except KeyError as error:
         raise BenchError(f"{name} has no rounding envelope for stage {error}; {DAMAGED}") from error
     recorded = {(result.a, result.b, result.stage): result for result in of_report.parity}

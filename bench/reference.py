@@ -13,7 +13,8 @@ six copies could miss it by chance. So every copy is given one such event in eac
 a bias is moved by some 1e-6, just enough to mirror a preactivation next to zero. A training that meets its first flip
 later has drifted less, so the envelope errs to the wide side. The stages of the first step alone are taken without
 it, and are the sharpest: there a flip is all but impossible, unless the initial weights put a preactivation of the
-first batch within rounding of zero. Where they do, every other copy has the flip there too.
+first batch within rounding of zero. Where they do, every other copy has the flip there too, and those copies are given
+the flips that are nearest: the ones that rounding makes are then among them.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ import numpy as np
 from bench.distances import TAU, Distance, TestPart, Training, distances, size_of
 from bench.errors import BenchError
 from bench.parity_records import COPIES, FEWEST_COPIES, StageEnvelope
-from bench.rounding import FLOAT32_EPS, Flip, Symmetry, may_flip_at_once, nearest_flips, permute_in_batches
+from bench.rounding import FLOAT32_EPS, Flip, Symmetry, flips_of_copies, may_flip_at_once, permute_in_batches
 from bench.stages import BIAS_TRACE, Values, early_values, first_batches, first_step_of
 from movierank.oracle import INITIAL_ACCUMULATOR, KNOWN_VARIANTS, Oracle, train
 from movierank.ratings import Ratings
@@ -94,7 +95,7 @@ def measure(task: Task, *, seed: int, runs: int = COPIES, variants: Sequence[str
     if runs < FEWEST_COPIES:
         raise BenchError(f"the rounding envelope needs at least {FEWEST_COPIES} runs, not {runs}")
     first = task.train.take(slice(task.batch_size))
-    flips = nearest_flips(task.weights, first, runs)
+    flips = flips_of_copies(task.weights, first, runs)
     at_once = may_flip_at_once(task.weights, first)
     streams = np.random.SeedSequence(seed).spawn(runs)
     with ThreadPoolExecutor(threads) as pool, np.errstate(all="ignore"):

@@ -95,6 +95,15 @@ def nearest_flips(weights: Weights, batch: Ratings, count: int) -> list[tuple[Fl
     return list(zip(_nearest(first, "bias1", count), _nearest(second, "bias2", count), strict=True))
 
 
+def flips_of_copies(weights: Weights, batch: Ratings, copies: int) -> list[tuple[Flip, Flip]]:
+    """Returns what opens or closes in each copy: of two neighbours, from 0 on, the odd one has the nearer.
+
+    Odd copies are those that flip at once where rounding may (`may_flip_at_once`).
+    """
+    nearest = nearest_flips(weights, batch, copies + copies % 2)
+    return [nearest[copy ^ 1] for copy in range(copies)]
+
+
 def may_flip_at_once(weights: Weights, batch: Ratings) -> bool:
     """Returns whether a preactivation of the batch lies so near zero that rounding alone may open or close its relu."""
     exact = Oracle(weights).preactivations(batch.user_id, batch.movie_id)
