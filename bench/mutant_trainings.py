@@ -30,8 +30,6 @@ from bench.protocol import Command, Failed, Reply, Stop, Train, Trained, Unavail
 from bench.reference import Reference
 from bench.worker_process import WorkerLostError, WorkerProcess
 
-SEED = 0  # of the initial weights of trainings with a fault
-
 
 class TrainingFailedError(Exception):
     """A training broke off; the message says why."""
@@ -42,10 +40,12 @@ class MutantTrainings:
 
     Args:
         workload: of all of them.
+        seed: of the initial weights of trainings with a fault.
     """
 
-    def __init__(self, workload: Workload) -> None:
+    def __init__(self, workload: Workload, seed: int = 0) -> None:
         self.workload = workload
+        self.seed = seed
         self.references: dict[ReferenceKey, Reference] = {}
         self._requests: dict[ReferenceKey, EnvelopeRequest] = {}
         self._test = TestPart.of(workload.test.user_id, workload.test.label)
@@ -74,7 +74,7 @@ class MutantTrainings:
         stages: list[StageRatio] = []
         test_rmse = error = None
         try:
-            test_rmse, stages = self._train((SEED, fault.batch_size), name)
+            test_rmse, stages = self._train((self.seed, fault.batch_size), name)
         except TrainingFailedError as failure:
             error = str(failure)
         return FaultResult(
@@ -82,11 +82,11 @@ class MutantTrainings:
             what=fault.what,
             earliest=earliest_stage(fault.earliest, self.workload.epochs),
             batch_size=fault.batch_size,
-            seed=SEED,
+            seed=self.seed,
             invisible=fault.reason(self.workload.backend),
             stages=stages,
             test_rmse=test_rmse,
-            clean_test_rmse=self._clean_rmse[SEED, fault.batch_size],
+            clean_test_rmse=self._clean_rmse[self.seed, fault.batch_size],
             error=error,
         )
 

@@ -16,7 +16,7 @@ from bench.environment import usable_cores, worker_environment
 from bench.errors import BenchError
 from bench.fault_catalogue import BATCH_SIZE, FAULTS
 from bench.machine import describe_machine
-from bench.mutant_trainings import SEED, MutantTrainings
+from bench.mutant_trainings import MutantTrainings
 from bench.mutant_workload import Workload
 from bench.mutants_records import CleanTrainings, FaultResult, Mutants
 from bench.options import WORKER_COMMAND
@@ -40,6 +40,7 @@ class Options:
         faults: names in `bench.fault_catalogue`.
         clean: trainings of the float32 oracle without a fault, spread over ten seeds; with 0 the backend too trains
             without a fault only what the faults are compared with.
+        seed: of the initial weights of trainings with a fault.
         dataset: as for `movierank.datasets.load_dataset`; prepared before.
         epochs: passes over the train part.
         learning_rate: Adagrad's.
@@ -53,6 +54,7 @@ class Options:
     output: Path
     faults: Sequence[str] = tuple(FAULTS)
     clean: int = 200
+    seed: int = 0
     dataset: str = "100k"
     epochs: int = 5
     learning_rate: float = 0.1
@@ -71,6 +73,8 @@ class Options:
             raise BenchError(f"there is no fault {unknown[0]!r}; --faults takes some of: {', '.join(FAULTS)}")
         if self.clean < 0:
             raise BenchError(f"--clean must be at least 0; received {self.clean}")
+        if self.seed < 0:
+            raise BenchError(f"--seed must be at least 0; received {self.seed}")
 
 
 def measure_mutants(options: Options, console: Console) -> Mutants:
@@ -111,13 +115,14 @@ def measure_mutants(options: Options, console: Console) -> Mutants:
             worker_command=options.worker_command,
             folder=Path(folder),
         )
-        return _measure(options, MutantTrainings(workload), result, console)
+        return _measure(options, MutantTrainings(workload, options.seed), result, console)
 
 
 def _measure(options: Options, trainings: MutantTrainings, result: Mutants, console: Console) -> Mutants:
     copies = _shares(options.clean)
-    baselines = sorted({(SEED, FAULTS[name].batch_size) for name in options.faults} | {(SEED, BATCH_SIZE)})
-    others = [(seed, BATCH_SIZE) for seed in range(BACKEND_SEEDS if options.clean else 1) if seed != SEED]
+    sizes = {FAULTS[name].batch_size for name in options.faults} | {BATCH_SIZE}
+    baselines = sorted((options.seed, size) for size in sizes)
+    others = [(seed, BATCH_SIZE) for seed in range(BACKEND_SEEDS if options.clean else 0) if seed != options.seed]
     keys = list(dict.fromkeys([*baselines, *others, *((seed, BATCH_SIZE) for seed in copies)]))
     steps = len(keys) + len(baselines) + len(others) + len(options.faults) + len(copies)
     with (

@@ -23,6 +23,9 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     mutants.add_argument(
         "--clean", type=int, default=200, metavar="N", help="trainings without a fault (default: %(default)s)"
     )
+    mutants.add_argument(
+        "--seed", type=int, default=0, metavar="N", help="of the weights that faults start from (default: %(default)s)"
+    )
     mutants.add_argument("--dataset", default="100k", metavar="NAME", help="(default: %(default)s)")
     mutants.add_argument("--markdown", action="store_true", help="print Markdown instead of a table")
     mutants.add_argument("--overwrite", action="store_true", help="replace the result in --output")
@@ -46,6 +49,7 @@ def _mutants(arguments: argparse.Namespace) -> int:
         output=output,
         faults=tuple(dict.fromkeys(named)),
         clean=arguments.clean,
+        seed=arguments.seed,
         dataset=arguments.dataset,
     )
     try:

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from bench.envelope import EnvelopeRequest, measure_in_process
 from bench.errors import BenchError
 from bench.parity_records import StageEnvelope
-from bench.parity_threshold import FALSE_ALARMS, PRIOR_LOG_SD, PRIOR_RMSE_SHARE, thresholds
+from bench.parity_threshold import CAP, FALSE_ALARMS, NO_CAP, PRIOR_LOG_SD, PRIOR_RMSE_SHARE, thresholds
 from bench.reference import Task, measure, trained_copy
-from bench.rounding import Symmetry, nearest_flips, permute_in_batches
+from bench.rounding import Symmetry, flips_of_copies, nearest_flips, permute_in_batches
 from bench.stages import early_values, first_batches
 from movierank.oracle import Oracle
 from movierank.ratings import Ratings
@@ -126,6 +126,23 @@ def test_every_flip_opens_or_closes_a_relu_and_hardly_moves_a_prediction() -> No
         open_before, open_after = (oracle.preactivations(*ids)[layer] > 0 for oracle in (before, after))
         assert (open_before != open_after).any()
         assert np.abs(after.predict(*ids) - before.predict(*ids)).max() < 1e-4
+
+
+def test_copies_that_may_flip_at_once_have_the_nearest_flips() -> None:
+    nearest = nearest_flips(WEIGHTS, TRAIN, 6)
+    assert flips_of_copies(WEIGHTS, TRAIN, 6) == [nearest[place] for place in (1, 0, 3, 2, 5, 4)]
+    for copies in (3, 4, 5):
+        assert flips_of_copies(WEIGHTS, TRAIN, copies) == flips_of_copies(WEIGHTS, TRAIN, 6)[:copies]
+
+
+def test_distances_of_two_sizes_leave_no_gap_in_which_nothing_is_outside() -> None:
+    both = StageEnvelope(
+        stage="gradient/kernel1", trainings=7, rms=[1e-8] * 6 + [1e-4] * 15, resolution=1e-9, values=50
+    )
+    assert thresholds([both], 500)[both.stage] == pytest.approx(CAP * 1e-4)
+    assert thresholds([both], 500, NO_CAP)[both.stage] > 1e-1
+    alike = msgspec.structs.replace(both, rms=[1e-8] * 21)
+    assert thresholds([alike], 500) == thresholds([alike], 500, NO_CAP)
 
 
 def stages_of(rng: np.random.Generator, scale: float, log_sd: float, share: float) -> list[StageEnvelope]:

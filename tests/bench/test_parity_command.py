@@ -29,6 +29,7 @@ from bench.stages import Values, early_values, first_batches
 from bench.stored_reference import to_arrays
 from movierank.datasets import load_dataset
 from movierank.oracle import Oracle, train
+from movierank.ratings import Dataset
 from movierank.splits import split_ratings
 from movierank.weights import initial_weights
 
@@ -489,3 +490,12 @@ def test_no_framework_and_no_large_part_of_scipy_is_imported(write: Any) -> None
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
     assert done.stderr == "0 set()\n"
+
+
+def test_a_report_of_a_version_without_a_cap_is_judged_by_the_rule_of_then(movielens: Dataset, capsys) -> None:
+    stored = ROOT / "results/cpu-2cores"
+    assert {result.judged_by for result in load_report(stored).parity} == {None}
+    assert main(["parity", str(stored), "--json"]) == 0
+    results = {(r["a"], r["b"], r["stage"]): r["envelope"] for r in json.loads(capsys.readouterr().out)["results"]}
+    for result in load_report(stored).parity:
+        assert results[result.a, result.b, result.stage] == pytest.approx(result.envelope, rel=1e-6)
