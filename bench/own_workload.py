@@ -80,7 +80,9 @@ def refuse_what_is_built_in(options: Options) -> None:
             f"{named}: the built-in workload's; {options.workload} says its own data, batch size and epochs"
         )
     if options.envelope == "backend":
-        raise BenchError(f"--envelope: {options.workload} is judged by its backend's own rounding anyway; leave it away")
+        raise BenchError(
+            f"--envelope: {options.workload} is judged by its backend's own rounding anyway; leave it away"
+        )
     native = [str(cell) for cell in options.cells if parse_loop(bare_loop(cell.loop))[0] == "native"]
     if native:
         raise BenchError(
