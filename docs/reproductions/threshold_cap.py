@@ -1,0 +1,64 @@
+"""What a cap on parity's thresholds costs and gains: clean float32 trainings of ten steps beside their envelope.
+
+    python docs/reproductions/threshold_cap.py FIRST_SEED LAST_SEED [COPIES [BATCH_SIZE [DATASET]]]
+
+Needs NumPy alone and some ten seconds a seed. One copy in four has one of the six nearest flips from the first step on
+where rounding may flip a relu there, one in two from the second step on; the others have what rounding makes.
+"""
+
+import sys
+
+import numpy as np
+
+from bench.distances import TestPart, Training, distances
+from bench.parity_groups import group_of
+from bench.parity_threshold import CAP, NO_CAP, thresholds
+from bench.reference import Task, measure, trained_copy
+from bench.rounding import may_flip_at_once, nearest_flips
+from movierank.datasets import load_dataset
+from movierank.splits import default_split, split_ratings
+from movierank.weights import initial_weights
+
+first, last, copies, batch_size = [*map(int, sys.argv[1:5]), *(0, 9, 100, 1000)[len(sys.argv[1:5]) :]]
+dataset = load_dataset(sys.argv[5] if len(sys.argv) > 5 else "100k")
+split = split_ratings(dataset, default_split(dataset.name))
+train, test = split.train.take(slice(10 * batch_size)), split.test.take(slice(200))
+part = TestPart.of(test.user_id, test.label)
+
+furthest: dict[tuple[bool, str], list[float]] = {}  # over the largest distance of the envelope, one a seed and stage
+uncapped: dict[tuple[bool, str], list[float]] = {}  # thresholds likewise
+trainings = alarms = 0
+flipping = []
+for seed in range(first, last + 1):
+    task = Task(initial_weights(dataset.num_users, dataset.num_movies, seed=seed), train, test, batch_size, 1, 0.1)
+    reference = measure(task, seed=seed)
+    batch = train.take(slice(batch_size))
+    at_once = may_flip_at_once(task.weights, batch)
+    flipping += [seed] * at_once
+    flips = nearest_flips(task.weights, batch, 6)
+    oracle = Training.of(reference.oracle, part, 1)
+    apart = []
+    for place, stream in enumerate(np.random.SeedSequence([seed, 6]).spawn(copies)):
+        values = trained_copy(task, stream, flips[place // 4 % 6] if place % 4 < 3 else (), at_once and place % 4 == 0)
+        values = {stage: np.asarray(array, np.float32) for stage, array in values.items()}
+        apart.append({stage: far.rms for stage, far in distances(Training.of(values, part, 1), oracle).items()})
+    early = [stage for stage in reference.envelope if "/" in stage.stage or stage.stage == "loss"]
+    limits, open_limits = (thresholds(early, len(early), cap) for cap in (CAP, NO_CAP))
+    trainings += copies
+    alarms += sum(any(far[stage.stage] > limits[stage.stage] for stage in early) for far in apart)
+    for stage in early:
+        if stage.values > 1:
+            largest = max(*stage.rms, stage.resolution)
+            key = at_once, group_of(stage.stage)
+            furthest.setdefault(key, []).append(max(far[stage.stage] for far in apart) / largest)
+            uncapped.setdefault(key, []).append(open_limits[stage.stage] / largest)
+
+print(f"seeds with a relu that may flip in the first step = {flipping}")
+for (at_once, group), limits in uncapped.items():
+    gains = np.array([limit / CAP for limit in limits if limit > CAP])
+    told = f"by {np.median(gains):.3g}, at most {gains.max():.3g}" if gains.size else "nowhere"
+    name = f"{group}{', may flip at once' * at_once}"
+    print(f"{name}: cap binds at {gains.size} of {len(limits)} = {told}")
+    print(f"{name}: furthest clean training over the largest distance = {max(furthest[at_once, group]):.2f}")
+print(f"clean trainings = {trainings}")
+print(f"with a false alarm = {alarms}")
