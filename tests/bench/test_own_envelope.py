@@ -5,8 +5,11 @@ from __future__ import annotations
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
+import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -152,6 +155,30 @@ def test_a_cell_whose_copies_are_lost_is_judged_by_the_oracles(fake, how):
     assert {run.status for run in report.runs} == {"ok"}
     (line,) = own_rounding_lines(report, {"jax/cpu/fit": "jax", "torch/cpu/fit": "torch"})[:1]
     assert "copies of torch were lost" in line
+
+
+def test_ctrl_c_among_the_copies_keeps_those_that_are_finished(fake, tmp_path):
+    events = tmp_path / "script.events"
+
+    def interrupt() -> None:
+        deadline = time.monotonic() + 60
+        while time.monotonic() < deadline and not (events.exists() and '"Copy:1"' in events.read_text()):
+            time.sleep(0.02)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    signaller = threading.Thread(target=interrupt)
+    fake({}, cells=parse_cells("jax", "cpu", "fit"))  # copies of jax are stored
+    events.unlink()
+    signaller.start()
+    with pytest.raises(KeyboardInterrupt):
+        fake({"torch": {"at": "Copy:1", "how": "hang"}}, existing="resume")
+    signaller.join()
+    cut = load_report(tmp_path / "report")
+    assert [own.cell for own in cut.own_envelopes] == ["jax/cpu/fit"]
+    assert {run.status for run in cut.runs} == {"ok"}
+    resumed = fake({}, existing="resume")
+    assert [own.cell for own in resumed.own_envelopes] == ["jax/cpu/fit", "torch/cpu/fit"]
+    assert resumed.own_envelopes[0] == cut.own_envelopes[0]
 
 
 def test_copies_of_another_number_are_trained_anew(fake, tmp_path):
