@@ -185,6 +185,15 @@ def test_a_profiler_that_fails_takes_nothing_from_what_was_measured(fake, tmp_pa
     assert exit_code(report) == 0
 
 
+def test_resume_traces_a_cell_that_has_no_profile(fake):
+    script = {"jax": {"at": "TakeProfile", "how": "nan"}}
+    cells = parse_cells("jax", "cpu", "fit")
+    fake(script, cells=cells, processes=2, profile=True)
+    report = fake(script, cells=cells, processes=3, profile=True, existing="resume")
+    assert [profile.process for profile in report.profiles] == [2]
+    assert fake(script, cells=cells, processes=3, existing="resume").profiles == []
+
+
 def test_no_worker_is_traced_unless_asked(fake):
     assert fake({"jax": {"at": "TakeProfile", "how": "kill"}}).profiles == []
 
