@@ -45,6 +45,8 @@ class Profile(Record, frozen=True, kw_only=True):
         error: why there is none.
         steps: that were traced.
         step_ms: wall time of a step while it was traced, which slows it; no measurement.
+        operations_per_step: how many the profiler saw, what called another one counted too; unlike times, it does not
+            depend on what else the machine did.
         shares: by group, the largest first; they add up to 1.
         operations: that took most, the first ten.
     """
@@ -57,6 +59,7 @@ class Profile(Record, frozen=True, kw_only=True):
     error: str | None = None
     steps: int | None = None
     step_ms: float | None = None
+    operations_per_step: float | None = None
     shares: list[ProfileShare] = []
     operations: list[ProfiledOperation] = []
 

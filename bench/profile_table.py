@@ -69,7 +69,8 @@ def _lines(profiles: Sequence[Profile], names: Mapping[str, str]) -> Iterator[st
             yield f"{name}: no profile: {profile.error}"
             continue
         most = profile.operations[:NAMED_OPERATIONS]
-        yield f"{name}: most in {', '.join(f'{_short(one.name)} {100 * one.share:.0f} %' for one in most)}"
+        count = "" if profile.operations_per_step is None else f"{profile.operations_per_step:.0f} operations a step, "
+        yield f"{name}: {count}most in {', '.join(f'{_short(one.name)} {100 * one.share:.0f} %' for one in most)}"
     if any(profile.file for profile in profiles):
         yield "The traces are in profiles/ beside the report; https://ui.perfetto.dev opens them."
 

@@ -76,6 +76,7 @@ def summarise_trace(trace: Trace, cell: Cell, process: int, file: str) -> Profil
         file=file,
         steps=trace.steps,
         step_ms=whole / 1e3 / trace.steps,
+        operations_per_step=sum(count for (_, group), count in calls.items() if group in OPERATIONS) / trace.steps,
         shares=[
             ProfileShare(group=group, share=of_group[group] / whole)
             for group in sorted(GROUPS, key=lambda group: -of_group[group])

@@ -72,6 +72,7 @@ def test_the_summary_tells_where_a_step_goes(profiled, place):
     assert {"matrix products", "optimizer update", "embeddings"} <= shares.keys()
     assert profile.steps == report.workload.num_train // 500
     assert profile.step_ms > 0
+    assert profile.operations_per_step >= 20
     assert 3 <= len(profile.operations) <= 10
     taken = [operation.share for operation in profile.operations]
     assert taken == sorted(taken, reverse=True)

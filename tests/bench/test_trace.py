@@ -40,6 +40,7 @@ def test_what_no_event_covers_is_python_or_waiting():
     profile = summary(span("mm", 10, 40, "matrix products"), span("x", 60, 80), steps=4)
     assert shares(profile) == {"python or waiting": 0.5, "matrix products": 0.3, "other operations": 0.2}
     assert profile.step_ms == pytest.approx(0.025)
+    assert profile.operations_per_step == 0.5
     assert [(one.name, one.share, one.calls_per_step) for one in profile.operations] == [
         ("mm", pytest.approx(0.3), 0.25),
         ("x", pytest.approx(0.2), 0.25),
