@@ -22,7 +22,7 @@ HLO_MOVES = {
 HLO_CONTROL = {"while", "call", "conditional"}  # they enclose the operations that they run
 
 TENSORFLOW_PRODUCTS = re.compile(r"MatMul|Conv\d?D|Einsum")
-TENSORFLOW_ROWS = re.compile(r"Gather|Scatter|SegmentSum|StridedSliceGrad")
+TENSORFLOW_ROWS = re.compile(r"Gather|Scatter|SegmentSum")
 TENSORFLOW_MOVES = {
     *("Concat", "ConcatV2", "Slice", "StridedSlice", "Split", "SplitV", "Transpose", "Reshape", "Pack", "Unpack"),
     *("Pad", "Tile", "ExpandDims", "Squeeze", "Identity", "Snapshot", "ReadVariableOp", "_MklTranspose"),

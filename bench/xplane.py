@@ -62,11 +62,12 @@ class Space:
 
     Attributes:
         planes: with at least one event.
-        programs: XLA's instructions by name, of each program that ran, by its number (`program_id` of an event).
+        programs: XLA's instructions by name, of each program that ran, by its number and by its name (`program_id` and
+            `hlo_module` of an event); of several programs with one name, one.
     """
 
     planes: list[Plane]
-    programs: dict[int, dict[str, Instruction]]
+    programs: dict[int | str, dict[str, Instruction]]
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ def read_space(data: bytes) -> Space:
         ValueError: it is no such file.
     """
     planes: list[Plane] = []
-    programs: dict[int, dict[str, Instruction]] = {}
+    programs: dict[int | str, dict[str, Instruction]] = {}
     for number, value in fields(data):
         if number != SPACE_PLANES:
             continue
@@ -100,12 +101,14 @@ def read_space(data: bytes) -> Space:
     return Space(planes, programs)
 
 
-def _programs(entries: Iterable[_Named], stats: dict[int, str]) -> Iterator[tuple[int, dict[str, Instruction]]]:
+def _programs(entries: Iterable[_Named], stats: dict[int, str]) -> Iterator[tuple[int | str, dict[str, Instruction]]]:
     for entry in entries:
         numbered = PROGRAM_ID.search(entry.name)
         proto = dict(_stat(stat, stats) for stat in entry.stats).get(HLO)
         if numbered and isinstance(proto, bytes):
-            yield int(numbered[1]), instructions(proto)
+            program = instructions(proto)
+            yield int(numbered[1]), program
+            yield entry.name[: numbered.start()], program
 
 
 def _line(data: memoryview, events: dict[int, _Named], stats: dict[int, str]) -> Line:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from bench.hlo import Instruction
 from bench.trace import ROUND, Group, Span
-from bench.trace_groups import KERNEL_MOVES, group_of_instruction, group_of_tensorflow
+from bench.trace_groups import KERNEL_MOVES, KERNEL_PRODUCTS, group_of_instruction, group_of_tensorflow
 from bench.xplane import Event, Plane, Space
 
 DEVICE_PLANE = "/device:"
@@ -42,6 +42,8 @@ def _spans(plane: Plane, space: Space, optimizer: str, on_device: bool) -> Itera
             group, scope = _kind(event, space, optimizer)
             if on_device and not device and group != "input pipeline":
                 group = "runtime"  # the host only hands out work
+            elif device and group == "runtime":
+                group = "matrix products" if KERNEL_PRODUCTS.search(event.name) else "other operations"
             yield Span(event.name, lane, event.start_us, event.end_us, group, scope)
 
 
@@ -60,8 +62,10 @@ def _kind(event: Event, space: Space, optimizer: str) -> tuple[Group, str]:
 
 def _instruction(event: Event, space: Space) -> Instruction:
     name = str(event.stats["hlo_op"])
-    program = event.stats.get("program_id")
-    known = space.programs.get(program, {}).get(name) if isinstance(program, int) else None
+    for key in ("program_id", "hlo_module"):
+        program = event.stats.get(key)
+        if isinstance(program, int | str) and name in (known := space.programs.get(program, {})):
+            return known[name]
     # Of a program that the profiler did not store, XLA's name for the instruction begins with its opcode.
     opcode = name.partition(".")[0]
-    return known or Instruction(opcode, "", frozenset({opcode}), frozenset())
+    return Instruction(opcode, "", frozenset({opcode}), frozenset())

@@ -177,8 +177,8 @@ def test_a_fusion_is_known_by_what_it_computes_and_where_it_comes_from():
     assert groups["while.5"] == "runtime"
 
 
-def a_space() -> bytes:
-    """An XSpace: the program above, and a host whose one thread multiplies for 2 µs, 3 µs after the start."""
+def a_space(plane: str = "/host:CPU") -> bytes:
+    """An XSpace: the program above, and a plane whose one thread multiplies for 2 µs, 3 µs after the start."""
 
     def entry(key: int, name: str, *more: bytes) -> bytes:
         return field(1, key) + field(2, field(1, key) + field(2, name) + b"".join(more))
@@ -193,7 +193,7 @@ def a_space() -> bytes:
     gather = field(1, 3) + field(2, 6_000_000) + field(3, 1_000_000)
     line = field(2, "worker") + field(3, 5_000) + field(4, product) + field(4, mark) + field(4, gather)
     names = [entry(1, "dot.2"), entry(2, ROUND), entry(3, "embedding_1/GatherV2:GatherV2")]
-    host = field(2, "/host:CPU") + field(3, line) + b"".join(field(4, name) for name in names)
+    host = field(2, plane) + field(3, line) + b"".join(field(4, name) for name in names)
     host += b"".join(field(5, entry(key, name)) for key, name in ((1, "hlo_op"), (2, "program_id"), (3, "dot.2")))
     return field(1, programs) + field(1, host)
 
@@ -208,6 +208,17 @@ def test_an_xspace_gives_events_with_their_place_in_the_model():
     assert (spans[0].start_us, spans[0].end_us) == pytest.approx((8, 10))
     profile = summarise_trace(Trace(spans, 1, {}), CELL, 0, "x.json.gz")
     assert shares(profile) == {"python or waiting": 6 / 9, "matrix products": 2 / 9, "embeddings": 1 / 9}
+
+
+def test_on_a_gpu_the_host_s_events_are_the_runtime():
+    both = spans_of(read_space(a_space() + a_space("/device:GPU:0")), "adagrad")
+    work = [(one.lane.partition(" ")[0], one.name, one.group) for one in both if one.name != ROUND]
+    assert work == [
+        ("host:CPU", "dot.2", "runtime"),
+        ("host:CPU", "embedding_1/GatherV2:GatherV2", "runtime"),
+        ("device:GPU:0", "dot.2", "matrix products"),
+        ("device:GPU:0", "embedding_1/GatherV2:GatherV2", "embeddings"),
+    ]
 
 
 @pytest.mark.parametrize(
