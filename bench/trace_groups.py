@@ -31,7 +31,7 @@ TENSORFLOW_INPUT = {"IteratorGetNext", "OptionalFromValue", "OptionalGetValue", 
 TENSORFLOW_TRANSFERS = {"_Send", "_Recv", "_HostSend", "_HostRecv", "NoOp"}
 
 TORCH_PRODUCTS = {"mm", "addmm", "bmm", "baddbmm", "matmul", "linear", "dot", "mv", "addmv", "convolution"}
-TORCH_ROWS = re.compile(r"embedding|index_add|index_put|index_select|scatter|gather", re.IGNORECASE)
+TORCH_ROWS = re.compile(r"embedding|(?:^|[:_])index(?:_|$)|scatter|gather", re.IGNORECASE)
 TORCH_MOVES = {"copy_", "_to_copy", "clone", "contiguous", "cat", "zero_", "fill_", "_foreach_copy_"}
 KERNEL_PRODUCTS = re.compile(r"gemm|cutlass|cublas|nvjet|splitK", re.IGNORECASE)  # as NVIDIA's libraries name them
 KERNEL_MOVES = re.compile(r"memcpy|memset", re.IGNORECASE)

@@ -248,6 +248,8 @@ def test_kinds_of_work_on_tensorflow(kind, node, group):
         (["aten::relu", "aten::clamp_min"], False, "other operations"),
         (["graph_0_cpp_fused__foreach_add__foreach_div__foreach_sqrt_9"], False, "optimizer update"),
         (["graph_0_cpp_fused__to_copy_add_embedding_lt_where_0"], False, "embeddings"),
+        (["graph_1_cpp_fused_index_zeros_like_0"], False, "embeddings"),
+        (["aten::index"], False, "embeddings"),
         (["triton_poi_fused_relu_threshold_backward_3"], False, "other operations"),
         (["aten::mm", "sm90_xmma_gemm_f32f32_f32f32_f32_tn_n"], False, "matrix products"),
         (["aten::copy_", "Memcpy HtoD (Pinned -> Device)"], False, "memory copies"),
