@@ -18,7 +18,7 @@ from bench.trace import GROUPS, ROUND, read_trace
 BACKEND = os.environ.get("KERAS_BACKEND", "tensorflow")
 LOOPS = ("fit", "native")
 SMALL = ("--dataset", "synthetic:60x50x6000", "--batch-size", "500", "--epochs", "1", "--no-parity")
-SHORT = ("--processes", "1", "--seeds", "1", "--rounds", "1", "--round-seconds", "0.02")
+SHORT = ("--processes", "1", "--seeds", "1", "--rounds", "1", "--round-seconds", "0.02", "--threads", "1")
 
 
 @pytest.fixture(scope="module")

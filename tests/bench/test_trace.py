@@ -20,6 +20,8 @@ from bench.wire import fields, signed, text
 from bench.xplane import read_space
 from bench.xplane_spans import spans_of
 
+pytestmark = pytest.mark.backend_free
+
 CELL = Cell(backend="jax", device="cpu", loop="fit")
 
 
