@@ -19,7 +19,7 @@ from movierank.backends import BACKENDS
 
 Names = str | Sequence[str]
 
-QUICK: dict[str, Any] = {"processes": 2, "seeds": 2, "rounds": 4, "round_s": 0.2}
+QUICK: dict[str, Any] = {"processes": 2, "seeds": 2, "rounds": 4, "round_s": 0.2, "patience_s": 15.0}
 RENAMED = {"round_seconds": "round_s", "timeout": "timeout_s"}
 AS_GIVEN = (
     *("dataset", "data_source", "split", "batch_size", "epochs", "embedding_dimension", "learning_rate", "init"),
@@ -54,6 +54,8 @@ class Asked(TypedDict, total=False):
         precision: half-width of the intervals at which measuring ends, as a share (0.02 or `2%`); or arithmetic to
             compare (`float32`, `bfloat16`, …), each a cell of its own; or a sequence with both.
         budget: time in which it ends, in seconds or as `5m`.
+        patience: likewise, how long to wait in all while the machine's cores share no cache (docs/machine-state.md);
+            `2m`, or 15 s with `quick`.
         quick: fewer and shorter rounds: a first look.
         threads: CPU threads of a worker; all usable cores by default.
         order_seed: of the rounds' random order; 0.
@@ -87,6 +89,7 @@ class Asked(TypedDict, total=False):
     round_seconds: float | None
     precision: float | str | Sequence[float | str] | None
     budget: float | str | None
+    patience: float | str | None
     quick: bool | None
     threads: int | None
     order_seed: int | None
@@ -119,8 +122,9 @@ def options_from(output: Path | str | None, asked: Asked) -> Options:
     options |= {field: given[name] for name, field in RENAMED.items() if name in given}
     if narrow is not None:
         options["precision"] = narrow
-    if "budget" in given:
-        options["budget_s"] = _read(parse_duration, given["budget"])
+    for name in ("budget", "patience"):
+        if name in given:
+            options[f"{name}_s"] = _read(parse_duration, given[name])
     if "data_path" in given:
         options["data_path"] = Path(given["data_path"])
     return Options(

@@ -11,11 +11,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
+from bench.calm_rounds import usual_ratio
 from bench.comparable import busy_percent, difference, machine_key, software_changes, workload_key
 from bench.comparison import Comparison, Timed
 from bench.drift import ASSUMED, Drift, measured_drift
 from bench.drift import NONE as NO_DRIFT
 from bench.errors import BenchError
+from bench.machine_state import APART
 from bench.metric_names import METRIC_SHARE
 from bench.metric_summary import seed_scores
 from bench.outcome import breaks_parity
@@ -187,6 +189,23 @@ def _pairs_of(cells: tuple[Cell, Cell] | None, old: Iterable[Cell], new: Iterabl
 
 
 def _disturbed(base: Report, new: Report) -> str | None:
+    """Returns why a difference of the two may not be the software's; None where nothing speaks against it."""
+    return _busy(base, new) or _other_state(base, new)
+
+
+def _other_state(base: Report, new: Report) -> str | None:
+    """Says whether cores shared a cache in the rounds of one report that count and did not in those of the other."""
+    old, recent = usual_ratio(base.runs), usual_ratio(new.runs)
+    if old is None or recent is None or max(old, recent) <= APART * min(old, recent):
+        return None
+    apart = "base" if old > recent else "new"
+    return (
+        f"the machine's cores shared a cache in one of the two and not in the other ({apart}); measure {apart} again, "
+        "or --ignore-noise"
+    )
+
+
+def _busy(base: Report, new: Report) -> str | None:
     """Returns which reports were measured while other programs were busy, and how busy; None for neither."""
     shares = {
         name: share

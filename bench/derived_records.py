@@ -20,6 +20,10 @@ class StepTime(Record, frozen=True, kw_only=True):
         process_sd: how far processes scatter, as a share, what their rounds scatter taken out; None where unknown.
         round_sd: how far the rounds of one process scatter, as a share; None where unknown.
         modes_ms: typical step time of either group where the processes fall into two; None otherwise.
+        apart_rounds: how many more rounds were timed while the machine's cores did not share a cache, and are left
+            out; counted in where `calm` is false (`bench.calm_rounds`).
+        apart_slowdown: how many times longer a step took in those; None where there is nothing to compare.
+        calm: whether enough rounds are left without them.
     """
 
     backend: str
@@ -32,6 +36,9 @@ class StepTime(Record, frozen=True, kw_only=True):
     process_sd: float | None = None
     round_sd: float | None = None
     modes_ms: tuple[float, float] | None = None
+    apart_rounds: int = 0
+    apart_slowdown: float | None = None
+    calm: bool = True
 
 
 class Ratio(Record, frozen=True, kw_only=True):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from bench import statistics
 from bench.report import Run, Settings
-from bench.summary import process_medians
+from bench.summary import process_medians, rounds_by_process
 from bench.variance import best_rounds, components
 
 FEWEST_ADAPTIVE = 5  # stopping as soon as an interval looks narrow would otherwise favour the ones narrow by chance
@@ -94,8 +94,8 @@ def _best_rounds(settings: Settings, sides: Sequence[Sequence[Run]], spent: Sequ
         return settings.rounds
     wanted = []
     for runs in sides:
-        for cell in {run.cell for run in runs}:
-            found = components([run.step_time_ms for run in runs if run.cell == cell])
+        for of_cell in rounds_by_process(runs).values():
+            found = components(list(of_cell.values()))
             if found is not None:
                 wanted.append(best_rounds(found, process_cost, round_cost))
     return max(wanted, default=settings.rounds)

@@ -13,6 +13,7 @@ from bench.convergence import learning_curve, rmse_by_epoch, time_to_target
 from bench.convergence_records import TimeToTarget
 from bench.errors import BenchError
 from bench.interrupts import interruptible, interrupts_held
+from bench.machine_state import watch_of
 from bench.opening import Environment, open_recorder, own_environment
 from bench.options import Options
 from bench.own_envelope import measure_own_envelopes
@@ -87,7 +88,7 @@ def measure_sides(asked: Sequence[tuple[Options, Environment]], console: Console
         ):
             for side in sides:
                 watched.enter_context(noting_conditions(side.recorder, options.watch_s))
-            Supervisor(plan, sides, progress).measure()
+            Supervisor(plan, sides, progress, watch_of(settings.threads, options.patience_s)).measure()
         return [
             _finished(side, options, split, own, parts, judges, console)
             for side, parts in zip(sides, folders, strict=True)

@@ -42,6 +42,8 @@ class Options:
         copies: permuted copies of each cell and seed, where `envelope` is `backend`.
         profile: whether a worker of each cell traces some more steps, to tell where their time goes.
         existing: what to do when `output` already holds a report.
+        patience_s: how long to wait in all, in seconds, for the machine to return to its usual state, and to repeat
+            rounds that were timed outside it (`bench.machine_state`).
         watch_s: how long to watch, in seconds, what other processes use before the first worker starts.
         worker_command: program and arguments of a worker.
     """
@@ -75,6 +77,7 @@ class Options:
     copies: int = COPIES
     existing: Literal["refuse", "resume", "overwrite"] = "refuse"
     worker_command: Sequence[str] = WORKER_COMMAND
+    patience_s: float = 120.0
     watch_s: float = SAMPLE_S
 
     def __post_init__(self) -> None:
@@ -102,6 +105,8 @@ class Options:
         if self.envelope == "backend" and (self.init == "backend" or self.parity is False):
             option = "--init backend" if self.init == "backend" else "--no-parity"
             raise BenchError(f"--envelope backend is for judging parity, which {option} rules out; leave one away")
+        if not 0 <= self.patience_s < math.inf:
+            raise BenchError(f"--patience must be 0 or more and finite; received {self.patience_s}")
 
     def settings(self) -> Settings:
         """Returns the part that the report keeps."""

@@ -41,10 +41,10 @@ def is_quantity(text: str) -> bool:
 
 
 def parse_duration(text: str) -> float:
-    """Returns seconds for `90`, `90s`, `5m` or `1h`.
+    """Returns seconds for `90`, `90s`, `5m` or `1h`; whether 0 makes sense is for the option to say.
 
     Raises:
-        argparse.ArgumentTypeError: it is none of these, or not above 0.
+        argparse.ArgumentTypeError: it is none of these, or negative.
     """
     units = {"s": 1.0, "m": 60.0, "h": 3600.0}
     number, unit = (text[:-1], units[text[-1]]) if text[-1:] in units else (text, 1.0)
@@ -52,6 +52,6 @@ def parse_duration(text: str) -> float:
         seconds = float(number) * unit
     except ValueError:
         seconds = -1.0
-    if not 0 < seconds < float("inf"):
+    if not 0 <= seconds < float("inf"):
         raise argparse.ArgumentTypeError(f"expected a time such as 90s, 5m or 1h; received {text!r}")
     return seconds

@@ -87,6 +87,13 @@ def add_options(run: argparse.ArgumentParser) -> None:
         metavar="5m",
         help="after the first five, start processes as long as this allows (parity not counted)",
     )
+    how.add_argument(
+        "--patience",
+        type=parse_duration,
+        metavar="2m",
+        help="how long to wait in all while the machine's cores do not share a cache, and to repeat rounds timed "
+        "meanwhile (default: 2m; quick: 15s)",
+    )
     how.add_argument("--quick", action="store_true", help="fewer and shorter rounds: a first look")
     how.add_argument("--threads", type=int, metavar="N", help="CPU threads of a worker (default: all usable cores)")
     how.add_argument("--order-seed", type=int, metavar="N", help="of the rounds' order (default: 0)")

@@ -140,6 +140,9 @@ class Run(Record, frozen=True, kw_only=True):
         steps_per_round: training steps in one steady round.
         step_time_ms: step time of each steady round, in ms.
         turns: position of each steady round in the interleaved order of the whole report.
+        handover: of each steady round, how many times longer a core took to read what another had just written than
+            to read it again, before or after the round, whichever was worse (`bench.handover`); None where it could
+            not be measured. Empty where nobody looked.
         train_rmse: of the labels' scale, one value an epoch, as `fit` reports it.
         test_rmse: after the last epoch, as `evaluate` reports it.
         train_metric: of a workload of the user's own, instead of `train_rmse`: the metric that it is told by.
@@ -179,6 +182,7 @@ class Run(Record, frozen=True, kw_only=True):
     steps_per_round: int | None = None
     step_time_ms: list[float] = []
     turns: list[int] = []
+    handover: list[float | None] = []
     train_rmse: list[float] = []
     test_rmse: float | None = None
     train_metric: list[float] = []

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 
 from bench import statistics
+from bench.calm_rounds import Counted, counted_rounds
 from bench.modes import two_modes
 from bench.record import Record
 from bench.report import Cell, MetricMean, Ratio, Rmse, Run, StepTime
@@ -29,16 +30,8 @@ class Summary(Record, frozen=True, kw_only=True):
 
 
 def rounds_by_process(runs: Iterable[Run]) -> dict[Cell, dict[int, list[float]]]:
-    """Returns each cell's steady rounds in ms by process index, for runs with at least one steady round.
-
-    A run that failed later counts: its rounds were measured like any other. Of two runs with the same
-    index the later counts, as when a run is repeated.
-    """
-    rounds: dict[Cell, dict[int, list[float]]] = {}
-    for run in runs:
-        if run.step_time_ms:
-            rounds.setdefault(run.cell, {})[run.process] = run.step_time_ms
-    return rounds
+    """Returns each cell's steady rounds that count in ms by process index (`bench.calm_rounds`)."""
+    return {cell: counted.rounds for cell, counted in counted_rounds(runs).items()}
 
 
 def process_medians(runs: Iterable[Run]) -> dict[Cell, dict[int, float]]:
@@ -116,10 +109,7 @@ def summarise(runs: Sequence[Run]) -> Summary:
         ValueError: if a step time is not finite and positive.
     """
     medians = process_medians(runs)
-    step_time = [
-        _step_time(cell, list(rounds.values()), list(medians[cell].values()))
-        for cell, rounds in rounds_by_process(runs).items()
-    ]
+    step_time = [_step_time(cell, counted) for cell, counted in counted_rounds(runs).items()]
     step_time.sort(key=lambda row: (row.median_ms, cell_of(row)))
     cells = [cell_of(row) for row in step_time]
     ratios = [
@@ -138,7 +128,9 @@ def cell_of(row: StepTime | Rmse | MetricMean) -> Cell:
     return Cell(backend=row.backend, device=row.device, loop=row.loop)
 
 
-def _step_time(cell: Cell, rounds: list[list[float]], medians: list[float]) -> StepTime:
+def _step_time(cell: Cell, counted: Counted) -> StepTime:
+    rounds = list(counted.rounds.values())
+    medians = [statistics.process_median(of_process) for of_process in rounds]
     median = statistics.process_median(medians)
     ends = statistics.typical(medians).ci95
     scatter = components(rounds)
@@ -154,6 +146,9 @@ def _step_time(cell: Cell, rounds: list[list[float]], medians: list[float]) -> S
         process_sd=None if scatter is None else scatter.process_sd,
         round_sd=None if scatter is None else scatter.round_sd,
         modes_ms=two_modes(medians),
+        apart_rounds=counted.apart,
+        apart_slowdown=counted.slowdown,
+        calm=counted.calm,
     )
 
 

@@ -22,6 +22,7 @@ from bench.compile_cache import with_cache
 from bench.design import Spent, next_rounds
 from bench.environment import worker_environment
 from bench.errors import BenchError
+from bench.machine_state import StateWatch
 from bench.predictions import load_arrays
 from bench.profile_request import ask_for_profile
 from bench.progress import Progress
@@ -100,12 +101,14 @@ class Supervisor:
         plan: what to measure.
         sides: one, or two whose rounds are interleaved.
         progress: shows how far it has come.
+        watch: of the machine's state around rounds.
     """
 
-    def __init__(self, plan: Plan, sides: Sequence[Side], progress: Progress) -> None:
+    def __init__(self, plan: Plan, sides: Sequence[Side], progress: Progress, watch: StateWatch) -> None:
         self.plan = plan
         self.sides = sides
         self.progress = progress
+        self.watch = watch
         self.random = random.Random(plan.settings.order_seed)
         self.turn = 1 + max((turn for side in sides for run in side.recorder.runs for turn in run.turns), default=-1)
         self.given_up: dict[tuple[Side, Cell], str] = {}
@@ -139,12 +142,30 @@ class Supervisor:
         steady = time.monotonic()
         for _ in range(rounds):
             for worker in self.random.sample(self.live, len(self.live)):
-                self._ask(worker, MeasureRound())
+                self._round(worker)
+        self._repeat_apart(rounds)
         ended = time.monotonic()
         for worker in list(self.live):
             self._ask(worker, Stop(limits=True))
         measured = [cell for side, cell in seats if (run := side.recorder.run_of((cell, process))) and run.step_time_ms]
         return Spent(start_s=steady - started, rounds_s=ended - steady, rounds=rounds, workers=len(measured))
+
+    def _round(self, worker: LiveWorker) -> None:
+        self.watch.before_round()
+        self._ask(worker, MeasureRound())
+
+    def _repeat_apart(self, rounds: int) -> None:
+        """Gives processes whose rounds were timed with the cores apart others instead, while patience lasts."""
+        for _ in range(rounds):
+            short = [worker for worker in self.live if self._calm(worker.run) < rounds]
+            for worker in self.random.sample(short, len(short)):
+                if self.watch.patience_s > 0:
+                    started = time.monotonic()
+                    self._round(worker)
+                    self.watch.spend(time.monotonic() - started)
+
+    def _calm(self, run: Run) -> int:
+        return sum(not self.watch.is_apart(ratio) for ratio in run.handover)
 
     def _is_done(self, side: Side, cell: Cell, process: int) -> bool:
         run = side.recorder.run_of((cell, process))
@@ -188,8 +209,14 @@ class Supervisor:
                 self._lose(worker, replace(worker.run, status="failed", error=str(error)))
                 return
             worker.side.recorder.hold_predictions(worker.run, arrays)
-        worker.run = with_reply(worker.run, reply, self.turn)
-        self.turn += isinstance(reply, Rounded)
+        worker.run = with_reply(worker.run, reply)
+        if isinstance(reply, Rounded):
+            worker.run = replace(
+                worker.run,
+                turns=[*worker.run.turns, self.turn],
+                handover=[*worker.run.handover, self.watch.after_round()],
+            )
+            self.turn += 1
         worker.side.recorder.put(worker.run)
         self.progress.advance()
         if isinstance(reply, Stopped):
@@ -250,13 +277,12 @@ def start_worker(side: Side, job: Job, threads: int, log: Path) -> WorkerProcess
     return WorkerProcess(side.worker_command, environment, side.recorder.directory / log)
 
 
-def with_reply(run: Run, reply: Reply, turn: int) -> Run:
+def with_reply(run: Run, reply: Reply) -> Run:
     """Returns `run` with what a worker's answer adds to it.
 
     Args:
         run: so far.
         reply: an answer of its worker, not `Failed` or `Unavailable`.
-        turn: position of the round in the interleaved order, for `Rounded`.
     """
     match reply:
         case Ready():
@@ -268,7 +294,6 @@ def with_reply(run: Run, reply: Reply, turn: int) -> Run:
                 run,
                 step_time_ms=[*run.step_time_ms, reply.step_time_ms],
                 fit_setup_ms=[*run.fit_setup_ms, reply.fit_setup_ms],
-                turns=[*run.turns, turn],
             )
         case Stopped():
             return replace(run, **_fields(reply), status="ok", error=None)

@@ -114,6 +114,8 @@ def _noteworthy(report: Report) -> list[str]:
         if row.modes_ms is not None:
             fast, slow = map(three_digits, row.modes_ms)
             lines.append(f"{cell}: its processes fall into two groups, near {fast} and {slow} ms/step.")
+        if row.apart_rounds:
+            lines.append(f"{cell}: {apart_words(row)}")
         unsteady = sum(run.steady is False for run in report.runs if run.cell == cell)
         if unsteady:
             lines.append(f"{cell}: {unsteady} of {row.processes} processes were still getting faster when timed.")
@@ -123,6 +125,17 @@ def _noteworthy(report: Report) -> list[str]:
             f"The widest interval is ±{100 * math.expm1(wide):.1f} %, not ±{100 * precision:g} %: --budget ended it."
         )
     return lines
+
+
+def apart_words(row: StepTime) -> str:
+    """Returns what became of the rounds that were timed while the cores did not share a cache, in a sentence."""
+    longer = "" if row.apart_slowdown is None else f", a step took {three_digits(row.apart_slowdown)} × as long then"
+    if row.calm:
+        return f"{row.apart_rounds} rounds left out, timed while the cores shared no cache{longer}."
+    return (
+        f"{row.apart_rounds} of {row.rounds} rounds were timed while the cores shared no cache{longer}; too few others "
+        "are left to leave them out, so measure again or give --patience 10m."
+    )
 
 
 def _not_measured(report: Report) -> list[str]:

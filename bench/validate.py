@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import random
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -17,6 +18,7 @@ from bench.drift import Drift, Trial, chain_of, estimated
 from bench.environment import usable_cores, worker_environment
 from bench.errors import BenchError
 from bench.machine import describe_machine
+from bench.machine_state import StateWatch, watch_of
 from bench.options import WORKER_COMMAND
 from bench.protocol import Command, Failed, Job, MeasureRound, Reply, Rounded, Stop, Unavailable, WarmUp
 from bench.record import Record
@@ -50,6 +52,7 @@ class Options:
         rounds: of a process, for each true difference.
         together: whether sides are measured side by side, as by `bench versus`, and not one after the other.
         round_s: shortest wall time of a round, in seconds.
+        patience_s: as in `bench.options.Options`, for each side.
         dataset: as for `movierank.datasets.load_dataset`; prepared before.
         threads: of a worker.
         seed: of the order of rounds.
@@ -64,6 +67,7 @@ class Options:
     rounds: int = 5
     together: bool = False
     round_s: float = 0.4
+    patience_s: float = 120.0
     dataset: str = "100k"
     threads: int = field(default_factory=usable_cores)
     seed: int = 0
@@ -168,9 +172,11 @@ def validate(options: Options, console: Console) -> Validation:
 def _apart(options: Options, sha256: str, order: random.Random, console: Console) -> Iterator[Pair]:
     """Gives pairs of neighbours in a chain of sides that are measured one after the other."""
     before: list[Rounds] = []
+    watch = watch_of(options.threads, options.patience_s)
     for side in range(options.comparisons + 1):
         console.print(f"side {side + 1} of {options.comparisons + 1}", highlight=False)
-        after = [rounds for _ in range(options.processes) for rounds in _measure(options, sha256, order, 1)]
+        watch.refill(options.patience_s)
+        after = [rounds for _ in range(options.processes) for rounds in _measure(options, sha256, order, watch, 1)]
         if before:
             yield before, after
         before = after
@@ -178,10 +184,12 @@ def _apart(options: Options, sha256: str, order: random.Random, console: Console
 
 def _together(options: Options, sha256: str, order: random.Random, console: Console) -> Iterator[Pair]:
     """Gives pairs of neighbours among sides whose processes of equal place run side by side, as in `bench versus`."""
+    watch = watch_of(options.threads, options.patience_s)
     for done in range(0, options.comparisons, SIDES_TOGETHER - 1):
         count = min(SIDES_TOGETHER, options.comparisons - done + 1)
         console.print(f"comparisons {done + 1} to {done + count - 1} of {options.comparisons}", highlight=False)
-        generations = [_measure(options, sha256, order, count) for _ in range(options.processes)]
+        watch.refill(options.patience_s)
+        generations = [_measure(options, sha256, order, watch, count) for _ in range(options.processes)]
         yield from pairwise(zip(*generations, strict=True))
 
 
@@ -194,7 +202,7 @@ def _judged(result: Validation) -> Validation:
     )
 
 
-def _measure(options: Options, sha256: str, order: random.Random, count: int) -> list[Rounds]:
+def _measure(options: Options, sha256: str, order: random.Random, watch: StateWatch, count: int) -> list[Rounds]:
     """Returns the step times of fresh processes side by side, by slowdown, the rounds of all in random order."""
     wanted = [(place, slowdown) for place in range(count) for slowdown in SLOWDOWNS for _ in range(options.rounds)]
     order.shuffle(wanted)
@@ -209,12 +217,23 @@ def _measure(options: Options, sha256: str, order: random.Random, count: int) ->
             _ask(worker, _job(options, sha256, folder), options.timeout_s)
             _ask(worker, WarmUp(), options.timeout_s)
         for place, slowdown in wanted:
-            reply = _ask(workers[place], MeasureRound(slowdown=slowdown), options.timeout_s)
-            if isinstance(reply, Rounded):
-                measured[place][slowdown].append(reply.step_time_ms)
+            measured[place][slowdown].append(_round(workers[place], slowdown, watch, options.timeout_s))
         for worker in workers.values():
             _ask(worker, Stop(), options.timeout_s)
     return measured
+
+
+def _round(worker: WorkerProcess, slowdown: float, watch: StateWatch, timeout_s: float) -> float:
+    """Returns the step time of a round in the machine's usual state, as `run` would time it, in ms."""
+    while True:
+        watch.before_round()
+        started = time.monotonic()
+        reply = _ask(worker, MeasureRound(slowdown=slowdown), timeout_s)
+        if not isinstance(reply, Rounded):
+            raise BenchError(f"a worker answered {type(reply).__name__} to a round")
+        if not watch.is_apart(watch.after_round()) or watch.patience_s <= 0:
+            return reply.step_time_ms
+        watch.spend(time.monotonic() - started)
 
 
 def _ask(worker: WorkerProcess, command: Command, timeout_s: float) -> Reply:

@@ -151,6 +151,7 @@ def test_a_worker_is_told_its_precision_and_its_rounds_are_a_cell_of_their_own(t
             rounds=2,
             parity=False,
             watch_s=0.0,
+            patience_s=0.0,
             worker_command=(sys.executable, str(FAKE_WORKER), str(script)),
         ),
         Console(file=io.StringIO()),

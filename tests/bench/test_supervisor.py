@@ -17,6 +17,7 @@ import pytest
 from rich.console import Console
 
 from bench.errors import BenchError
+from bench.machine_state import StateWatch
 from bench.matrix import parse_cells
 from bench.measure import measure
 from bench.options import Options
@@ -51,6 +52,7 @@ def fake(tmp_path, monkeypatch):
             "rounds": 4,
             "parity": False,
             "watch_s": 0.0,
+            "patience_s": 0.0,
             "worker_command": (sys.executable, str(FAKE_WORKER), str(path)),
         }
         return measure(Options(**{**settings, **changes}), Console(file=io.StringIO()))
@@ -330,3 +332,21 @@ def test_a_read_only_folder_is_refused_in_a_word(fake, tmp_path):
     (tmp_path / "report").mkdir(mode=0o500)
     with pytest.raises(BenchError, match="cannot write"):
         fake({})
+
+
+def test_rounds_timed_with_cores_apart_are_repeated_and_all_are_kept(fake, monkeypatch):
+    looks = iter([1.3] * 7 + [3.3] * 2)
+    monkeypatch.setattr("bench.measure.watch_of", lambda threads, patience: StateWatch(lambda: next(looks, 1.3), 9.0))
+    (run,) = fake({"jax": {"step_time_ms": [1, 9, 3]}}, cells=parse_cells("jax", "cpu", "fit"), processes=1, rounds=2,
+                  seeds=1).runs  # fmt: skip
+    assert run.handover == [1.3, 3.3, 1.3]
+    assert run.step_time_ms == [1, 9, 3]
+    assert run.turns == [0, 1, 2]
+
+
+def test_without_patience_rounds_timed_with_cores_apart_are_kept_and_not_repeated(fake, monkeypatch):
+    looks = iter([1.3] * 5)
+    monkeypatch.setattr("bench.measure.watch_of", lambda threads, patience: StateWatch(lambda: next(looks, 3.3), 0.0))
+    report = fake({}, cells=parse_cells("jax", "cpu", "fit"), rounds=2)
+    assert [run.handover for run in report.runs] == [[3.3, 3.3]] * 3
+    assert len(report.step_time) == 1

@@ -46,6 +46,7 @@ def fake(tmp_path, monkeypatch):
             "rounds": 2,
             "threads": 1,
             "watch_s": 0.0,
+            "patience_s": 0.0,
             "worker_command": (sys.executable, str(FAKE_WORKER), str(path)),
         }
         base = Options(**{**settings, **changes})

@@ -59,6 +59,7 @@ def versus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Measure:
             "rounds": 4,
             "parity": False,
             "watch_s": 0.0,
+            "patience_s": 0.0,
             "worker_command": (sys.executable, str(FAKE_WORKER), str(path)),
         }
         options = Options(**{**settings, **changes})  # type: ignore[arg-type]
@@ -219,6 +220,7 @@ def test_ctrl_c_leaves_two_valid_reports_and_no_worker(tmp_path: Path, versus: M
         "from bench.two_environments import measure_versus\n"
         f"o = Options(cells=parse_cells('jax', 'cpu', 'fit'), output=Path({str(tmp_path / 'both')!r}),"
         " dataset='synthetic:40x30x2000', batch_size=100, processes=3, seeds=2, rounds=50, parity=False, watch_s=0.0,"
+        " patience_s=0.0,"
         f" worker_command=(sys.executable, {str(FAKE_WORKER)!r}, {str(script)!r}))\n"
         "with interrupts_once():\n"
         "    measure_versus(o, (sys.executable, sys.executable), Console(file=io.StringIO()))\n"

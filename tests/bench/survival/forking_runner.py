@@ -31,7 +31,7 @@ def run(request: dict) -> int:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # the write then fails, as on a full disk
         resource.setrlimit(resource.RLIMIT_FSIZE, (request["file_bytes"],) * 2)
     # The command line has no option for the program of a worker, nor for how long to watch other processes.
-    bench.options.Options = functools.partial(Options, worker_command=request["worker"], watch_s=0.0)
+    bench.options.Options = functools.partial(Options, worker_command=request["worker"], watch_s=0.0, patience_s=0.0)
     run_command.write_page_beside = lambda output: None  # takes a second, and the report is finished before
     return cli.main(request["arguments"])
 

@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.calm_rounds import counted_rounds, usual_ratio
+from bench.report import Cell, Run
+from bench.summary import summarise
+
+JAX = Cell(backend="jax", device="cpu", loop="fit")
+
+
+def run_of(process: int, times: list[float], handover: list[float | None], backend: str = "jax") -> Run:
+    return Run(
+        backend=backend, device="cpu", loop="fit", process=process, seed=0, status="ok",
+        step_time_ms=times, handover=handover,
+    )  # fmt: skip
+
+
+def test_rounds_with_cores_apart_are_left_out_and_told():
+    runs = [run_of(p, [1.0, 1.8, 1.0, 1.6], [1.35, 3.3, 1.4, 3.5]) for p in range(3)]
+    (row,) = summarise(runs).step_time
+    assert row.median_ms == 1.0
+    assert (row.rounds, row.apart_rounds, row.calm) == (6, 6, True)
+    assert row.apart_slowdown == pytest.approx(1.7)
+
+
+def test_a_process_that_never_saw_the_usual_state_is_left_out():
+    runs = [run_of(p, [1.0, 1.0], [1.35, 1.35]) for p in range(2)] + [run_of(2, [1.7, 1.7], [3.3, 3.3])]
+    assert set(counted_rounds(runs)[JAX].rounds) == {0, 1}
+
+
+def test_where_one_calm_process_is_left_of_several_all_rounds_count_and_the_row_says_so():
+    runs = [run_of(0, [1.0, 1.0], [1.35, 1.35])] + [run_of(p, [1.7, 1.7], [3.3, 3.3]) for p in (1, 2)]
+    (row,) = summarise(runs).step_time
+    assert (row.calm, row.rounds, row.processes, row.apart_rounds) == (False, 6, 3, 4)
+    assert row.apart_slowdown == pytest.approx(1.7)
+
+
+def test_the_usual_state_is_one_of_the_whole_report_not_of_a_cell():
+    calm = [run_of(p, [2.0, 2.0], [1.35, 1.35], "torch") for p in range(2)]
+    apart = [run_of(p, [1.7, 1.7], [3.3, 3.3]) for p in range(2)]
+    rows = {row.backend: row for row in summarise([*calm, *apart]).step_time}
+    assert rows["torch"].calm
+    assert not rows["jax"].calm
+
+
+def test_one_lucky_look_does_not_make_all_other_rounds_apart():
+    runs = [run_of(p, [1.0] * 10, [1.9] * 10) for p in range(3)] + [run_of(3, [1.0] * 2, [1.3, 1.9])]
+    assert counted_rounds(runs)[JAX].apart == 0
+
+
+def test_reports_of_before_and_rounds_that_could_not_be_looked_at_count_as_they_are():
+    assert counted_rounds([run_of(0, [1.0, 2.0], [])])[JAX].rounds == {0: [1.0, 2.0]}
+    assert counted_rounds([run_of(0, [1.0, 2.0, 9.0], [None, 1.35, 3.3])])[JAX].rounds == {0: [1.0, 2.0]}
+    assert usual_ratio([run_of(0, [1.0], [None])]) is None
+
+
+@given(
+    st.lists(
+        st.lists(st.tuples(st.floats(0.1, 10), st.one_of(st.none(), st.floats(0.9, 5))), min_size=1, max_size=6),
+        min_size=1,
+        max_size=6,
+    )
+)
+def test_every_round_counts_or_is_told_to_be_apart(processes):
+    runs = [run_of(p, [t for t, _ in rounds], [h for _, h in rounds]) for p, rounds in enumerate(processes)]
+    counted = counted_rounds(runs)[JAX]
+    measured = {run.process: run.step_time_ms for run in runs}
+    assert counted.rounds
+    for process, rounds in counted.rounds.items():
+        assert [t for t in measured[process] if t in rounds] == [t for t in measured[process] if t in set(rounds)]
+    total = sum(map(len, measured.values()))
+    assert sum(map(len, counted.rounds.values())) == (total - counted.apart if counted.calm else total)
