@@ -335,7 +335,7 @@ def test_a_read_only_folder_is_refused_in_a_word(fake, tmp_path):
 
 
 def test_rounds_timed_with_cores_apart_are_repeated_and_all_are_kept(fake, monkeypatch):
-    looks = iter([1.3] * 7 + [3.3] * 2)
+    looks = iter([1.3] * 8 + [3.3])
     monkeypatch.setattr("bench.measure.watch_of", lambda threads, patience: StateWatch(lambda: next(looks, 1.3), 9.0))
     (run,) = fake({"jax": {"step_time_ms": [1, 9, 3]}}, cells=parse_cells("jax", "cpu", "fit"), processes=1, rounds=2,
                   seeds=1).runs  # fmt: skip
