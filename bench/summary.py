@@ -57,9 +57,10 @@ def side_by_side(runs: Sequence[Run], a: Cell, b: Cell, cells: int) -> list[int]
     return interleaved(turns_of(runs, a), turns_of(runs, b), cells)
 
 
-def turns_of(runs: Iterable[Run], cell: Cell) -> dict[int, list[int]]:
-    """Returns the turns of a cell's rounds by process index."""
-    return {run.process: run.turns for run in runs if run.cell == cell and run.step_time_ms}
+def turns_of(runs: Sequence[Run], cell: Cell) -> dict[int, list[int]]:
+    """Returns the turns of a cell's rounds by process index, of the processes that count."""
+    counted = rounds_by_process(runs).get(cell, {})
+    return {run.process: run.turns for run in runs if run.cell == cell and run.process in counted}
 
 
 def interleaved(first: Mapping[int, Sequence[int]], second: Mapping[int, Sequence[int]], cells: int) -> list[int]:

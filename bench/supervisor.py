@@ -110,6 +110,7 @@ class Supervisor:
         self.progress = progress
         self.watch = watch
         self.random = random.Random(plan.settings.order_seed)
+        self.random_repeats = random.Random(plan.settings.order_seed)  # the order does not depend on what is repeated
         self.turn = 1 + max((turn for side in sides for run in side.recorder.runs for turn in run.turns), default=-1)
         self.given_up: dict[tuple[Side, Cell], str] = {}
         self.live: list[LiveWorker] = []
@@ -158,7 +159,7 @@ class Supervisor:
         """Gives processes whose rounds were timed with the cores apart others instead, while patience lasts."""
         for _ in range(rounds):
             short = [worker for worker in self.live if self._calm(worker.run) < rounds]
-            for worker in self.random.sample(short, len(short)):
+            for worker in self.random_repeats.sample(short, len(short)):
                 if self.watch.patience_s > 0:
                     started = time.monotonic()
                     self._round(worker)

@@ -73,3 +73,10 @@ def test_every_round_counts_or_is_told_to_be_apart(processes):
         assert [t for t in measured[process] if t in rounds] == [t for t in measured[process] if t in set(rounds)]
     total = sum(map(len, measured.values()))
     assert sum(map(len, counted.rounds.values())) == (total - counted.apart if counted.calm else total)
+
+
+def test_cells_are_compared_by_the_processes_of_which_both_count():
+    jax = [run_of(p, [1.0, 1.0], [1.35, 3.3 if p == 2 else 1.35]) for p in range(3)]
+    torch = [run_of(p, [2.0, 2.0], [1.35, 1.35] if p else [3.3, 3.3], "torch") for p in range(3)]
+    (ratio,) = summarise([*jax, *torch]).ratios
+    assert (ratio.ratio, ratio.pairs) == (2.0, 2)

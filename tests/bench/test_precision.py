@@ -19,6 +19,7 @@ from bench.environment import ARITHMETIC_VARIABLES, worker_environment
 from bench.errors import BenchError, UnavailableError
 from bench.frameworks import require_tf32
 from bench.headline import headline
+from bench.machine_state import StateWatch
 from bench.matrix import parse_cells
 from bench.measure import measure
 from bench.options import Options
@@ -136,6 +137,7 @@ def test_only_float32_can_break_parity(make_report: MakeReport) -> None:
 
 
 def test_a_worker_is_told_its_precision_and_its_rounds_are_a_cell_of_their_own(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("bench.measure.watch_of", lambda threads, patience: StateWatch(lambda: None, patience))
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
     np.savez(tmp_path / "seed0.npz", forward=np.zeros(3, np.float32))
     script = tmp_path / "script.json"

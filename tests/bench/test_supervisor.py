@@ -34,6 +34,7 @@ DATASET = "synthetic:40x30x2000"
 @pytest.fixture
 def fake(tmp_path, monkeypatch):
     """Measures with scripted workers into tmp_path/report."""
+    monkeypatch.setattr("bench.measure.watch_of", lambda threads, patience: StateWatch(lambda: None, patience))
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
     for seed in range(2):
         stages = ("forward", *(f"epoch {epoch}" for epoch in range(1, 6)))

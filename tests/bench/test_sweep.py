@@ -13,6 +13,7 @@ from rich.console import Console
 
 from bench.cli import main
 from bench.errors import BenchError
+from bench.machine_state import StateWatch
 from bench.matrix import parse_cells
 from bench.options import Options
 from bench.report_file import load_report
@@ -34,6 +35,7 @@ VALUES = [20, 100, 500]
 @pytest.fixture
 def fake(tmp_path, monkeypatch):
     """Sweeps over the batch size with scripted workers into tmp_path/sweep."""
+    monkeypatch.setattr("bench.measure.watch_of", lambda threads, patience: StateWatch(lambda: None, patience))
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
 
     def run(script: dict, over="batch-size", values=VALUES, ratings=2000, **changes):

@@ -22,6 +22,7 @@ from bench.comparison import drift_words
 from bench.drift import ASSUMED
 from bench.errors import BenchError
 from bench.joined_parity import JoinedParity
+from bench.machine_state import StateWatch
 from bench.matrix import parse_cells
 from bench.options import Options
 from bench.parity_records import ParityResult
@@ -41,6 +42,7 @@ Measure = Callable[..., tuple[Report, Report]]
 @pytest.fixture
 def versus(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Measure:
     """Measures this Python against itself with scripted workers into tmp_path/both."""
+    monkeypatch.setattr("bench.measure.watch_of", lambda threads, patience: StateWatch(lambda: None, patience))
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     for seed in range(2):
         stages = ("forward", *(f"epoch {epoch}" for epoch in range(1, 6)))
