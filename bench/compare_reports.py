@@ -11,13 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from bench.calm_rounds import usual_ratio
-from bench.comparable import busy_percent, difference, machine_key, software_changes, workload_key
+from bench.comparable import difference, machine_key, software_changes, workload_key
 from bench.comparison import Comparison, Timed
+from bench.disturbance import disturbed
 from bench.drift import ASSUMED, Drift, measured_drift
 from bench.drift import NONE as NO_DRIFT
 from bench.errors import BenchError
-from bench.machine_state import APART
 from bench.metric_names import METRIC_SHARE
 from bench.metric_summary import seed_scores
 from bench.outcome import breaks_parity
@@ -125,7 +124,7 @@ def compare_reports(
     if base == new:
         drift = NO_DRIFT
     try:
-        timed = _timed_pairs(base, new, chosen, None if ignore_noise else _disturbed(base, new), drift)
+        timed = _timed_pairs(base, new, chosen, None if ignore_noise else disturbed(base, new), drift)
     except ValueError as error:
         raise BenchError(f"A report holds an impossible step time: {error}. Measure it again.") from error
     step_time, step_confidence = compare_times(timed, limits, refuse=reason is not None and not force)
@@ -186,37 +185,6 @@ def _pairs_of(cells: tuple[Cell, Cell] | None, old: Iterable[Cell], new: Iterabl
     if cells is None:
         return [(cell, cell) for cell in new if cell in old]
     return [cells] if cells[0] in old and cells[1] in new else []
-
-
-def _disturbed(base: Report, new: Report) -> str | None:
-    """Returns why a difference of the two may not be the software's; None where nothing speaks against it."""
-    return _busy(base, new) or _other_state(base, new)
-
-
-def _other_state(base: Report, new: Report) -> str | None:
-    """Says whether cores shared a cache in the rounds of one report that count and did not in those of the other."""
-    old, recent = usual_ratio(base.runs), usual_ratio(new.runs)
-    if old is None or recent is None or max(old, recent) <= APART * min(old, recent):
-        return None
-    apart = "base" if old > recent else "new"
-    return (
-        f"the machine's cores shared a cache in one of the two and not in the other ({apart}); measure {apart} again, "
-        "or --ignore-noise"
-    )
-
-
-def _busy(base: Report, new: Report) -> str | None:
-    """Returns which reports were measured while other programs were busy, and how busy; None for neither."""
-    shares = {
-        name: share
-        for name, report in (("base", base), ("new", new))
-        if report.conditions is not None
-        and (share := report.conditions.others_cpu_run_percent or 0.0) > busy_percent(report.machine.usable_cores)
-    }
-    if not shares:
-        return None
-    told = " and ".join(f"{share:.0f} % of a core ({name})" for name, share in shares.items())
-    return f"other processes used {told} while it was measured; measure again with them stopped, or --ignore-noise"
 
 
 def _timed_pairs(

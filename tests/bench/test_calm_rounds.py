@@ -5,8 +5,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.calm_rounds import counted_rounds, usual_ratio
+from bench.disturbance import disturbed
 from bench.report import Cell, Run
 from bench.summary import summarise
+
+pytestmark = pytest.mark.backend_free
 
 JAX = Cell(backend="jax", device="cpu", loop="fit")
 
@@ -80,3 +83,10 @@ def test_cells_are_compared_by_the_processes_of_which_both_count():
     torch = [run_of(p, [2.0, 2.0], [1.35, 1.35] if p else [3.3, 3.3], "torch") for p in range(3)]
     (ratio,) = summarise([*jax, *torch]).ratios
     assert (ratio.ratio, ratio.pairs) == (2.0, 2)
+
+
+def test_reports_of_different_states_of_the_machine_are_not_told_apart_by_software(make_report):
+    base, new = (make_report(runs=[run_of(p, [1.0] * 3, [ratio] * 3) for p in range(5)]) for ratio in (1.35, 3.3))
+    assert "shared a cache in one of the two" in (disturbed(base, new) or "")
+    assert "(new)" in (disturbed(base, new) or "")
+    assert disturbed(base, base) is None

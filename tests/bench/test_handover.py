@@ -9,6 +9,8 @@ from bench import handover
 from bench.handover import Handover
 from bench.probing import allowed_cpus
 
+pytestmark = pytest.mark.backend_free
+
 needs_two_cpus = pytest.mark.skipif(
     len(allowed_cpus()) < 2 or not hasattr(os, "sched_setaffinity"), reason="needs two processors and pinning"
 )

@@ -6,6 +6,8 @@ import pytest
 
 from bench.machine_state import FIRST_LOOKS, StateWatch
 
+pytestmark = pytest.mark.backend_free
+
 TOGETHER, APART = 1.35, 3.3
 
 

@@ -23,7 +23,7 @@ def test_real_workers_of_two_pythons(
     output = tmp_path / "both"
     code = main(
         ["versus", sys.executable, sys.executable, "--backends", BACKEND, "--dataset", "synthetic:50x40x2000",
-         "--batch-size", "100", "--quick", "--seeds", "1", "--processes", "1", "--rounds", "2",
+         "--batch-size", "100", "--quick", "--patience", "0", "--seeds", "1", "--processes", "1", "--rounds", "2",
          "--threads", "1", "--max-regression", "10000%", "--json", "--output", str(output)]
     )  # fmt: skip
     printed = capfd.readouterr()

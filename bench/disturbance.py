@@ -1,0 +1,39 @@
+"""What happened while two reports were measured that makes a difference of the machine look like the software's."""
+
+from __future__ import annotations
+
+from bench.calm_rounds import usual_ratio
+from bench.comparable import busy_percent
+from bench.machine_state import APART
+from bench.report import Report
+
+
+def disturbed(base: Report, new: Report) -> str | None:
+    """Returns why a difference of the two may not be the software's; None where nothing speaks against it."""
+    return _busy(base, new) or _other_state(base, new)
+
+
+def _other_state(base: Report, new: Report) -> str | None:
+    """Says whether cores shared a cache in the rounds of one report that count and did not in those of the other."""
+    old, recent = usual_ratio(base.runs), usual_ratio(new.runs)
+    if old is None or recent is None or max(old, recent) <= APART * min(old, recent):
+        return None
+    apart = "base" if old > recent else "new"
+    return (
+        f"the machine's cores shared a cache in one of the two and not in the other ({apart}); measure {apart} again, "
+        "or --ignore-noise"
+    )
+
+
+def _busy(base: Report, new: Report) -> str | None:
+    """Returns which reports were measured while other programs were busy, and how busy; None for neither."""
+    shares = {
+        name: share
+        for name, report in (("base", base), ("new", new))
+        if report.conditions is not None
+        and (share := report.conditions.others_cpu_run_percent or 0.0) > busy_percent(report.machine.usable_cores)
+    }
+    if not shares:
+        return None
+    told = " and ".join(f"{share:.0f} % of a core ({name})" for name, share in shares.items())
+    return f"other processes used {told} while it was measured; measure again with them stopped, or --ignore-noise"
