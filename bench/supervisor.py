@@ -30,10 +30,7 @@ from bench.protocol import (
     Command,
     Job,
     MeasureRound,
-    Ready,
-    Reply,
     Rounded,
-    Steady,
     Stop,
     Stopped,
     Train,
@@ -42,6 +39,7 @@ from bench.protocol import (
     log_name,
 )
 from bench.recorder import Recorder
+from bench.replies import with_reply
 from bench.report import Cell, Run, Settings
 from bench.worker_process import WorkerLostError, WorkerProcess
 
@@ -276,31 +274,3 @@ def start_worker(side: Side, job: Job, threads: int, log: Path) -> WorkerProcess
     if job.compile_cache is not None:
         environment = with_cache(environment, Path(job.compile_cache))
     return WorkerProcess(side.worker_command, environment, side.recorder.directory / log)
-
-
-def with_reply(run: Run, reply: Reply) -> Run:
-    """Returns `run` with what a worker's answer adds to it.
-
-    Args:
-        run: so far.
-        reply: an answer of its worker, not `Failed` or `Unavailable`.
-    """
-    match reply:
-        case Ready():
-            return replace(run, **_fields(reply))
-        case Trained() | Steady():
-            return replace(run, **_fields(reply))
-        case Rounded():
-            return replace(
-                run,
-                step_time_ms=[*run.step_time_ms, reply.step_time_ms],
-                fit_setup_ms=[*run.fit_setup_ms, reply.fit_setup_ms],
-            )
-        case Stopped():
-            return replace(run, **_fields(reply), status="ok", error=None)
-        case _:
-            raise TypeError(f"{type(reply).__name__} adds nothing to a run")
-
-
-def _fields(reply: Reply) -> Mapping[str, object]:
-    return {name: getattr(reply, name) for name in reply.__struct_fields__}
