@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib.util
 import sys
 import tempfile
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from rich.console import Console
@@ -13,13 +15,16 @@ from rich.table import Table
 
 from bench.conditions import SAMPLE_S, conditions_between
 from bench.environment import usable_cores, worker_environment
+from bench.handover import Handover
 from bench.machine import describe_machine
+from bench.machine_state import APART
 from bench.protocol import Available, Failed, Probe, Unavailable
 from bench.snapshot import take_snapshot
 from bench.worker_process import WorkerLostError, WorkerProcess
 from movierank.backends import BACKENDS
 
 PROBE_TIMEOUT_S = 120.0
+LOOKS, LOOK_S = 40, 0.05
 
 
 def examine(console: Console) -> bool:
@@ -38,6 +43,7 @@ def examine(console: Console) -> bool:
     console.print(f"Data: {_data()}", markup=False, highlight=False)
     for warning in conditions_between(before, None, machine, usable_cores()).warnings:
         console.print(f"Noise: {warning}", markup=False, highlight=False)
+    console.print(_cores(), markup=False, highlight=False)
     return works
 
 
@@ -62,6 +68,26 @@ def probe(backend: str, device: str) -> tuple[bool, str]:
             return False, reply.error
         case _:
             return False, f"unexpected answer {type(reply).__name__}"
+
+
+def _cores() -> str:
+    seen = sorted(_handover_ratios())
+    if not seen:
+        return "Cores: how fast they hand data over cannot be measured here"
+    told = f"data of another core takes {seen[0]:.1f} to {seen[-1]:.1f} times as long to read as a core's own"
+    if seen[-1] <= APART * seen[0]:
+        return f"Cores: {told}; steady"
+    return f"Noise: {told}: the cores lose their common cache now and then, so that rounds wait (--patience)"
+
+
+def _handover_ratios() -> Iterator[float]:
+    handover = Handover.of_threads(usable_cores())
+    if handover is None:
+        return
+    for _ in range(LOOKS):
+        if (ratio := handover.ratio()) is not None:
+            yield ratio
+        time.sleep(LOOK_S)
 
 
 def _data() -> str:
