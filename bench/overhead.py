@@ -30,12 +30,14 @@ from rich.table import Table
 from bench.environment import hidden_modules, usable_cores, worker_environment
 from bench.errors import BenchError
 from bench.hiding import hide
+from bench.machine_state import watch_of
 from bench.matrix import parse_cells
 from bench.statistics import paired_ratio
 from movierank.backends import BACKENDS
 
 FEW, MANY = 1, 6  # epochs of the two bare calls
 WARM_UP_BLOCKS = 5
+PATIENCE_S = 120.0  # with the state of the machine, a backend (`bench.machine_state`)
 THIS_PROGRAM = (sys.executable, "-m", "bench.overhead")
 
 
@@ -136,10 +138,17 @@ def _step_times(backend: str, blocks: int) -> StepTimes:
 
     calls: list[Callable[[], None]] = [harness, lambda: bare(FEW), lambda: bare(MANY)]
     order = random.Random(0)
-    for _ in range(WARM_UP_BLOCKS + blocks):
+    watch = watch_of(usable_cores(), PATIENCE_S)
+    while len(measured.bare_ms) < WARM_UP_BLOCKS + blocks:
         order.shuffle(calls)
+        watch.before_round()
+        started = time.perf_counter()
         for call in calls:
             call()
+        if watch.is_apart(watch.after_round()) and watch.patience_s > 0:
+            watch.spend(time.perf_counter() - started)
+            del measured.harness_ms[-1], measured.harness_setup_ms[-1]
+            continue
         slope = (bare_ms[MANY] - bare_ms[FEW]) / ((MANY - FEW) * steps)
         measured.bare_ms.append(slope)
         measured.bare_setup_ms.append(bare_ms[FEW] - slope * FEW * steps)
