@@ -20,7 +20,7 @@ HEADINGS: Mapping[Group, str] = {
     "memory copies": "copies",
     "input pipeline": "input",
     "runtime": "run-\ntime",
-    "python or waiting": "Python\n, wait",
+    "python or waiting": "idle",
 }
 NAMED_OPERATIONS = 3
 LONGEST_NAME = 40
