@@ -4,7 +4,8 @@ There is no oracle in NumPy for a model that is not known. The same model traine
 backend takes its place, and how far float32 copies of it lie from that, with the examples permuted inside each batch,
 is what rounding does. Up to the first step nothing else differs; after it each copy starts from weights that are
 moved by some float32 spacings (`bench.own_session.NUDGE`), so that relus and comparisons fall to the other side as
-early as they may in any training: the envelope errs to the wide side, as that of the built-in model does.
+early as they may in any training: the envelope errs to the wide side, as that of the built-in model does. No threshold
+is above ten times the largest of their distances.
 
 A cell is compared with the oracle of its own backend by the threshold that its copies' distances give
 (`bench.parity_threshold`). Two cells may each lie that far from the truth, so a pair is allowed the root of the sum of
@@ -30,7 +31,7 @@ from bench.parity import Judged, Trajectory, belong_together, judged_at, known_d
 from bench.parity_groups import group_of
 from bench.parity_limits import Limit
 from bench.parity_records import ORACLE, Divergence, ParityResult, SeedEnvelope, StageEnvelope
-from bench.parity_threshold import NO_CAP, thresholds
+from bench.parity_threshold import thresholds
 from bench.precision import is_reduced
 from bench.report import Cell
 from bench.rounding import FLOAT32_EPS
@@ -143,10 +144,8 @@ def judge_own(
     apart = [(a, b, distances(a.training, other)) for a, b, other in [*compared, *pairs]]
     in_full = [d for a, b, d in apart if not is_reduced(a.name) and not (b and is_reduced(b.name))]
     comparisons = sum(map(len, in_full)) or sum(len(d) for _, _, d in apart)
-    # The cap rests on the copies having the flips that are nearest, which is not known of any model.
     limits = {
-        id(r): thresholds(r.stored.stages, comparisons, NO_CAP)
-        for r in {id(s.reference): s.reference for s in found}.values()
+        id(r): thresholds(r.stored.stages, comparisons) for r in {id(s.reference): s.reference for s in found}.values()
     }
     worst: dict[tuple[str, str, str], Judged] = {}
     for a, b, of_stage in apart:

@@ -118,6 +118,16 @@ def test_a_metric_that_counts_examples_moves_by_some_of_them() -> None:
     assert judged(0.5) == {("jax", "oracle", "test accuracy")}
 
 
+def test_copies_that_scatter_over_decades_excuse_no_more_than_ten_times_the_largest() -> None:
+    exact = exact_values()
+    apart = [1e-7, 1e-7, 1e-7, 1e-4, 1e-4, 1e-4]
+    copies = [shifted(rounded(exact, 100 + seed), "epoch 1", by) for seed, by in enumerate(apart)]
+    of_copies = {(JAX, 0): reference_of(JAX, 0, exact, None, copies, EXAMPLES)}
+    for by, expected in ((9e-4, set()), (1.1e-3, {("jax", "oracle", "epoch 1")})):
+        values = shifted(rounded(exact, 1), "epoch 1", by)
+        assert outside(judge_own([trained(JAX, values)], of_copies, described())[0]) == expected
+
+
 def test_numbers_that_are_not_finite_are_outside() -> None:
     values = shifted(rounded(exact_values(), 1), "epoch 1", np.nan)
     results, _ = judge_own([trained(JAX, values)], references(JAX), described())
