@@ -47,7 +47,7 @@ def _table(traced: Sequence[Profile], names: Mapping[str, str]) -> Table:
         box=box.SIMPLE_HEAD,
         pad_edge=False,
         show_edge=False,
-        padding=(0, 1, 0, 0),
+        padding=0,
     )
     table.add_column("", no_wrap=True)
     for heading in ("traced\nms", *(HEADINGS[group] for group in GROUPS)):

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import gzip
+import io
 import json
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
 from bench.errors import BenchError
 from bench.hlo import instructions
+from bench.profile_records import Profile
+from bench.profile_table import print_profiles
 from bench.run_records import Cell
 from bench.torch_spans import spans_of as torch_spans
-from bench.trace import ROUND, Span, Trace, read_trace, write_trace
+from bench.trace import GROUPS, ROUND, Span, Trace, read_trace, write_trace
 from bench.trace_groups import group_of_instruction, group_of_tensorflow, group_of_torch
 from bench.trace_summary import summarise_trace
 from bench.wire import fields, signed, text
@@ -291,3 +295,18 @@ def test_what_torch_s_dataloader_does_is_the_input_pipeline():
         ]
     }
     assert [one.group for one in torch_spans(exported)] == ["input pipeline", "input pipeline", "other operations"]
+
+
+def test_the_table_fits_a_terminal_and_says_why_a_cell_has_no_profile():
+    cell = Cell(backend="tensorflow", device="cpu", loop="native")
+    events = [span(str(group), 10 * place, 10 * place + 8, group) for place, group in enumerate(GROUPS[:-1])]
+    traced = summarise_trace(Trace([span(ROUND, 0, 100, None, "main"), *events], 4, {}), cell, 0, "profiles/x.json.gz")
+    without = Profile(backend="torch", device="cpu", loop="fit", process=0, error="RuntimeError: no")
+    out = io.StringIO()
+    names = {str(cell): "tensorflow native", str(without.cell): "torch fit"}
+    print_profiles([traced, without], names, Console(file=out, width=80))
+    printed = out.getvalue()
+    assert "…" not in printed
+    assert printed.count(" 8 ") >= 7
+    assert "torch fit: no profile: RuntimeError: no" in printed
+    assert "1 operations a step" in printed
