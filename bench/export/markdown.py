@@ -13,6 +13,7 @@ from bench.outcome import breaks_parity
 from bench.reduced import relative_step_time
 from bench.report import Cell, Report
 from bench.summary import cell_of
+from bench.table import apart_words
 
 
 def as_markdown(reports: Sequence[Exported]) -> str:
@@ -32,9 +33,15 @@ def _summary(exported: Exported, *, named: bool) -> str:
         parts.append(_cells(exported))
     parts += _parity(report)
     parts += folded("Not measured", _not_measured(report))
-    parts += folded("Noise", map(plain, report.conditions.warnings if report.conditions else ()))
+    parts += folded("Noise", map(plain, _noise(exported)))
     parts += folded("Machine and workload", _facts(report))
     return "\n\n".join(parts) + "\n"
+
+
+def _noise(exported: Exported) -> list[str]:
+    conditions = exported.report.conditions
+    apart = [f"{cell_of(row)}: {apart_words(row)}" for row in exported.summary.step_time if row.apart_rounds]
+    return [*(conditions.warnings if conditions else ()), *apart]
 
 
 def _cells(exported: Exported) -> str:

@@ -18,7 +18,7 @@ from bench.headline import headline
 from bench.report import Run
 from bench.report_file import PAGE_NAME
 from bench.statistics import process_median
-from bench.summary import cell_of
+from bench.summary import cell_of, rounds_by_process
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -165,8 +165,8 @@ def _measured(exported: Exported, run: Run) -> Iterator[tuple[str, int, float]]:
     for name in ("warmup_ms", "step_time_ms", "fit_setup_ms"):
         for number, value in enumerate(getattr(run, name), start=1):
             yield name, number, value
-    if run.step_time_ms:
-        yield "step_time_ms_median", 0, process_median(run.step_time_ms)
+    if rounds := rounds_by_process(exported.report.runs).get(run.cell, {}).get(run.process):
+        yield "step_time_ms_median", 0, process_median(rounds)
     for name in (*SINGLE, "peak_device_mib"):
         if (value := getattr(run, name)) is not None:
             yield name, 0, value

@@ -1,8 +1,8 @@
 """pytest-benchmark's JSON, which `pytest-benchmark compare`, github-action-benchmark and `bench compare` read.
 
-A folder has one file a process with its rounds, as if a suite had been run once a process: this is what `bench compare`
-takes for several processes. A single file has each process's median round in the place of a round, so that its mean,
-median and deviation are over processes; it is for tools that take one file.
+A folder has one file a process with its rounds that count, as if a suite had been run once a process: this is what
+`bench compare` takes for several processes. A single file has each process's median round in the place of a round, so
+that its mean, median and deviation are over processes; it is for tools that take one file.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 from bench.errors import BenchError
 from bench.export.exported import Exported
 from bench.report import Cell, Run
-from bench.summary import process_medians
+from bench.summary import process_medians, rounds_by_process
 
 
 def as_files(reports: Sequence[Exported]) -> dict[str, str]:
@@ -29,7 +29,7 @@ def as_files(reports: Sequence[Exported]) -> dict[str, str]:
     for exported in reports:
         folder = f"{exported.name}/" if len(reports) > 1 else ""
         for process, runs in _by_process(exported).items():
-            benchmarks = [_benchmark(exported, run.cell, run.step_time_ms, [run]) for run in runs]
+            benchmarks = [_benchmark(exported, run.cell, rounds, [run]) for run, rounds in runs]
             files[f"{folder}process-{process:04}.json"] = _text(exported, benchmarks)
     return files
 
@@ -51,12 +51,14 @@ def as_one_file(reports: Sequence[Exported]) -> str:
     return _text(exported, benchmarks)
 
 
-def _by_process(exported: Exported) -> dict[int, list[Run]]:
-    """Returns the runs with steady rounds by process; of two with the same cell and process the later."""
+def _by_process(exported: Exported) -> dict[int, list[tuple[Run, list[float]]]]:
+    """Returns by process the runs and their rounds in ms that count; of two of a cell and process the later."""
+    counted = rounds_by_process(exported.report.runs)
     kept = {(run.process, run.cell): run for run in exported.report.runs if run.step_time_ms}
-    found: dict[int, list[Run]] = {}
-    for (process, _), run in kept.items():
-        found.setdefault(process, []).append(run)
+    found: dict[int, list[tuple[Run, list[float]]]] = {}
+    for (process, cell), run in kept.items():
+        if process in counted[cell]:
+            found.setdefault(process, []).append((run, counted[cell][process]))
     return dict(sorted(found.items()))
 
 

@@ -6,32 +6,39 @@ import csv
 import io
 from collections.abc import Sequence
 
+from bench.calm_rounds import counted_rounds, limit_of, marked
 from bench.export.exported import Exported
 
 COLUMNS = (
     *("report", "created", "dataset", "batch_size", "backend", "device", "loop", "process", "seed", "status"),
-    *("compile_mode", "round", "turn", "steps", "step_time_ms"),
+    *("compile_mode", "round", "turn", "steps", "step_time_ms", "handover", "counts"),
 )
 
 
 def as_csv(reports: Sequence[Exported]) -> str:
     """Returns a header and a row a round, in the order of the runs; what is not known is empty.
 
-    Runs that failed later keep the rounds that they measured; a run without rounds has no row.
+    Runs that failed later keep the rounds that they measured; a run without rounds has no row. `counts` tells whether a
+    round is one of those that statistics are made of (`bench.calm_rounds`).
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
     for exported in reports:
         report = exported.report
+        counted = counted_rounds(report.runs)
+        limit = limit_of(report.runs)
         for run in report.runs:
-            for number, step_time_ms in enumerate(run.step_time_ms):
+            for number, (step_time_ms, apart) in enumerate(marked(run, limit)):
+                cell = counted[run.cell]
+                counts = run.process in cell.rounds and not (apart and cell.calm)
                 turn = run.turns[number] if number < len(run.turns) else None
+                handover = run.handover[number] if number < len(run.handover) else None
                 writer.writerow(
                     (
                         *(exported.name, report.created, report.workload.dataset, report.workload.batch_size),
                         *(run.backend, run.device, run.loop, run.process, run.seed, run.status, run.compile_mode),
-                        *(number, turn, run.steps_per_round, repr(step_time_ms)),
+                        *(number, turn, run.steps_per_round, repr(step_time_ms), handover, "yes" if counts else "no"),
                     )
                 )
     return text.getvalue()

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from bench.cli import main
@@ -16,7 +17,7 @@ from bench.errors import BenchError
 from bench.export.exported import load_exported
 from bench.export.pytest_benchmark import _stats, as_one_file
 from bench.pytest_benchmark import load_benchmarks
-from bench.report_file import load_report
+from bench.report_file import load_report, save_report
 from bench.summary import process_medians
 from bench.verdicts import Limits
 
@@ -93,6 +94,23 @@ def test_what_was_not_measured_is_absent(broken: Path, tmp_path: Path) -> None:
     (lost, kept) = json.loads(files[1].read_text())["benchmarks"]
     assert "test_rmse" not in lost["extra_info"]
     assert kept["extra_info"]["test_rmse"] == pytest.approx(0.25775)
+
+
+def test_rounds_and_processes_that_do_not_count_are_left_out(real: Path, tmp_path: Path) -> None:
+    report = load_report(real)
+    # Of process 0 every round, and of process 1 the first, was timed while the cores shared no cache.
+    looks = {0: [9.0] * 5, 1: [9.0, 1.0, 1.0, 1.0, 1.0]}
+    runs = [msgspec.structs.replace(run, handover=looks.get(run.process, [1.0] * 5)) for run in report.runs]
+    (tmp_path / "apart").mkdir()
+    save_report(msgspec.structs.replace(report, runs=runs), tmp_path / "apart")
+    assert export(tmp_path / "apart", "-o", tmp_path / "out") == 0
+    benchmarks = load_benchmarks(tmp_path / "out")
+    assert [len(file.benchmarks) for file in benchmarks.files] == [9] * 4
+    assert {benchmark.stats.rounds for benchmark in benchmarks.files[0].benchmarks} == {4}
+    assert main(["export", str(tmp_path / "apart"), "--to", "csv", "-o", str(tmp_path / "rounds.csv")]) == 0
+    rows = (tmp_path / "rounds.csv").read_text().splitlines()
+    assert sum(row.endswith(",9.0,no") for row in rows) == 9 * 6
+    assert sum(row.endswith(",1.0,yes") for row in rows) == 9 * 19
 
 
 def test_several_reports_have_folders_of_their_own_and_nothing_is_mixed(
