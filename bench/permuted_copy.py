@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bench.rounding import Flip, Symmetry, flips_of_copies, may_flip_at_once, permute_in_batches
+from bench.rounding import Flip, Symmetry, flip_of_copy, flips_at_once, nearest_flips, permute_in_batches
 from bench.stages import Values, first_batches, first_step_of
 from movierank.ratings import Ratings
 from movierank.training import TrainingState
@@ -62,10 +62,11 @@ def permuted_copy(initial: TrainingState, train: Ratings, batch_size: int, seed:
     rng = np.random.Generator(np.random.Philox(np.random.SeedSequence([seed, STREAM], spawn_key=(copy,))))
     symmetry = Symmetry.draw(weights, rng)
     plain = TrainingState(symmetry.apply(weights).as_list(), initial.optimizer)
-    flips = flips_of_copies(weights, first, copy + 1)[copy]
+    place = flip_of_copy(copy)
+    flips = nearest_flips(weights, first, place + 1)[place]
     flipped = TrainingState(symmetry.apply(_flip(weights, flips)).as_list(), initial.optimizer)
     # As in `bench.reference`: where rounding can flip a relu in the first step, half of the copies do.
-    at_once = copy % 2 == 1 and may_flip_at_once(weights, first)
+    at_once = copy % 2 == 1 and flips_at_once(weights, first) > 0
     return Course(
         first_step=flipped if at_once else plain,
         later=flipped,

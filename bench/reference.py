@@ -30,7 +30,7 @@ import numpy as np
 from bench.distances import TAU, Distance, TestPart, Training, distances, size_of
 from bench.errors import BenchError
 from bench.parity_records import COPIES, FEWEST_COPIES, StageEnvelope
-from bench.rounding import FLOAT32_EPS, Flip, Symmetry, flips_of_copies, may_flip_at_once, permute_in_batches
+from bench.rounding import FLOAT32_EPS, Flip, Symmetry, flip_of_copy, flips_at_once, nearest_flips, permute_in_batches
 from bench.stages import BIAS_TRACE, Values, early_values, first_batches, first_step_of
 from movierank.oracle import INITIAL_ACCUMULATOR, KNOWN_VARIANTS, Oracle, train
 from movierank.ratings import Ratings
@@ -95,8 +95,10 @@ def measure(task: Task, *, seed: int, runs: int = COPIES, variants: Sequence[str
     if runs < FEWEST_COPIES:
         raise BenchError(f"the rounding envelope needs at least {FEWEST_COPIES} runs, not {runs}")
     first = task.train.take(slice(task.batch_size))
-    flips = flips_of_copies(task.weights, first, runs)
-    at_once = may_flip_at_once(task.weights, first)
+    given = [flip_of_copy(place) for place in range(runs)]
+    nearest = nearest_flips(task.weights, first, 1 + max(given))
+    flips = [nearest[place] for place in given]
+    at_once = flips_at_once(task.weights, first) > 0
     streams = np.random.SeedSequence(seed).spawn(runs)
     with ThreadPoolExecutor(threads) as pool, np.errstate(all="ignore"):
         exact = pool.submit(_train, task, lambda: Oracle(task.weights, learning_rate=task.learning_rate))

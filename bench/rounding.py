@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from bench.parity_records import COPIES
 from bench.stages import BIAS_TRACE, WEIGHT_NAMES, Values, by_weight
 from movierank.oracle import Oracle
 from movierank.ratings import Ratings
@@ -95,21 +96,20 @@ def nearest_flips(weights: Weights, batch: Ratings, count: int) -> list[tuple[Fl
     return list(zip(_nearest(first, "bias1", count), _nearest(second, "bias2", count), strict=True))
 
 
-def flips_of_copies(weights: Weights, batch: Ratings, copies: int) -> list[tuple[Flip, Flip]]:
-    """Returns what opens or closes in each copy: of two neighbours, from 0 on, the odd one has the nearer.
+def flip_of_copy(copy: int) -> int:
+    """Returns which of the nearest flips copy number `copy` is given, both from 0: the odd copies have the first.
 
-    Odd copies are those that flip at once where rounding may (`may_flip_at_once`).
+    They are those that flip at once where rounding may, and what rounding may flip is nearest to zero.
     """
-    nearest = nearest_flips(weights, batch, copies + copies % 2)
-    return [nearest[copy ^ 1] for copy in range(copies)]
+    return copy // 2 + (0 if copy % 2 else COPIES // 2)
 
 
-def may_flip_at_once(weights: Weights, batch: Ratings) -> bool:
-    """Returns whether a preactivation of the batch lies so near zero that rounding alone may open or close its relu."""
+def flips_at_once(weights: Weights, batch: Ratings) -> int:
+    """Returns how many flips rounding alone may make in this batch, in the hidden layer where it may make more."""
     exact = Oracle(weights).preactivations(batch.user_id, batch.movie_id)
     rounded = Oracle(weights, dtype=np.float32).preactivations(batch.user_id, batch.movie_id)
     errors = [float(np.sqrt(np.mean(np.square(r - e)))) for r, e in zip(rounded, exact, strict=True)]
-    return any(float(np.min(np.abs(e))) < NEAR * error for e, error in zip(exact, errors, strict=True))
+    return max(int(np.count_nonzero(np.abs(e) < NEAR * error)) for e, error in zip(exact, errors, strict=True))
 
 
 def _nearest(z: npt.NDArray[np.floating[Any]], bias: str, count: int) -> list[Flip]:

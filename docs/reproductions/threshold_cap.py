@@ -2,8 +2,8 @@
 
     python docs/reproductions/threshold_cap.py FIRST_SEED LAST_SEED [COPIES [BATCH_SIZE [DATASET]]]
 
-Needs NumPy alone and some ten seconds a seed. One copy in four has one of the six nearest flips from the first step on
-where rounding may flip a relu there, one in two from the second step on; the others have what rounding makes.
+Needs NumPy alone and some ten seconds a seed. Where rounding may flip a relu in the first step, one copy in four is
+given such a flip there; two in four are given a flip after it, and one has what rounding makes.
 """
 
 import sys
@@ -14,7 +14,7 @@ from bench.distances import TestPart, Training, distances
 from bench.parity_groups import group_of
 from bench.parity_threshold import CAP, NO_CAP, thresholds
 from bench.reference import Task, measure, trained_copy
-from bench.rounding import may_flip_at_once, nearest_flips
+from bench.rounding import flips_at_once, nearest_flips
 from movierank.datasets import load_dataset
 from movierank.splits import default_split, split_ratings
 from movierank.weights import initial_weights
@@ -28,18 +28,20 @@ part = TestPart.of(test.user_id, test.label)
 furthest: dict[tuple[bool, str], list[float]] = {}  # over the largest distance of the envelope, one a seed and stage
 uncapped: dict[tuple[bool, str], list[float]] = {}  # thresholds likewise
 trainings = alarms = 0
-flipping = []
+flipping: dict[int, int] = {}  # how many flips rounding may make in the first step, by seed
 for seed in range(first, last + 1):
     task = Task(initial_weights(dataset.num_users, dataset.num_movies, seed=seed), train, test, batch_size, 1, 0.1)
     reference = measure(task, seed=seed)
     batch = train.take(slice(batch_size))
-    at_once = may_flip_at_once(task.weights, batch)
-    flipping += [seed] * at_once
+    candidates = flips_at_once(task.weights, batch)
+    at_once = candidates > 0
+    flipping |= {seed: candidates} if at_once else {}
     flips = nearest_flips(task.weights, batch, 6)
     oracle = Training.of(reference.oracle, part, 1)
     apart = []
     for place, stream in enumerate(np.random.SeedSequence([seed, 6]).spawn(copies)):
-        values = trained_copy(task, stream, flips[place // 4 % 6] if place % 4 < 3 else (), at_once and place % 4 == 0)
+        given = flips[place // 4 % min(candidates or 6, 6)] if place % 4 < 3 else ()
+        values = trained_copy(task, stream, given, at_once and place % 4 == 0)
         values = {stage: np.asarray(array, np.float32) for stage, array in values.items()}
         apart.append({stage: far.rms for stage, far in distances(Training.of(values, part, 1), oracle).items()})
     early = [stage for stage in reference.envelope if "/" in stage.stage or stage.stage == "loss"]
@@ -53,7 +55,7 @@ for seed in range(first, last + 1):
             furthest.setdefault(key, []).append(max(far[stage.stage] for far in apart) / largest)
             uncapped.setdefault(key, []).append(open_limits[stage.stage] / largest)
 
-print(f"seeds with a relu that may flip in the first step = {flipping}")
+print(f"flips that rounding may make in the first step, by seed = {flipping}")
 for (at_once, group), limits in uncapped.items():
     gains = np.array([limit / CAP for limit in limits if limit > CAP])
     told = f"by {np.median(gains):.3g}, at most {gains.max():.3g}" if gains.size else "nowhere"

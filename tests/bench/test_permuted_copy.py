@@ -18,7 +18,7 @@ from bench.predictions import load_arrays
 from bench.protocol import Job, Ready, Stop, Stopped, Train, Trained
 from bench.reference import Reference, Task, measure
 from bench.report import Cell
-from bench.rounding import Symmetry, may_flip_at_once
+from bench.rounding import Symmetry, flips_at_once
 from bench.stages import BIAS_TRACE, WEIGHT_NAMES, Values
 from bench.worker_process import WorkerProcess
 from movierank.datasets import load_dataset
@@ -40,7 +40,7 @@ def weights_of(seed: int) -> Weights:
     return initial_weights(DATASET.num_users, DATASET.num_movies, 32, seed=seed)
 
 
-SHARP = next(s for s in range(20) if not may_flip_at_once(weights_of(s), SPLIT.train.take(slice(BATCH))))
+SHARP = next(s for s in range(20) if not flips_at_once(weights_of(s), SPLIT.train.take(slice(BATCH))))
 
 
 @pytest.fixture(scope="module")
