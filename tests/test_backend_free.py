@@ -57,8 +57,8 @@ def test_tox_runs_all_under_jax_and_elsewhere_all_but_what_is_marked() -> None:
     tox.read(ROOT / "tox.ini")
     commands = tox["testenv:{jax,torch,tf}"]["commands"].splitlines()
     assert [line for line in commands if "pytest" in line and "bench/suite" not in line] == [
-        "jax: pytest {posargs}",
-        'torch,tf: pytest {posargs:-m "not backend_free"}',
+        "jax: pytest -n 2 --dist loadfile --benchmark-disable {posargs}",
+        'torch,tf: pytest -n 2 --dist loadfile --benchmark-disable {posargs:-m "not backend_free"}',
     ]
     options = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["pytest"]["ini_options"]
     assert (options["testpaths"], "-m " in options["addopts"]) == (["tests"], False)
