@@ -7,15 +7,15 @@ import difflib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypedDict
 
 from bench.errors import BenchError
-from bench.matrix import parse_cells
-from bench.options import Options
-from bench.parity_records import Judge
-from bench.precision import FULL
 from bench.quantities import is_quantity, parse_duration, parse_percent
 from movierank.backends import BACKENDS
+
+if TYPE_CHECKING:
+    from bench.options import Options
+    from bench.parity_records import Judge
 
 Names = str | Sequence[str]
 
@@ -113,6 +113,10 @@ def options_from(output: Path | str | None, asked: Asked) -> Options:
         BenchError: a number or a name means nothing.
         TypeError: there is no such option.
     """
+    from bench.matrix import parse_cells
+    from bench.options import Options
+    from bench.precision import FULL
+
     _refuse_unknown(asked)
     given: Mapping[str, Any] = {name: value for name, value in asked.items() if value is not None}
     if given.get("resume") and given.get("overwrite"):

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from bench import (
     compare_command,
+    completion_command,
     export_command,
     history_command,
     mutants_command,
@@ -30,21 +31,16 @@ from movierank.errors import MovierankError
 from movierank.short_parser import ShortParser
 
 EXAMPLES = """examples:
-  python -m bench run                                       all backends on the CPU, MovieLens 100K
-  python -m bench run --quick --backends jax,torch          a first look, in a minute
-  python -m bench run --devices cpu,gpu --output results/my-gpu
-  python -m bench run --precision 2% --budget 10m           until the intervals are within 2 %
-  python -m bench run --precision float32,mixed_bfloat16    speed and RMSE of other arithmetic beside float32
-  python -m bench compare results/before results/after --max-regression 5%
-  python -m bench versus .venv/old .venv/new                two environments in one run, compared
-  python -m bench parity results/jax results/torch          the same model in both?
+  python -m bench doctor                  which backends and devices work here
+  python -m bench run --quick             a first look at all of them, on the CPU
+  python -m bench run                     the whole measurement, some minutes
+  python -m bench compare results/before results/after
   python -m bench page results/after -o after.html
   python -m bench export results/after --to junit -o after.xml
-  python -m bench sweep --over batch-size --backends jax    what of a step is fixed, what grows
-  python -m bench history results/ -o history.html          step time over all reports, with its changes
+  python -m bench COMMAND --help          its options, with examples
 
 exit codes: 0 fine; 1 measured, and something is slower, worse or out of parity;
-2 bad input or usage; 3 some runs failed or were cut off (the others are saved)
+2 bad input or usage; 3 some runs failed or were cut off (the rest is saved)
 """
 
 
@@ -81,7 +77,6 @@ def _parser() -> argparse.ArgumentParser:
         description="Which Keras backend trains this ranking model fastest here, how sure is that, and is it "
         "still the same model?",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--debug", action="store_true", help="show a traceback with an error")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -103,10 +98,13 @@ def _parser() -> argparse.ArgumentParser:
     validate_command.add(commands)
 
     doctor = commands.add_parser("doctor", help="say which backends, devices and data would work here")
+    doctor.add_argument("--json", action="store_true", help="print JSON instead of a table")
     doctor.set_defaults(command=_doctor)
 
     schema = commands.add_parser("schema", help="print the JSON Schema of report.json")
     schema.set_defaults(command=_schema)
+
+    completion_command.add(commands, _parser)
     return parser
 
 
@@ -120,11 +118,18 @@ def _page(arguments: argparse.Namespace) -> int:
 
 
 def _doctor(arguments: argparse.Namespace) -> int:
-    from rich.console import Console
+    from bench.doctor import examine, print_findings
 
-    from bench.doctor import examine
+    findings = examine()
+    if arguments.json:
+        import msgspec
 
-    return FINE if examine(Console()) else RUNS_FAILED
+        print(msgspec.json.format(msgspec.json.encode(findings), indent=2).decode())
+    else:
+        from rich.console import Console
+
+        print_findings(findings, Console())
+    return FINE if findings.works else RUNS_FAILED
 
 
 def _schema(arguments: argparse.Namespace) -> int:

@@ -14,6 +14,14 @@ if TYPE_CHECKING:
     from bench.comparison import Comparison
 
 
+EXAMPLES = """examples:
+  python -m bench compare results/before results/after
+  python -m bench compare results/before results/after --markdown > comment.md
+  python -m bench compare results/a results/a --base-cell torch/cpu/fit \\
+      --new-cell jax/cpu/fit                     two cells of one report
+"""
+
+
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Adds the command to the program's."""
     compare = commands.add_parser(
@@ -21,17 +29,18 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         help="compare two reports",
         description="Compares two reports, or two of pytest-benchmark's JSON files or folders of them, of which each "
         "file counts as one process.",
+        epilog=EXAMPLES,
     )
     compare.add_argument("base", type=Path, metavar="BASE", help="report directory or file, or pytest-benchmark's")
     compare.add_argument("new", type=Path, metavar="NEW", help="likewise; may be BASE with --base-cell and --new-cell")
-    add_verdict_options(compare)
-    compare.add_argument("--base-cell", metavar="CELL", help="compare this cell of BASE, such as torch/cpu/fit, …")
-    compare.add_argument("--new-cell", metavar="CELL", help="… with this one of NEW, such as jax/cpu/fit")
-    compare.add_argument("--force", action="store_true", help="compare step times of different machines or workloads")
-    compare.add_argument(
+    which = compare.add_argument_group("what to compare")
+    which.add_argument("--base-cell", metavar="CELL", help="compare this cell of BASE, such as torch/cpu/fit, …")
+    which.add_argument("--new-cell", metavar="CELL", help="… with this one of NEW, such as jax/cpu/fit")
+    which.add_argument("--force", action="store_true", help="compare step times of different machines or workloads")
+    which.add_argument(
         "--ignore-noise", action="store_true", help="decide even where other programs were busy during a measurement"
     )
-    drift = compare.add_mutually_exclusive_group()
+    drift = which.add_mutually_exclusive_group()
     drift.add_argument(
         "--drift",
         type=parse_percent,
@@ -39,19 +48,21 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         help="how far (standard deviation) the machine drifts between two measurements (default: 5%%)",
     )
     drift.add_argument("--validation", type=Path, metavar="FILE", help="take it from a result of `bench validate`")
+    add_verdict_options(compare)
     compare.set_defaults(command=_compare)
 
 
 def add_verdict_options(compare: argparse.ArgumentParser) -> None:
     """Adds what is still fine, and the form of the answer."""
-    compare.add_argument(
+    answer = compare.add_argument_group("the answer")
+    answer.add_argument(
         "--max-regression",
         type=parse_percent,
         default=0.05,
         metavar="5%",
         help="slowdown that is still fine (default: 5%%)",
     )
-    form = compare.add_mutually_exclusive_group()
+    form = answer.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print JSON instead of a table")
     form.add_argument("--markdown", action="store_true", help="print Markdown for a pull request instead of a table")
     compare.add_argument("--junit", type=Path, metavar="FILE", help="also write the verdicts as JUnit XML, for a CI")

@@ -9,9 +9,10 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from rich import box
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from bench.conditions import SAMPLE_S, conditions_between
 from bench.environment import usable_cores, worker_environment
@@ -19,6 +20,7 @@ from bench.handover import Handover
 from bench.machine import describe_machine
 from bench.machine_state import APART
 from bench.protocol import Available, Failed, Probe, Unavailable
+from bench.record import Record
 from bench.snapshot import take_snapshot
 from bench.worker_process import WorkerLostError, WorkerProcess
 from movierank.backends import BACKENDS
@@ -27,24 +29,66 @@ PROBE_TIMEOUT_S = 120.0
 LOOKS, LOOK_S = 40, 0.05
 
 
-def examine(console: Console) -> bool:
-    """Prints what works and what does not; returns whether at least one backend can be measured."""
+class Probed(Record, frozen=True, kw_only=True):
+    """Whether one backend works on one device here, and a word on it."""
+
+    backend: str
+    device: str
+    works: bool
+    detail: str
+
+
+class Findings(Record, frozen=True, kw_only=True):
+    """What would work here.
+
+    Attributes:
+        backends: one a backend and device.
+        data: a sentence on MovieLens 100K.
+        noise: what could spoil a measurement now, each with what to do.
+        cores: a sentence on how near each other the cores are just now.
+    """
+
+    backends: list[Probed]
+    data: str
+    noise: list[str]
+    cores: str
+
+    @property
+    def works(self) -> bool:
+        """Whether at least one backend can be measured."""
+        return any(each.works for each in self.backends)
+
+
+def examine() -> Findings:
+    """Starts a worker for each backend and device, and looks at the data and the machine."""
     before, machine = take_snapshot(sample_s=SAMPLE_S), describe_machine()  # before the probes make a load of their own
-    backends = Table(title="Backends")
-    for column in ("Backend", "Device", "Works", "Detail"):
-        backends.add_column(column)
-    works = False
+    probed = []
     for backend in BACKENDS:
         for device in ("cpu", "gpu"):
-            found, detail = probe(backend, device)
-            works |= found
-            backends.add_row(backend, device, "yes" if found else "no", escape(detail))
-    console.print(backends)
-    console.print(f"Data: {_data()}", markup=False, highlight=False)
-    for warning in conditions_between(before, None, machine, usable_cores()).warnings:
+            works, detail = probe(backend, device)
+            probed.append(Probed(backend=backend, device=device, works=works, detail=detail))
+    noise = conditions_between(before, None, machine, usable_cores()).warnings
+    return Findings(backends=probed, data=_data(), noise=list(noise), cores=_cores())
+
+
+def print_findings(findings: Findings, console: Console) -> None:
+    """Prints what works and what does not."""
+    table = Table(title="Backends", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in ("Backend", "Device", "Works", "Detail"):
+        table.add_column(column, no_wrap=column != "Detail")
+    for each in findings.backends:
+        works = Text("yes", style="green") if each.works else Text("no", style="yellow")
+        table.add_row(each.backend, each.device, works, Text(each.detail))
+    console.print(table)
+    console.print(f"Data: {findings.data}", markup=False, highlight=False)
+    for warning in findings.noise:
         console.print(f"Noise: {warning}", markup=False, highlight=False)
-    console.print(_cores(), markup=False, highlight=False)
-    return works
+    console.print(findings.cores, markup=False, highlight=False)
+    if findings.works:
+        ready = ",".join(dict.fromkeys(each.backend for each in findings.backends if each.works))
+        console.print(f"Ready: python -m bench run --backends {ready}", markup=False, highlight=False)
+    else:
+        console.print("No backend works here: pip install 'movierank-bench[all]'", markup=False, highlight=False)
 
 
 def probe(backend: str, device: str) -> tuple[bool, str]:

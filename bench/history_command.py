@@ -9,6 +9,11 @@ from pathlib import Path
 
 from bench.outcome import FINE
 
+EXAMPLES = """examples:
+  python -m bench history results/
+  python -m bench history results/ --cell jax/cpu/fit -o history.html
+"""
+
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Adds the command to the program's."""
@@ -17,6 +22,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         help="list step times over reports in time order, with their changes",
         description="Finds the reports below folders, puts those of equal workload, machine and threads in order of "
         "time, and marks from which report on a step takes longer or shorter.",
+        epilog=EXAMPLES,
     )
     history.add_argument("paths", type=Path, nargs="+", metavar="DIR", help="folder with reports at any depth to 4")
     history.add_argument("--cell", metavar="CELL", help="this one alone, such as jax/cpu/fit")

@@ -81,11 +81,7 @@ def measure_sides(asked: Sequence[tuple[Options, Environment]], console: Console
         sides = [_side(*each, workload, parts, judges, own) for each, parts in zip(asked, folders, strict=True)]
         settings = sides[0].recorder.report.settings
         plan = Plan(cells=options.cells, settings=settings, profile=options.profile)
-        answers = len(sides) * len(options.cells) * settings.processes * (settings.rounds + 3 + settings.trains)
-        with (
-            Progress(console, None if settings.adaptive else answers) as progress,
-            contextlib.ExitStack() as watched,
-        ):
+        with Progress(console, settings, sides, options.cells) as progress, contextlib.ExitStack() as watched:
             for side in sides:
                 watched.enter_context(noting_conditions(side.recorder, options.watch_s))
             Supervisor(plan, sides, progress, watch_of(settings.threads, options.patience_s)).measure()

@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     from movierank.splits import Split
 
 
+EXAMPLES = """examples:
+  python -m bench parity results/jax results/torch
+  python -m bench parity results/mine --json     judge one report again
+"""
+
+
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Adds the command to the program's."""
     parity = commands.add_parser(
@@ -26,6 +32,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         help="judge whether reports hold the same model",
         description="Joins reports measured in separate environments or on different machines, and judges at every "
         "stage of training whether all their cells are the same model. One report alone is judged again.",
+        epilog=EXAMPLES,
     )
     parity.add_argument("reports", type=Path, nargs="+", metavar="REPORT", help="report directory or its report.json")
     parity.add_argument("--json", action="store_true", help="print JSON instead of a table")

@@ -1,18 +1,26 @@
-"""A progress bar on a terminal, a line a worker elsewhere."""
+"""How far a measurement has come: a live table on a terminal, a line now and then elsewhere."""
 
 from __future__ import annotations
 
 import os
+import time
+from collections.abc import Sequence
 from types import TracebackType
+from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
-from rich.progress import Progress as Bar
+from rich.live import Live
 
+from bench.live_table import live_table, step_times_line
 from bench.protocol import Command, Job, MeasureRound, Stop, Train, WarmUp
-from bench.report import Run
+from bench.report import Cell, Run, Settings
+from bench.time_left import TimeLeft, in_words
+
+if TYPE_CHECKING:
+    from bench.supervisor import Side
 
 DOING = {Job: "starting", Train: "training", WarmUp: "warming up", MeasureRound: "timing", Stop: "stopping"}
+REDRAW_S = 0.25  # between two drawings at least: the terminal too takes time of the machine that is measured
 
 
 class LastingConsole(Console):
@@ -27,65 +35,109 @@ class LastingConsole(Console):
 
 
 class Progress:
-    """Shows on stderr how far a measurement has come.
+    """Shows how far a measurement has come.
 
-    It draws only when told to: a refreshing thread would run beside the workers that are being timed.
+    It draws only when told to, when a worker has answered or is to start, train or warm up: a refreshing thread would
+    run beside the workers that are being timed.
 
     Args:
         console: where to draw; on anything but a terminal it prints a line where a worker starts or is lost.
-        steps: answers that all workers together will give; None where nobody knows.
+        settings: how is measured.
+        sides: what is measured; their reports are read.
+        cells: of each side.
     """
 
-    def __init__(self, console: Console, steps: int | None) -> None:
+    def __init__(self, console: Console, settings: Settings, sides: Sequence[Side], cells: Sequence[Cell]) -> None:
         self.console = console
-        self._bar = Bar(
-            TextColumn("{task.description:<34}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            console=console,
-            auto_refresh=False,
-            transient=True,
-            disable=not console.is_terminal,
-        )
-        self._task = self._bar.add_task("starting", total=steps)
-        self._done: dict[tuple[str, int], int] = {}
-        self._now: tuple[str, int] | None = None
+        self._settings = settings
+        self._seats = {side.called(cell): (side.recorder, cell) for side in sides for cell in cells}
+        self._left = TimeLeft(settings, self._seats)
+        self._doing: dict[str, str] = {}
+        self._now: tuple[str, int, Command] | None = None
+        self._process = -1
+        self._began = self._asked = time.monotonic()
+        self._drawn = 0.0
+        self._live: Live | None = None
+        # Rich also calls a pipe a terminal where FORCE_COLOR is set, as in many a CI, and a notebook.
+        if console.is_terminal and not console.is_dumb_terminal and console.file.isatty():
+            self._live = Live(console=console, auto_refresh=False, transient=True, redirect_stdout=False)
 
     def __enter__(self) -> Progress:
         """Starts drawing."""
-        self._bar.start()
+        if self._live is not None:
+            self._live.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Wipes the bar."""
-        self._bar.stop()
+        """Wipes the table."""
+        if self._live is not None:
+            self._live.stop()
 
     def show(self, cell: str, process: int, command: Command) -> None:
         """Says what a worker is about to do."""
-        self._now = (cell, process)
-        doing = DOING[type(command)]
-        if isinstance(command, Job) and not self.console.is_terminal:
-            self.console.print(f"{cell} process {process}: {doing}", highlight=False)
-        self.tell(cell, process, doing)
+        if process > self._process:
+            self._begin(process)
+        self._now = (cell, process, command)
+        self._doing[cell] = DOING[type(command)]
+        if isinstance(command, Job) and self._live is None:
+            self.console.print(f"{cell} process {process}: {DOING[Job]}", highlight=False)
+        if isinstance(command, Job | Train | WarmUp):
+            self._draw()
+        self._asked = time.monotonic()
 
     def tell(self, cell: str, process: int, doing: str) -> None:
         """Says on a terminal what a worker does beside what is counted."""
-        self._bar.update(self._task, description=f"{cell} process {process}: {doing}", refresh=True)
+        self._doing[cell] = doing
+        self._draw()
 
     def advance(self) -> None:
-        """Counts one answer of the worker shown last."""
-        if self._now is not None:
-            self._done[self._now] = self._done.get(self._now, 0) + 1
-        self._bar.update(self._task, advance=1, refresh=True)
+        """Takes note of an answer of the worker shown last."""
+        if self._now is None:
+            return
+        cell, process, command = self._now
+        self._left.note(cell, process, type(command), time.monotonic() - self._asked)
+        if isinstance(command, WarmUp):
+            self._doing[cell] = "waiting for its rounds"
+        elif isinstance(command, MeasureRound):
+            self._doing[cell] = f"round {self._left.rounds_of(cell, process)}"
+        elif isinstance(command, Stop):
+            self._doing[cell] = ""
+        if time.monotonic() - self._drawn >= REDRAW_S:
+            self._draw()
 
-    def skip(self, steps: int) -> None:
-        """Counts a run that will not be measured."""
-        self._bar.update(self._task, advance=steps, refresh=True)
+    def skip(self, cell: str, process: int) -> None:
+        """Takes note of a run that will not be measured."""
+        self._left.give_up(cell, process)
+        self._doing[cell] = "skipped"
 
-    def lose(self, cell: str, run: Run, steps: int) -> None:
-        """Says that a worker was lost and counts what it will not answer."""
-        self.console.print(f"{cell} process {run.process}: {run.status}: {run.error}", highlight=False, markup=False)
-        self._bar.update(self._task, advance=steps - self._done.get((cell, run.process), 0), refresh=True)
+    def lose(self, cell: str, run: Run) -> None:
+        """Says that a worker was lost."""
+        self._left.give_up(cell, run.process)
+        self._doing[cell] = run.status
+        words = f"{cell} process {run.process}: {run.status}: {run.error}"
+        self.console.print(words, highlight=False, markup=False, soft_wrap=self._live is None)
+
+    def _begin(self, process: int) -> None:
+        """Tells what is known when the next process of every cell is about to start."""
+        self._process = process
+        self._doing.clear()
+        known = step_times_line(self._seats)
+        if self._live is None and known:
+            self.console.print(f"{known}; {self._when()}", highlight=False, markup=False, soft_wrap=True)
+
+    def _when(self) -> str:
+        gone = f"{in_words(time.monotonic() - self._began)} gone"
+        if self._settings.budget_s is not None:
+            return f"{gone}, --budget {in_words(self._settings.budget_s)}"
+        left = self._left.seconds()
+        return f"{gone}, some {in_words(left)} left" if left else gone
+
+    def _draw(self) -> None:
+        if self._live is None:
+            return
+        of = "" if self._settings.adaptive else f" of {self._settings.processes}"
+        title = f"process {self._process + 1}{of} of each cell; {self._when()}"
+        self._live.update(live_table(title, self._seats, self._doing, self._settings), refresh=True)
+        self._drawn = time.monotonic()

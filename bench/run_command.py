@@ -22,12 +22,21 @@ if TYPE_CHECKING:
     from bench.report import Report
 
 
+EXAMPLES = """examples:
+  python -m bench run --quick                    a first look, in minutes
+  python -m bench run --backends jax,torch --loops fit,fused
+  python -m bench run --precision 2% --budget 10m --output results/mine
+  python -m bench run --quick --json | jq .headline
+"""
+
+
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Adds the command to the program's."""
     run = commands.add_parser(
         "run",
         help="measure and write a report",
         description="Measures each backend on each device in several worker processes and writes a report.",
+        epilog=EXAMPLES,
     )
     add_options(run)
     run.add_argument("--json", action="store_true", help="print the answer as JSON instead of a table")

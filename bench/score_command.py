@@ -18,6 +18,12 @@ if TYPE_CHECKING:
 QUICK: dict[str, Any] = {"processes": 2, "rounds": 3, "round_pairs": 400_000}
 
 
+EXAMPLES = """examples:
+  python -m bench score --quick --backends jax
+  python -m bench score --size 10000x100000 --top 20
+"""
+
+
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Adds the command to the program's."""
     score = commands.add_parser(
@@ -26,6 +32,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         description="Scores every movie for every user and keeps the best of each: pairs a second in each backend, "
         "beside the floor that its fastest matrix product sets and beside Keras's predict; and whether all find the "
         "movies that exact arithmetic finds. The model has seeded initial weights.",
+        epilog=EXAMPLES,
     )
     score.add_argument("--backends", default=",".join(BACKENDS), metavar="LIST", help="(default: %(default)s)")
     score.add_argument("--devices", default="cpu", metavar="LIST", help="cpu, gpu or gpu:N (default: %(default)s)")
@@ -90,7 +97,7 @@ def _score(arguments: argparse.Namespace) -> int:
         print(f"bench: interrupted{kept}", file=sys.stderr)
         return RUNS_FAILED
     if arguments.json:
-        print(msgspec.json.encode(report).decode())
+        print(msgspec.json.format(msgspec.json.encode(report), indent=1).decode())
     else:
         print_scoring(report, LastingConsole())
         print(f"Result: {output}")

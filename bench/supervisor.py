@@ -186,7 +186,7 @@ class Supervisor:
         )
         if (side, cell) in self.given_up:
             side.recorder.put(replace(run, status="skipped", error=self.given_up[side, cell], log=None))
-            self.progress.skip(self._steps_of_a_run())
+            self.progress.skip(side.called(cell), process)
             return
         worker = LiveWorker(side, start_worker(side, job, self.plan.settings.threads, name), job, run)
         self.live.append(worker)
@@ -244,7 +244,7 @@ class Supervisor:
             failed = f"not started, since process {run.process} never got to a steady round ({run.status})"
             self.given_up[worker.side, run.cell] = (run.error or "") if run.status == "skipped" else failed
         worker.side.recorder.put(run)
-        self.progress.lose(worker.side.called(run.cell), run, self._steps_of_a_run())
+        self.progress.lose(worker.side.called(run.cell), run)
 
     def _abandon(self) -> None:
         for worker in self.live:
@@ -253,9 +253,6 @@ class Supervisor:
             for worker in self.live:
                 worker.side.recorder.put(worker.run)
         self.live.clear()
-
-    def _steps_of_a_run(self) -> int:
-        return len((Job, WarmUp, Stop)) + self.plan.settings.trains + self.plan.settings.rounds
 
 
 def start_worker(side: Side, job: Job, threads: int, log: Path) -> WorkerProcess:

@@ -24,12 +24,20 @@ DEFAULT: dict[str, Any] = {"processes": 3, "rounds": 3, "round_s": 0.2}
 QUICK: dict[str, Any] = {"processes": 1, "rounds": 2, "round_s": 0.1}
 
 
+EXAMPLES = """examples:
+  python -m bench sweep --over batch-size --backends jax --quick
+  python -m bench sweep --over table-rows --values 1k,1M --loops native
+  python -m bench sweep --show results/sweep/table-rows
+"""
+
+
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Adds the command to the program's."""
     sweep = commands.add_parser(
         "sweep",
         help="time a step at several batch sizes, table sizes, widths or numbers of threads",
         description="Times a training step at several sizes and fits what of it is fixed and what grows with the size.",
+        epilog=EXAMPLES,
     )
     sweep.set_defaults(command=_sweep)
     what = sweep.add_argument_group("what to sweep over")

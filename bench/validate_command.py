@@ -3,10 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bench.outcome import FINE
 from movierank.backends import BACKENDS
+
+if TYPE_CHECKING:
+    from bench.validate import Validation
+
+
+EXAMPLES = """examples:
+  python -m bench validate --quick               see it work, in two minutes
+  python -m bench validate --backend torch --together
+  python -m bench validate --judge results/validation/jax.json
+"""
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -16,6 +28,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         help="measure whether the verdicts keep their promises on this machine",
         description="Compares a cell with itself and with itself slowed down by 5 and 10 %, again and again with "
         "fresh processes, and counts what is said. Takes some forty minutes, of a machine that does nothing else.",
+        epilog=EXAMPLES,
     )
     validate.add_argument(
         "--backend", choices=BACKENDS, default="jax", help="whose step to time (default: %(default)s)"
@@ -32,6 +45,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     )
     validate.add_argument("--overwrite", action="store_true", help="replace the result in --output")
     validate.add_argument("--judge", type=Path, metavar="FILE", help="measure nothing: judge a result's trials anew")
+    validate.add_argument("--json", action="store_true", help="print the result as JSON instead of a table")
     validate.set_defaults(command=_validate)
 
 
@@ -40,10 +54,9 @@ def _validate(arguments: argparse.Namespace) -> int:
 
     from bench.report_file import refuse_existing
     from bench.validate import Options, judge_anew, validate
-    from bench.validation_table import print_validation
 
     if arguments.judge is not None:
-        print_validation(judge_anew(arguments.judge), Console())
+        _print(judge_anew(arguments.judge), arguments.json)
         return FINE
     quick = {"comparisons": 2, "processes": 3, "rounds": 3, "round_s": 0.1} if arguments.quick else {}
     given = {
@@ -56,6 +69,19 @@ def _validate(arguments: argparse.Namespace) -> int:
     refuse_existing(output, overwrite=arguments.overwrite)
     options = Options(backend=arguments.backend, output=output, together=arguments.together, **{**quick, **given})
     result = validate(options, Console(stderr=True))
-    print_validation(result, Console())
-    print(f"Result: {output}")
+    _print(result, arguments.json)
+    print(f"Result: {output}", file=sys.stderr if arguments.json else sys.stdout)
     return FINE
+
+
+def _print(result: Validation, as_json: bool) -> None:
+    if as_json:
+        import msgspec
+
+        print(msgspec.json.format(msgspec.json.encode(result), indent=1).decode())
+        return
+    from rich.console import Console
+
+    from bench.validation_table import print_validation
+
+    print_validation(result, Console())

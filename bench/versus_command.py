@@ -10,6 +10,11 @@ from bench import run_command
 from bench.compare_command import add_verdict_options, print_comparison, write_verdicts
 from bench.outcome import RUNS_FAILED
 
+EXAMPLES = """examples:
+  python -m bench versus .venv/old .venv/new --backends jax
+  python -m bench versus /usr/bin/python3.11 /usr/bin/python3.12 --quick
+"""
+
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Adds the command to the program's."""
@@ -19,6 +24,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         description="Measures two Python environments in one run, such as before and after an upgrade: workers of both "
         "side by side, their rounds interleaved, so that drift of the machine cancels. Writes a report of each, "
         "OUTPUT/base and OUTPUT/new, and compares them.",
+        epilog=EXAMPLES,
     )
     versus.add_argument("base", metavar="BASE_PYTHON", help="interpreter or virtual environment, the older one")
     versus.add_argument("new", metavar="NEW_PYTHON", help="likewise, the newer one")

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 import zipfile
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -83,7 +85,6 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m movierank",
         description="The keras-rs movie ranking model on MovieLens, on any Keras backend.",
         epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--debug", action="store_true", help="show a traceback with an error")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -116,6 +117,7 @@ def _parser() -> argparse.ArgumentParser:
     rank.add_argument("--movies", help="comma-separated movie ids (default: the whole catalogue)")
     rank.add_argument("--top", type=int, help="how many to show (default: all of --movies, else 10)")
     rank.add_argument("--exclude-rated", action="store_true", help="leave out what the user has rated")
+    rank.add_argument("--json", action="store_true", help="print JSON instead of a table")
     rank.set_defaults(command=_rank)
     return parser
 
@@ -185,7 +187,10 @@ def _rank(arguments: argparse.Namespace) -> int:
         top=arguments.top or (None if movie_ids else 10),
         exclude_rated=arguments.exclude_rated,
     )
-    _print_ranking(arguments.user, ranking)
+    if arguments.json:
+        print(json.dumps({"user": arguments.user, "movies": [asdict(movie) for movie in ranking]}, indent=2))
+    else:
+        _print_ranking(arguments.user, ranking)
     return 0
 
 

@@ -1,13 +1,23 @@
-"""Command-line errors in two lines."""
+"""Command-line errors in two lines, and help with examples."""
 
 from __future__ import annotations
 
 import argparse
-from typing import NoReturn
+from typing import Any, NoReturn
+
+
+class _KeepsLines(argparse.HelpFormatter):
+    """Fills a paragraph, and leaves text of several lines, such as examples, as it is."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return text if "\n" in text else super()._fill_text(text, width, indent)
 
 
 class ShortParser(argparse.ArgumentParser):
     """Says what is wrong and where to read on; the usage of a command with many options would hide it."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{"formatter_class": _KeepsLines, **options})
 
     def error(self, message: str) -> NoReturn:
         """Ends the process with exit code 2."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import re
 import resource
@@ -128,6 +129,11 @@ def test_named_movies_are_printed_with_titles_and_stars_best_first(
     stars = [row[3] for row in rows]
     assert stars == sorted(stars, reverse=True)
     assert all(1 < value < 5 for value in stars)
+    assert main(["rank", "--dataset", DATASET, "--user", "42", "--movies", "20,7,31,7", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["user"] == 42
+    assert [row["movie_id"] for row in found["movies"]] == [row[2] for row in rows]
+    assert [round(row["stars"], 2) for row in found["movies"]] == stars
 
 
 def test_top_and_exclude_rated_choose_what_is_shown(at_home: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,195 @@
+"""`from bench import run, compare, load_report`, in processes of their own where what is imported matters."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import inspect
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import bench
+from bench.asked import Asked, options_from
+from bench.cli import _parser
+from bench.comparison import Comparison
+from bench.errors import BenchError
+from bench.report import Report
+from bench.run_command import options_of
+
+MakeReport = Callable[..., Report]
+
+ROOT = Path(__file__).parents[2]
+GOLDEN = Path(__file__).parent / "golden" / "report-1.json"
+
+
+def installed(package: str) -> bool:
+    try:
+        importlib.metadata.distribution(package)
+    except importlib.metadata.PackageNotFoundError:
+        return False
+    return True
+
+
+@pytest.fixture
+def a_checkout(tmp_path: Path) -> Path:
+    """The documents, and the reports that they load, without what a run there may leave."""
+    for name in ("docs", "results/loops-2cores"):
+        (tmp_path / name).mkdir(parents=True)
+    shutil.copy(ROOT / "results/loops-2cores/report.json", tmp_path / "results/loops-2cores")
+    shutil.copy(ROOT / "docs/notebook.ipynb", tmp_path / "docs")
+    return tmp_path
+
+
+def python(code: str, folder: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "MOVIERANK_CACHE": str(folder / "cache"), **variables}
+    return subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, env=environment, capture_output=True, text=True, check=False,
+        timeout=300,
+    )  # fmt: skip
+
+
+@pytest.mark.backend_free
+def test_importing_the_functions_imports_no_more_than_they_need(tmp_path: Path) -> None:
+    heavy = {"numpy", "scipy", "rich", "msgspec", "keras", "jax", "torch", "tensorflow", "matplotlib", "pandas"}
+    seen = f"print({heavy} & set(sys.modules))"
+    done = python(f"import bench, sys; {seen}\nfrom bench import run, compare, load_report; {seen}", tmp_path)
+    assert done.stdout == "set()\nset()\n", done.stderr
+
+
+@pytest.mark.backend_free
+def test_every_name_is_a_function_whatever_was_imported_before(tmp_path: Path) -> None:
+    code = """
+import bench.compare_reports, bench.two_environments, bench.page, bench.report_file, bench.cli
+import bench
+print([name for name in bench.__all__ if not callable(getattr(bench, name))], {*bench.__all__} - {*dir(bench)})
+"""
+    done = python(code, tmp_path)
+    assert done.stdout == "[] set()\n", done.stderr
+    with pytest.raises(AttributeError, match="module 'bench' has no attribute 'runn'"):
+        bench.runn  # noqa: B018
+
+
+@pytest.mark.backend_free
+def test_every_option_of_the_command_is_one_of_the_function() -> None:
+    arguments = vars(_parser().parse_args(["run"]))
+    others = {"output", "command", "debug", "json"}
+    assert set(arguments) - others <= Asked.__annotations__.keys()
+    shown = inspect.signature(bench.run).parameters
+    assert {*Asked.__annotations__, "output", "quiet"} == set(shown)
+    told = re.findall(r"^        (\w+): ", inspect.getdoc(Asked) or "", flags=re.MULTILINE) or re.findall(
+        r"^    (\w+): ", inspect.getdoc(Asked) or "", flags=re.MULTILINE
+    )
+    assert set(told) == Asked.__annotations__.keys()
+
+
+@pytest.mark.backend_free
+def test_the_command_and_the_function_mean_the_same() -> None:
+    words = [
+        *("run", "--backends", "jax,torch", "--loops", "fit,native", "--epochs", "2", "--quick", "--rounds", "7"),
+        *("--precision", "2%", "--precision", "float32,bfloat16", "--budget", "5m", "--timeout", "9", "--threads", "1"),
+        *("--round-seconds", "0.1", "--no-parity", "--resume", "--output", "out", "--data-path", "ml.zip"),
+    ]
+    asked: Asked = {
+        "backends": ("jax", "torch"), "loops": ["fit", "native"], "epochs": 2, "quick": True, "rounds": 7,
+        "precision": (0.02, "float32", "bfloat16"), "budget": 300, "timeout": 9, "threads": 1, "round_seconds": 0.1,
+        "parity": False, "resume": True, "data_path": "ml.zip", "seeds": None,
+    }  # fmt: skip
+    assert options_of(_parser().parse_args(words)) == options_from("out", asked)
+    default = options_of(_parser().parse_args(["run", "--output", "out", "--threads", "1"]))
+    assert default == options_from(Path("out"), {"threads": 1})
+
+
+@pytest.mark.backend_free
+@pytest.mark.parametrize(
+    ("asked", "error", "message"),
+    [
+        ({"batchsize": 10}, TypeError, "there is no option 'batchsize'; do you mean 'batch_size'?"),
+        ({"backends": "tf"}, BenchError, "its name here is tensorflow"),
+        ({"resume": True, "overwrite": True}, BenchError, "exclude each other"),
+        ({"precision": (0.02, "3%")}, BenchError, "takes one share"),
+        ({"precision": -0.1}, BenchError, "expected a share"),
+        ({"budget": "soon"}, BenchError, "expected a time such as 90s"),
+        ({"epochs": 0}, BenchError, "--epochs must be at least 1"),
+    ],
+)
+def test_what_means_nothing_is_refused(asked: dict[str, object], error: type[Exception], message: str) -> None:
+    with pytest.raises(error, match=re.escape(message)):
+        bench.run("never", **asked)  # type: ignore[arg-type]
+    assert not Path("never").exists()
+
+
+@pytest.mark.backend_free
+def test_compare_takes_reports_and_where_they_lie(make_report: MakeReport, tmp_path: Path) -> None:
+    base = bench.load_report(str(GOLDEN))
+    assert base == bench.load_report(GOLDEN)
+    found = bench.compare(base, GOLDEN, max_regression="10%")
+    assert isinstance(found, Comparison)
+    assert found == bench.compare(str(GOLDEN), base, max_regression=0.1)
+    assert found.max_regression == 0.1
+    assert bench.compare(GOLDEN, GOLDEN, drift="2%") == bench.compare(base, base, drift=0.02)
+    with pytest.raises(BenchError, match="go together"):
+        bench.compare(base, base, base_cell="jax/cpu/fit")
+    with pytest.raises(BenchError, match="exclude each other"):
+        bench.compare(base, base, drift=0.1, validation="x.json")
+    with pytest.raises(BenchError, match="no report at"):
+        bench.compare(base, tmp_path)
+    with pytest.raises(BenchError, match="at least one report"):
+        bench.judge_parity()
+
+
+def test_a_script_without_a_guard_measures(tmp_path: Path) -> None:
+    backend = os.environ.get("KERAS_BACKEND", "tensorflow")
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from bench import run\n"
+        f"report = run('out', backends={backend!r}, dataset='synthetic:50x40x2000', batch_size=100, processes=1,\n"
+        "    seeds=1, rounds=2, round_seconds=0.02, parity=False, quiet=True)\n"
+        "print([(r.status, len(r.step_time_ms)) for r in report.runs])\n"
+    )
+    done = python(f"exec(open({str(script)!r}).read())", tmp_path)
+    assert (done.stdout, done.stderr) == ("[('ok', 2)]\n", "")
+    assert (tmp_path / "out" / "report.json").exists()
+
+
+@pytest.mark.backend_free
+@pytest.mark.skipif(not installed("jax"), reason="the documents measure jax")
+def test_the_examples_of_the_documentation_run(a_checkout: Path) -> None:
+    blocks = re.findall(r"^```python\n(.*?)^```", (ROOT / "docs/api.md").read_text(), flags=re.DOTALL | re.MULTILINE)
+    assert len(blocks) >= 5
+    done = python("\n".join(blocks), a_checkout)
+    assert done.returncode == 0, done.stderr
+    first, second = done.stdout.splitlines()[:2]
+    assert re.fullmatch(r"jax: [\d.]+ ms/step, 95 % interval \([\d.]+, [\d.]+\)", first)
+    assert second.startswith("faster 0.4")
+    assert done.stdout.splitlines()[-1].startswith("no report at results/of-nobody")
+    assert (a_checkout / "page.html").stat().st_size > 10_000
+
+
+@pytest.mark.backend_free
+@pytest.mark.skipif(not installed("jax"), reason="the notebook measures jax")
+def test_the_notebook_runs_from_top_to_bottom(a_checkout: Path) -> None:
+    stored = json.loads((ROOT / "docs/notebook.ipynb").read_text())
+    assert not any(cell.get("outputs") or cell.get("execution_count") for cell in stored["cells"])
+    code = """
+import json, nbclient, nbformat
+notebook = nbformat.read("docs/notebook.ipynb", as_version=4)
+nbclient.NotebookClient(notebook, timeout=200, resources={"metadata": {"path": "docs"}}).execute()
+print(json.dumps([cell.get("outputs", []) for cell in notebook.cells]))
+"""
+    done = python(code, a_checkout, JUPYTER_PLATFORM_DIRS="1")
+    assert done.returncode == 0, done.stderr[-3000:]
+    outputs = json.loads(done.stdout.splitlines()[-1])
+    kinds = [{kind for output in cell for kind in output.get("data", {})} for cell in outputs]
+    assert any("image/png" in kind for kind in kinds)
+    last = outputs[-1]
+    said = "".join("".join(output.get("text", "")) for output in last)
+    assert "jax/cpu/fit process 0: starting" in said
+    assert "\\x1b" not in said
+    assert "'ok'" in "".join(last[-1]["data"]["text/plain"])
