@@ -110,9 +110,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def _page(arguments: argparse.Namespace) -> int:
     from bench.page import write_page
-    from bench.report_file import load_report
+    from bench.page.inputs import load_shown
 
-    write_page([(str(path), load_report(path)) for path in arguments.reports], arguments.output)
+    write_page(load_shown(arguments.reports), arguments.output)
     print(f"wrote {arguments.output}")
     return FINE
 

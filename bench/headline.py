@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from bench.formatting import listed
 from bench.metric_summary import metric_label
@@ -11,46 +12,72 @@ from bench.parity_records import ORACLE, ParityResult
 from bench.precision import FULL, full_precision, precision_of
 from bench.reduced import reduced_lines
 from bench.report import Cell, MetricMean, Report, Rmse, Run
-from bench.speed_words import is_slower, speed_words, times
+from bench.speed_words import is_slower, speed_sentences, times
 from bench.summary import Summary, cell_of, summarise
 
 MANY = 3  # cells from which on equal values are told once
 
 
-def headline(report: Report) -> str:
-    """Returns the report's answer in a few plain sentences: speed on each device, RMSE, agreement, failures.
+@dataclass(frozen=True)
+class Answer:
+    """What a report says, each a sentence or some; an empty text where there is nothing to say.
+
+    Attributes:
+        speed: who is fastest on each device, and by how much; the first sentence is the one to read first.
+        quality: what the trainings end at.
+        agreement: whether they are the same model.
+        failures: what did not finish or was not measured.
+        reduced: a line for each cell of reduced precision.
+    """
+
+    speed: Sequence[str]
+    quality: str
+    agreement: str
+    failures: str
+    reduced: Sequence[str]
+
+
+def answer(report: Report) -> Answer:
+    """Returns the report's answer.
 
     It names a fastest cell only where the interval of every ratio to it lies above 1, and says "too close to
-    call" or that one process gives no interval where that is the truth. Cells of reduced precision follow in a line
-    each, and are part of the rest only where nothing was measured in float32.
+    call" or that one process gives no interval where that is the truth. Cells of reduced precision have lines of their
+    own, and are part of the rest only where nothing was measured in float32.
     """
     everything = summarise(report.runs)
     names = short_names(run.cell for run in report.runs)
     summary = _in_float32(everything)
     devices = _unique(row.device for row in summary.step_time)
-    parts = [
-        speed_words(
+    speed = [
+        sentence
+        for device in devices
+        for sentence in speed_sentences(
             f"On {_place(report, device)}",
             [row for row in summary.step_time if row.device == device],
             summary.ratios,
             names,
         )
-        for device in devices
     ]
-    parts += [
-        _across_devices(summary, devices, names) if devices else "No step time was measured.",
-        _quality(report, summary, names),
-        _agreement(report, names),
-        _failures(report.runs, names),
-    ]
-    lines = reduced_lines(
-        {cell_of(row): row for row in everything.step_time},
-        everything.ratios,
-        {cell_of(row): row for row in everything.rmse},
-        report.parity,
-        names,
+    return Answer(
+        speed=[*speed, *_across_devices(summary, devices, names)] if devices else ["No step time was measured."],
+        quality=_quality(report, summary, names),
+        agreement=_agreement(report, names),
+        failures=_failures(report.runs, names),
+        reduced=reduced_lines(
+            {cell_of(row): row for row in everything.step_time},
+            everything.ratios,
+            {cell_of(row): row for row in everything.rmse},
+            report.parity,
+            names,
+        ),
     )
-    return "\n".join([" ".join(part for part in parts if part), *lines])
+
+
+def headline(report: Report) -> str:
+    """Returns the report's answer as one text, cells of reduced precision in a line each."""
+    said = answer(report)
+    parts = [*said.speed, said.quality, said.agreement, said.failures]
+    return "\n".join([" ".join(part for part in parts if part), *said.reduced])
 
 
 def _in_float32(summary: Summary) -> Summary:
@@ -60,12 +87,12 @@ def _in_float32(summary: Summary) -> Summary:
     return Summary(step_time=step_time, ratios=summary.ratios, rmse=rmse) if step_time else summary
 
 
-def _across_devices(summary: Summary, devices: Sequence[str], names: dict[str, str]) -> str:
+def _across_devices(summary: Summary, devices: Sequence[str], names: dict[str, str]) -> list[str]:
     """Returns how the fastest cell of each further device compares with the fastest of all."""
     best = {device: str(next(cell_of(row) for row in summary.step_time if row.device == device)) for device in devices}
     pairs = [row for row in summary.ratios if row.b == best[devices[0]] and row.a in best.values()]
     decided = [row for row in pairs if is_slower(row)]
-    return " ".join(f"{names[row.a]} takes {times(row)} as long as {names[row.b]}." for row in decided)
+    return [f"{names[row.a]} takes {times(row)} as long as {names[row.b]}." for row in decided]
 
 
 def _place(report: Report, device: str) -> str:

@@ -93,29 +93,46 @@ def collect(
     Raises:
         BenchError: there is no report that can be used, or no step time of the cell.
     """
-    groups: dict[str, list[_Dated]] = {}
-    facts: dict[str, dict[str, Any]] = {}
+    usable = []
     for path in dict.fromkeys(path.resolve() for folder in folders for path in _find(folder)):
         try:
-            dated = _read(path)
+            usable.append(_dated(path, load_report(path)))
         except BenchError as error:
             broken(f"skipped: {error}")
-            continue
+    if not usable:
+        raise BenchError(f"no report to be used below {', '.join(map(str, folders))}; `python -m bench run` makes one")
+    found = _groups(usable, cell)
+    if not found:
+        raise BenchError(f"no report has a step time{f' of {cell}' if cell else ''}")
+    return found
+
+
+def group_reports(reports: Sequence[tuple[Path, Report]]) -> list[Group]:
+    """Puts comparable ones of these reports in order of time.
+
+    Args:
+        reports: where each lies, and what it holds.
+
+    Raises:
+        BenchError: one has no date, or an impossible step time.
+    """
+    return _groups([_dated(path, report) for path, report in reports], None)
+
+
+def _groups(reports: Sequence[_Dated], cell: str | None) -> list[Group]:
+    groups: dict[str, list[_Dated]] = {}
+    facts: dict[str, dict[str, Any]] = {}
+    for dated in reports:
         of_report = workload_key(dated.report) | machine_key(dated.report)
         key = msgspec.json.encode(of_report).decode()
         groups.setdefault(key, []).append(dated)
         facts[key] = of_report
-    if not groups:
-        raise BenchError(f"no report to be used below {', '.join(map(str, folders))}; `python -m bench run` makes one")
     titles = _titles(facts)
     found = [
-        Group(facts=facts[key], title=titles[key], series=_series(sorted(reports, key=_age), cell))
-        for key, reports in groups.items()
+        Group(facts=facts[key], title=titles[key], series=_series(sorted(of_group, key=_age), cell))
+        for key, of_group in groups.items()
     ]
-    found = [group for group in found if group.series]
-    if not found:
-        raise BenchError(f"no report has a step time{f' of {cell}' if cell else ''}")
-    return found
+    return [group for group in found if group.series]
 
 
 def as_json(groups: Sequence[Group]) -> dict[str, Any]:
@@ -139,8 +156,7 @@ def _find(folder: Path) -> Iterator[Path]:
             yield here / REPORT_NAME
 
 
-def _read(path: Path) -> _Dated:
-    report = load_report(path)
+def _dated(path: Path, report: Report) -> _Dated:
     try:
         when = datetime.fromisoformat(report.created)
         medians, summary = process_medians(report.runs), summarise(report.runs)

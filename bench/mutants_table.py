@@ -24,7 +24,7 @@ HEADINGS: tuple[tuple[str, Literal["left", "right"]], ...] = (
 
 def print_mutants(result: Mutants, console: Console) -> None:
     """Prints one line a fault, what was said of trainings without one, and what was not as expected."""
-    columns = _groups(result)
+    columns = stage_groups(result)
     title = f"{result.backend}: {len(result.faults)} planted faults"
     table = Table(title=title, box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for heading, justify in HEADINGS:
@@ -39,13 +39,13 @@ def print_mutants(result: Mutants, console: Console) -> None:
 
 def as_markdown(result: Mutants) -> str:
     """Returns the matrix fault × stage: the largest distance over its envelope at each stage, bold where outside."""
-    columns = _groups(result)
+    columns = stage_groups(result)
     lines = [
         f"| fault | what it does | {' | '.join(columns)} | test RMSE | without |",
         f"|---|---|{'---:|' * (len(columns) + 2)}",
     ]
     for fault in result.faults:
-        cells = (_cell(_worst(fault.stages, group)) for group in columns)
+        cells = (_cell(worst_stage(fault.stages, group)) for group in columns)
         rmses = map(_rmse, (fault.test_rmse, fault.clean_test_rmse))
         texts = (text.replace("|", "&#124;") for text in (fault.name, fault.what, *cells, *rmses))
         lines.append(f"| {' | '.join(texts)} |")
@@ -78,13 +78,15 @@ def summary_lines(result: Mutants) -> list[str]:
     return lines
 
 
-def _groups(result: Mutants) -> list[str]:
+def stage_groups(result: Mutants) -> list[str]:
+    """Returns the kinds of stages in the order of training."""
     trainings = [*(fault.stages for fault in result.faults), *(block.stages for block in result.clean)]
     longest = max(trainings, key=len, default=[])
     return list(dict.fromkeys(stage.group for stage in longest))
 
 
-def _worst(stages: Sequence[StageRatio], group: str) -> StageRatio | None:
+def worst_stage(stages: Sequence[StageRatio], group: str) -> StageRatio | None:
+    """Returns the one of a kind that is furthest out; None where there is none."""
     inside = [stage for stage in stages if stage.group == group]
     return max(inside, key=lambda stage: (stage.alarms, _size(stage)), default=None)
 
@@ -95,7 +97,7 @@ def _size(stage: StageRatio) -> float:
 
 def _marks(fault: FaultResult, columns: Sequence[str]) -> Iterator[str]:
     for group in columns:
-        stage = _worst(fault.stages, group)
+        stage = worst_stage(fault.stages, group)
         if stage is None:
             yield NONE
         else:
@@ -105,7 +107,7 @@ def _marks(fault: FaultResult, columns: Sequence[str]) -> Iterator[str]:
 def _where(fault: FaultResult) -> tuple[str, str]:
     if fault.first is None:
         return ("–" if fault.invisible is None else "invisible", "")
-    largest = _worst(fault.stages, fault.first.group)
+    largest = worst_stage(fault.stages, fault.first.group)
     return fault.first.group, _ratio(largest or fault.first)
 
 

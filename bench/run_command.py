@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import subprocess
 import sys
@@ -174,12 +173,14 @@ def measure_and_draw(options: Options, console: Console) -> Report:
 
 
 def write_page_beside(output: Path) -> None:
-    """Writes `report.html` into the report's directory where Matplotlib is there to draw it.
+    """Writes `report.html` into the report's directory where Altair is there to draw it.
 
-    In a process of its own: Matplotlib would double the supervisor's memory. A page that cannot be written
+    In a process of its own: what draws would double the supervisor's memory. A page that cannot be written
     takes nothing from the report, so its error is only shown.
     """
-    if importlib.util.find_spec("matplotlib") is not None:
+    from bench.page.write import can_draw
+
+    if can_draw():
         from bench.report_file import PAGE_NAME
 
         command = [sys.executable, "-m", "bench", "page", str(output), "-o", str(output / PAGE_NAME)]

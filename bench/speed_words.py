@@ -12,8 +12,10 @@ from bench.summary import cell_of
 from movierank.loops import LOOP_NAMES
 
 
-def speed_words(where: str, rows: Sequence[StepTime], ratios: Sequence[Ratio], names: Mapping[str, str]) -> str:
-    """Returns who is fastest on one device, loop by loop where there are several.
+def speed_sentences(
+    where: str, rows: Sequence[StepTime], ratios: Sequence[Ratio], names: Mapping[str, str]
+) -> list[str]:
+    """Returns who is fastest on one device, loop by loop where there are several, a sentence each.
 
     A cell is called fastest only where the interval of every ratio to it lies above 1.
 
@@ -25,16 +27,16 @@ def speed_words(where: str, rows: Sequence[StepTime], ratios: Sequence[Ratio], n
     """
     loops = sorted({_loop(row) for row in rows}, key=_order)
     if len(loops) == 1:
-        return f"{where} {_fastest(rows, ratios, names)}."
+        return [f"{where} {_fastest(rows, ratios, names)}."]
     if len({row.backend for row in rows}) == 1:
-        return " ".join([f"{where} {_fastest(rows, ratios, names)}.", *_gains(rows, loops, ratios)])
+        return [f"{where} {_fastest(rows, ratios, names)}.", *_gains(rows, loops, ratios)]
     parts = []
     for place, loop in enumerate(loops):
         # Within its own sentence a loop need not be named again.
         of_loop = [row for row in rows if _loop(row) == loop]
         backends = {str(cell_of(row)): row.backend for row in of_loop}
         parts.append(f"{f'{where} with' if place == 0 else 'With'} {loop}, {_fastest(of_loop, ratios, backends)}.")
-    return " ".join([*parts, *_gains(rows, loops, ratios)])
+    return [*parts, *_gains(rows, loops, ratios)]
 
 
 def is_slower(row: Ratio | None) -> bool:

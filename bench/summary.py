@@ -129,6 +129,16 @@ def cell_of(row: StepTime | Rmse | MetricMean) -> Cell:
     return Cell(backend=row.backend, device=row.device, loop=row.loop)
 
 
+def cell_named(name: str) -> Cell:
+    """Returns the cell that records of parity call so: `jax/cpu/fit`, in a joined report `jax/cpu/fit (results/jax)`.
+
+    A part that is missing is an empty text.
+    """
+    backend, _, rest = name.partition(" ")[0].partition("/")
+    device, _, loop = rest.partition("/")
+    return Cell(backend=backend, device=device, loop=loop)
+
+
 def _step_time(cell: Cell, counted: Counted) -> StepTime:
     rounds = list(counted.rounds.values())
     medians = [statistics.process_median(of_process) for of_process in rounds]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -131,8 +130,10 @@ def _options(arguments: argparse.Namespace) -> SweepOptions:
 
 
 def _draw(result: Sweep, folder: Path) -> None:
-    """Writes the picture beside `sweep.json` where Matplotlib is there to draw it; nothing measured depends on it."""
-    if importlib.util.find_spec("matplotlib") is None:
+    """Writes the picture beside `sweep.json` where Altair is there to draw it; nothing measured depends on it."""
+    from bench.page.write import can_draw
+
+    if not can_draw():
         return
     from bench.sweep_plot import PICTURE_NAME, write_plot
 

@@ -1,27 +1,32 @@
 from __future__ import annotations
 
-import builtins
+import importlib.util
+import json
 import re
 import xml.etree.ElementTree as ET
 from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
 from bench.errors import BenchError
-from bench.headline import headline
+from bench.headline import answer
 from bench.page import write_page
+from bench.page.inputs import load_shown
 from bench.parity_records import ParityResult
 from bench.report import Report, Run
 
+pytest.importorskip("altair")
 pytestmark = pytest.mark.backend_free
 
 MakeReport = Callable[..., Report]
 
+ROOT = Path(__file__).parents[2]
 VOID = {"meta", "br", "link", "img", "hr", "input"}
-HOSTILE = """</title></svg><script src=https://evil.example/x.js>alert("1")</script>'$\\frac{$<b>&\x00\x1b_"""
+HOSTILE = """</title></svg></script><script src=https://evil.example/x.js>alert("1")</script>'$\\frac{$<b>&\x00\x1b_"""
 
 
 class Page(HTMLParser):
@@ -32,6 +37,7 @@ class Page(HTMLParser):
         self.open: list[str] = []
         self.elements: list[tuple[str, dict[str, str | None]]] = []
         self.text = ""
+        self.data: dict[str, Any] = {}
         self.feed(text)
         self.close()
         assert self.open == []
@@ -48,7 +54,11 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data: str) -> None:
-        self.text += data
+        if self.open and self.open[-1] == "script":
+            if self.elements[-1][1].get("id") == "data":
+                self.data = json.loads(data)
+        else:
+            self.text += data
 
 
 def page_of(tmp_path: Path, *reports: tuple[str, Report]) -> Page:
@@ -58,63 +68,41 @@ def page_of(tmp_path: Path, *reports: tuple[str, Report]) -> Page:
 
 
 @pytest.fixture(scope="module")
-def source(make_report: MakeReport, tmp_path_factory: pytest.TempPathFactory) -> str:
-    output = tmp_path_factory.mktemp("page") / "page.html"
-    write_page([("results/first", make_report())], output)
-    return output.read_text()
-
-
-@pytest.fixture(scope="module")
-def page(source: str) -> Page:
-    return Page(source)
+def page(make_report: MakeReport, tmp_path_factory: pytest.TempPathFactory) -> Page:
+    return page_of(tmp_path_factory.mktemp("page"), ("results/first", make_report()))
 
 
 def test_the_page_answers_first_and_then_gives_every_number(page: Page, make_report: MakeReport) -> None:
-    assert headline(make_report()) in page.text
-    for words in ("results/first", "jax/cpu/fit", "tensorflow/cpu/fit", "torch/cpu/fit", "AMD EPYC 9554", "epoch 5"):
+    said = answer(make_report())
+    assert page.text.index(said.speed[0]) < page.text.index("Step time")
+    assert said.agreement in page.text
+    for words in ("results/first", "AMD EPYC 9554", "epoch 5", "OMP_NUM_THREADS", "5f" * 32, "3.15.1"):
         assert words in page.text
-    for number in ("0.25776", "3.841", "[3.552, 4.153]", "3.15.1", "OMP_NUM_THREADS", "5f" * 32):
+    for number in ("0.25776", "3.84 [3.55, 4.15]", "0.820, 0.790, 0.850"):
         assert number in page.text
 
 
-def test_each_figure_is_there_with_a_text_for_those_who_cannot_see_it(page: Page) -> None:
-    labels = [attributes.get("aria-label") or "" for tag, attributes in page.elements if tag == "svg"]
-    assert [label.split()[0] for label in labels] == ["Step", "RMSE", "Distances"]
-    assert "jax/cpu/fit 0.820 [0.748, 0.898]" in labels[0]
-    assert "0 of 21 comparisons are outside" in labels[2]
-    for title in ("Step time", "RMSE over epochs", "Parity by stage"):
-        assert title in page.text
+def test_each_plot_has_a_text_and_a_table_for_those_who_cannot_see_it(page: Page) -> None:
+    plots = [attributes for tag, attributes in page.elements if tag == "div" and attributes.get("class") == "plot"]
+    labels = {plot["id"]: plot["aria-label"] or "" for plot in plots}
+    assert (
+        set(labels)
+        == set(page.data["figures"])
+        == {f"r0-{key}" for key in ("step-time", "final", "epochs", "parity", "phases")}
+    )
+    assert "jax 0.820 [0.748, 0.898]" in labels["r0-step-time"]
+    assert "0 of 21 comparisons are outside" in labels["r0-parity"]
+    assert page.text.count("The same as a table") == len(plots)
 
 
-def test_the_page_asks_nobody_for_anything(page: Page) -> None:
-    tags = {tag for tag, _ in page.elements}
-    assert not tags & {"script", "link", "img", "iframe", "object", "image"}
-    for _, attributes in page.elements:
-        for name, value in attributes.items():
-            if name in ("src", "href", "xlink:href", "action", "style"):
-                assert "//" not in (value or "")
-    assert "@import" not in page.text
-
-
-def test_ids_are_unique_over_all_figures_and_references_resolve(make_report: MakeReport, tmp_path: Path) -> None:
+def test_ids_are_unique_and_references_resolve(make_report: MakeReport, tmp_path: Path) -> None:
     page = page_of(tmp_path, *((name, make_report({"jax": (1.0, 1.1)})) for name in "ab"))
     ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
     assert len(ids) == len(set(ids))
-    references = {
-        match[1]
-        for _, attributes in page.elements
-        for value in attributes.values()
-        for match in re.finditer(r"(?:^#|url\(#)([\w-]+)", value or "")
-    }
-    assert references
-    assert references <= set(ids)
-
-
-def test_plots_take_the_colour_of_the_page_s_text(source: str) -> None:
-    assert "currentColor" in source
-    assert "prefers-color-scheme: dark" in source
-    assert "#010203" not in source
-    assert not re.search(r"(fill|stroke): (#000000|black)", source)
+    for _, attributes in page.elements:
+        for name in ("aria-labelledby", "href"):
+            value = (attributes.get(name) or "").removeprefix("#")
+            assert not value or value in ids or value == "data:,"
 
 
 def test_hostile_names_stay_text(make_report: MakeReport, tmp_path: Path) -> None:
@@ -140,7 +128,9 @@ def test_hostile_names_stay_text(make_report: MakeReport, tmp_path: Path) -> Non
         extra_runs=[run], parity=[parity], cpu_model=HOSTILE, gpus=[HOSTILE], packages={HOSTILE: HOSTILE}
     )
     page = page_of(tmp_path, (HOSTILE, report))
-    assert "script" not in {tag for tag, _ in page.elements}
+    scripts = [attributes for tag, attributes in page.elements if tag == "script"]
+    assert len(scripts) == 3
+    assert not any("src" in attributes for attributes in scripts)
     assert 'alert("1")</script>' in page.text
     assert "\x00" not in page.text
     assert "\x1b" not in page.text
@@ -170,43 +160,68 @@ def test_reports_with_holes_still_give_a_page(make_report: MakeReport, tmp_path:
             assert words in text
 
 
+def test_several_reports_stand_side_by_side_and_in_order_of_time(make_report: MakeReport, tmp_path: Path) -> None:
+    reports = [
+        (name, msgspec.structs.replace(make_report(), created=f"2025-11-0{day}T12:00:00Z"))
+        for name, day in (("new", 2), ("old", 1))
+    ]
+    page = page_of(tmp_path, *reports)
+    assert {"together-step-time", "trend0-0"} <= set(page.data["figures"])
+    words = page.text[page.text.index("Step time over time") :]
+    assert words.index("2025-11-01T") < words.index("2025-11-02T")
+    other = make_report(cpu_model="another machine")
+    page = page_of(tmp_path, reports[0], ("elsewhere", other))
+    assert "together-step-time" in page.data["figures"]
+    assert "trend0-0" not in page.data["figures"]
+
+
+def test_whatever_was_measured_finds_its_place(tmp_path: Path) -> None:
+    results = ROOT / "results"
+    names = ("loops-2cores", "cpu-2cores", "sweep/table-rows", "scoring/943x1682.json", "mutants/jax.json")
+    output = tmp_path / "all.html"
+    write_page(load_shown([results / name for name in names]), output)
+    assert output.stat().st_size < 3 * 2**20
+    page = Page(output.read_text())
+    expected = {"r0-target", "r0-floor", "r1-step-time", "s0-time", "s0-memory", "c0-pairs", "m0-faults"}
+    assert expected <= set(page.data["figures"])
+
+
+def test_a_metric_of_one_s_own_is_called_by_its_name(make_report: MakeReport, tmp_path: Path) -> None:
+    report = make_report()
+    workload = msgspec.structs.replace(report.workload, metric="accuracy", workload="own:model")
+    runs = [
+        msgspec.structs.replace(run, train_rmse=[], test_rmse=None, train_metric=run.train_rmse, test_metric=0.9)
+        for run in report.runs
+    ]
+    page = page_of(tmp_path, ("own", msgspec.structs.replace(report, runs=runs, rmse=[], workload=workload, parity=[])))
+    assert "accuracy over epochs" in page.text
+    assert "RMSE over epochs" not in page.text
+
+
 def test_a_picture_shows_every_cell_in_three_plots(make_report: MakeReport, tmp_path: Path) -> None:
     write_page([("a", make_report())], tmp_path / "a.svg")
     root = ET.parse(tmp_path / "a.svg").getroot()
     assert "trains fastest" in root.attrib["aria-label"]
     words = " ".join(root.itertext())
-    for title in ("Step time", "RMSE over epochs", "Parity by stage"):
+    for title in ("Step time", "RMSE at the end", "Parity by stage", "tensorflow"):
         assert title in words
-    assert words.count("tensorflow/cpu/fit") == 3
     write_page([("a", make_report({"jax": (1.0,)}))], tmp_path / "a.PNG")
     assert (tmp_path / "a.PNG").read_bytes().startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize("suffix", [".html", ".svg", ".png"])
-def test_the_same_report_gives_the_same_bytes_whatever_the_user_s_matplotlib_settings(
-    make_report: MakeReport, tmp_path: Path, suffix: str
-) -> None:
-    import matplotlib as mpl
-
+def test_the_same_report_gives_the_same_bytes(make_report: MakeReport, tmp_path: Path, suffix: str) -> None:
     report = make_report({"jax": (1.0, 1.1)})
-    write_page([("x", report)], tmp_path / f"a{suffix}")
-    with mpl.rc_context({"axes.facecolor": "red", "font.size": 30, "svg.hashsalt": None}):
-        write_page([("x", report)], tmp_path / f"b{suffix}")
-        assert mpl.rcParams["font.size"] == 30
+    for name in "ab":
+        write_page([("x", report)], tmp_path / f"{name}{suffix}")
     assert (tmp_path / f"a{suffix}").read_bytes() == (tmp_path / f"b{suffix}").read_bytes()
 
 
-def test_without_matplotlib_the_extra_to_install_is_named(
+def test_without_altair_the_extra_to_install_is_named(
     make_report: MakeReport, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = builtins.__import__
-
-    def missing(name: str, *rest: object, **options: object) -> object:
-        if name.partition(".")[0] == "matplotlib":
-            raise ImportError(name)
-        return real(name, *rest, **options)  # type: ignore[arg-type]
-
-    monkeypatch.setattr(builtins, "__import__", missing)
+    real = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "altair" else real(name))
     with pytest.raises(BenchError, match=re.escape('pip install "movierank-bench[page]"')):
         write_page([("x", make_report())], tmp_path / "a.html")
     assert not (tmp_path / "a.html").exists()

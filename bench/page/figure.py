@@ -1,0 +1,60 @@
+"""A figure of a page: the plot, a line on how to read it, and the same figures as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bench.page.tables import Table, folded, text
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One plot with all that belongs to it.
+
+    Attributes:
+        key: by which the page finds the plot; unique on the page, and fit for an HTML id.
+        title: what it shows.
+        note: how to read it, in a sentence or two.
+        description: what it says, in words, for those who cannot see it.
+        chart: as Altair draws it; None where nothing was measured.
+        table: the same figures; None where another table of the page holds them.
+        table_title: on which a reader clicks to see them.
+        wide: whether it takes the page's full width.
+    """
+
+    key: str
+    title: str
+    note: str
+    description: str
+    chart: Any
+    table: Table | None = None
+    table_title: str = "The same as a table"
+    wide: bool = False
+
+    def as_html(self) -> str:
+        """Returns the figure; its plot is drawn by the page's script."""
+        label = text(self.description)
+        plot = (
+            f'<div class="plot" id="{self.key}" role="img" aria-label="{label}"></div>'
+            if self.chart is not None
+            else "<p>Nothing was measured.</p>"
+        )
+        table = folded(self.table_title, self.table.as_html(self.title)) if self.table is not None else ""
+        kind = ' class="wide"' if self.wide else ""
+        return (
+            f'<figure{kind} aria-labelledby="{self.key}-title">\n<h3 id="{self.key}-title">{text(self.title)}</h3>\n'
+            f'<p class="note">{text(self.note)}</p>\n{plot}\n{table}\n</figure>'
+        )
+
+
+def section(title: str, key: str, figures: Sequence[Figure]) -> str:
+    """Returns a section of figures; `key` is unique on the page."""
+    plots = "\n".join(figure.as_html() for figure in figures)
+    return f'''<section aria-labelledby="{key}">
+<h2 id="{key}">{text(title)}</h2>
+<div class="figures">
+{plots}
+</div>
+</section>'''

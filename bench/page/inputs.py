@@ -1,0 +1,100 @@
+"""What a page can show: reports, sweeps, scorings and planted faults, told apart by what is in the file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from bench.errors import BenchError
+from bench.mutants_records import Mutants
+from bench.report import Cell, Report
+from bench.report_file import load_report
+from bench.score_records import SCHEMA as SCORE_SCHEMA
+from bench.score_records import ScoreReport
+from bench.summary import cell_named
+from bench.sweep_records import SCHEMA as SWEEP_SCHEMA
+from bench.sweep_records import SWEEP_NAME, Sweep, load_sweep
+
+Content = TypeVar("Content", ScoreReport, Mutants)
+
+
+@dataclass(frozen=True)
+class Shown:
+    """All that one page shows, each with the name by which it is told from others.
+
+    Attributes:
+        reports: of `run`, in the order in which they appear.
+        sweeps: of `sweep`.
+        scorings: of `score`.
+        mutants: of `mutants`.
+    """
+
+    reports: Sequence[tuple[str, Report]] = field(default=())
+    sweeps: Sequence[tuple[str, Sweep]] = field(default=())
+    scorings: Sequence[tuple[str, ScoreReport]] = field(default=())
+    mutants: Sequence[tuple[str, Mutants]] = field(default=())
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to show."""
+        return not (self.reports or self.sweeps or self.scorings or self.mutants)
+
+    def cells(self) -> list[Cell]:
+        """Returns every cell of all of these, in the order in which they come first."""
+        found = [run.cell for _, report in self.reports for run in report.runs]
+        found += [cell for _, sweep in self.sweeps for cell in sweep.settings.cells]
+        found += [cell_named(line.cell) for _, scoring in self.scorings for line in scoring.throughput]
+        return list(dict.fromkeys(found))
+
+
+def load_shown(paths: Sequence[Path]) -> Shown:
+    """Reads what lies at some paths: directories of reports or sweeps, or files of any kind.
+
+    Raises:
+        BenchError: there is nothing, it cannot be read, or it is of no kind that a page shows.
+    """
+    reports: list[tuple[str, Report]] = []
+    sweeps: list[tuple[str, Sweep]] = []
+    scorings: list[tuple[str, ScoreReport]] = []
+    mutants: list[tuple[str, Mutants]] = []
+    for path in paths:
+        name, kind = str(path), _kind(path)
+        if kind == SWEEP_SCHEMA:
+            sweeps.append((name, load_sweep(path)))
+        elif kind == SCORE_SCHEMA:
+            scorings.append((name, _read(path, ScoreReport)))
+        elif kind == "mutants":
+            mutants.append((name, _read(path, Mutants)))
+        else:
+            reports.append((name, load_report(path)))
+    return Shown(reports, sweeps, scorings, mutants)
+
+
+class _Kind(msgspec.Struct):
+    schema: str | None = None
+    faults: list[msgspec.Raw] | None = None
+
+
+def _kind(path: Path) -> str | None:
+    """Returns the schema, or `mutants`; None where `load_report` shall say what is wrong."""
+    file = path
+    if path.is_dir():
+        file = path / SWEEP_NAME
+        if not file.is_file():
+            return None
+    try:
+        head = msgspec.json.decode(file.read_bytes(), type=_Kind)
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+    return "mutants" if head.schema is None and head.faults is not None else head.schema
+
+
+def _read(path: Path, kind: type[Content]) -> Content:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise BenchError(f"cannot read {path}: {error}") from error

@@ -1,0 +1,142 @@
+"""What a page says of one report: its answer, a table of its cells, its figures, its runs and its machine."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from bench.charts.look import Look
+from bench.headline import answer
+from bench.metric_summary import metric_label
+from bench.page.figure import Figure
+from bench.page.report_figures import report_figures
+from bench.page.tables import Table, cell_name, decimals, estimate, facts, folded, number, text
+from bench.reduced import relative_step_time
+from bench.report import Report
+from bench.run_scores import final_scores, mean_scores
+from bench.summary import Summary, cell_of
+
+RUN_COLUMNS = {
+    "import_s": "Import, s",
+    "build_s": "Build, s",
+    "first_step_s": "First step, s",
+    "train_s": "Train, s",
+    "evaluate_s": "Evaluate, s",
+    "predict_s": "Predict, s",
+    "peak_rss_mib": "Memory, MiB",
+    "peak_device_mib": "Device memory, MiB",
+}
+
+
+def answer_html(name: str, report: Report, key: str) -> str:
+    """Returns the answer: who is fastest and whether it is the same model first, and the rest below."""
+    said = answer(report)
+    first, *others = said.speed
+    rest = [*others, said.quality, said.failures, *said.reduced]
+    warnings = report.conditions.warnings if report.conditions else []
+    lines = [f"<li>{text(line)}</li>" for line in rest if line]
+    lines += [f'<li class="noise"><strong>Noise:</strong> {text(warning)}</li>' for warning in warnings]
+    parted = any(result.verdict == "outside" and result.known is None for result in report.parity)
+    judged = "bad" if parted else "good" if report.parity else ""
+    return f"""<section class="answer" aria-labelledby="{key}-answer">
+<h2 id="{key}-answer"><a href="#{key}">{text(name)}</a></h2>
+<p class="lead">{text(first)} <span class="{judged}">{text(said.agreement)}</span></p>
+{f"<ul>{''.join(lines)}</ul>" if lines else ""}
+</section>"""
+
+
+def report_section(key: str, name: str, report: Report, summary: Summary, look: Look) -> tuple[str, list[Figure]]:
+    """Returns the section, and its figures for the page's script."""
+    figures = list(report_figures(key, report, summary, look))
+    conditions = msgspec.to_builtins(report.conditions) if report.conditions else {}
+    machine = [
+        ("Machine", msgspec.to_builtins(report.machine)),
+        ("Conditions while it ran", {key: value for key, value in conditions.items() if value != []}),
+        ("Software", msgspec.to_builtins(report.software)),
+        ("Workload", msgspec.to_builtins(report.workload)),
+        ("Settings", msgspec.to_builtins(report.settings)),
+        ("Measured", {"created": report.created, "finished": report.finished}),
+    ]
+    plots = "\n".join(figure.as_html() for figure in figures)
+    return (
+        f"""<section class="report" aria-labelledby="{key}">
+<h2 id="{key}">{text(name)}</h2>
+<div class="figures">
+{plots}
+</div>
+<h3>All cells</h3>
+<p class="note long">A cell is a backend on a device with a loop. In brackets 95 % intervals over processes; with one
+process there is none. “× fastest” pairs processes that ran side by side, so that drift of the machine cancels.</p>
+{_cells_table(report, summary, look).as_html(f"All cells of {name}")}
+<h3>The machine, the ratios and every run</h3>
+{"".join(folded(title, facts(values).as_html(title), open_=title == "Machine") for title, values in machine if values)}
+{folded("Ratios of step times", _ratio_table(summary, look).as_html("Ratios of step times"))}
+{folded("Every run", _run_table(report, look).as_html("Every run"))}
+</section>""",
+        figures,
+    )
+
+
+def _cells_table(report: Report, summary: Summary, look: Look) -> Table:
+    """Returns one line a cell, fastest first, with what a reader asks first."""
+    rmse = {cell_of(row): row for row in mean_scores(report)}
+    floors = {row.cell: row for row in report.floors}
+    first = {row.cell: row for row in report.first_steps}
+    target = {(row.backend, row.device, row.loop): row for row in report.time_to_target}
+    runs = {cell: [run for run, _ in found] for cell, found in final_scores(report).items()}
+    rows = []
+    base = cell_of(summary.step_time[0]) if summary.step_time else None
+    for row in summary.step_time:
+        cell = cell_of(row)
+        ratio = relative_step_time(summary.ratios, cell, base) if base is not None and cell != base else None
+        floor, step, goal = floors.get(cell), first.get(cell), target.get((row.backend, row.device, row.loop))
+        memory = [run.peak_rss_mib for run in runs.get(cell, []) if run.peak_rss_mib is not None]
+        values = (
+            cell_name(cell, look.names),
+            estimate(row.median_ms, row.ci95_ms),
+            "1" if cell == base else "–" if ratio is None else estimate(*ratio),
+            estimate(floor.times_best_floor if floor else None),
+            estimate(goal.typical_s, goal.ci95_s) if goal else "–",
+            number(step.cold_s) if step else "–",
+            number(step.warm_s) if step else "–",
+            decimals(rmse[cell].mean, 4) if cell in rmse else "–",
+            number(max(memory)) if memory else "–",
+            row.processes,
+        )
+        rows.append((values, [str(cell)]))
+    goal_name = f"to RMSE {report.time_to_target[0].target:g}, s" if report.time_to_target else "to target, s"
+    header = ["Cell", "ms/step [95 %]", "× fastest [95 %]", "× floor", f"Training {goal_name} [95 %]",
+              "First step, cold, s", "First step, warm, s", f"Test {metric_label(report.workload)}", "Memory, MiB",
+              "Processes"]  # fmt: skip
+    kept = [place for place in range(len(header)) if place < 2 or any(values[place] != "–" for values, _ in rows)]
+    return Table([header[place] for place in kept], [([values[i] for i in kept], about) for values, about in rows])
+
+
+def _ratio_table(summary: Summary, look: Look) -> Table:
+    rows = [
+        (
+            (look.names.get(row.a, row.a), look.names.get(row.b, row.b), estimate(row.ratio, row.ci95), row.pairs),
+            [row.a, row.b],
+        )
+        for row in summary.ratios
+    ]
+    return Table(("Slower", "Faster", "Times as long [95 %]", "Pairs of processes"), rows)
+
+
+def _run_table(report: Report, look: Look) -> Table:
+    rows: list[tuple[Sequence[object], Sequence[str]]] = [
+        (
+            (
+                cell_name(run.cell, look.names),
+                *(run.process, run.seed, run.status, run.compile_mode or "–", run.compile_cache or "–"),
+                ", ".join(number(value) for value in run.step_time_ms) or "–",
+                *(number(getattr(run, name)) for name in RUN_COLUMNS),
+                run.error or "",
+            ),
+            [str(run.cell)],
+        )
+        for run in report.runs
+    ]
+    header = ("Cell", "Process", "Seed", "Status", "Compiled", "Compile cache", "Rounds, ms", *RUN_COLUMNS.values())
+    return Table((*header, "Error"), rows)

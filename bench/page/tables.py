@@ -1,0 +1,122 @@
+"""Tables of a page. A row knows the cells that it is about, so that the page's filters can leave it out."""
+
+from __future__ import annotations
+
+import html
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from bench.formatting import Interval, three_digits, with_interval
+from bench.report import Cell
+
+MARKS = {"outside": "bad", "failed": "bad", "killed": "bad", "timeout": "bad", "NOT FOUND": "bad", "within": "good"}
+CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")  # not allowed in HTML
+NUMBER = re.compile(r"–|[+-]?[\d.,]+(e[+-]\d+)?( \[[^\]]*\])?|\[[^\]]*\]")
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table as HTML will show it.
+
+    Attributes:
+        header: names of the columns, with units.
+        rows: what is in them, and the names of the cells that each is about.
+    """
+
+    header: Sequence[str]
+    rows: Sequence[tuple[Sequence[object], Sequence[str]]]
+
+    def _values(self) -> list[Sequence[object]]:
+        return [values for values, _ in self.rows]
+
+    def as_html(self, caption: str) -> str:
+        """Returns it in a frame of its own that scrolls where the screen is narrow, also with the keyboard."""
+        if not self.rows:
+            return "<p>Nothing was measured.</p>"
+        numbers = [
+            all(NUMBER.fullmatch(str(value)) for value in column) for column in zip(*self._values(), strict=True)
+        ]
+        head = "".join(
+            f'<th scope="col"{_kind(number)}>{text(name)}</th>'
+            for name, number in zip(self.header, numbers, strict=True)
+        )
+        body = "\n".join(_row(values, cells, numbers) for values, cells in self.rows)
+        label = html.escape(caption, quote=True)
+        return (
+            f'<div class="scroll" tabindex="0" role="region" aria-label="{label}"><table>'
+            f'<caption class="unseen">{text(caption)}</caption>'
+            f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}\n</tbody></table></div>"
+        )
+
+
+def _kind(number: bool) -> str:
+    return ' class="number"' if number else ""
+
+
+def _row(values: Sequence[object], cells: Sequence[str], numbers: Sequence[bool]) -> str:
+    about = f" data-cells='{html.escape(json.dumps(list(cells)), quote=True)}'" if cells else ""
+    first, *others = values
+    data = "".join(map(_data, others, numbers[1:]))
+    return f'<tr{about}><th scope="row">{text(first)}</th>{data}</tr>'
+
+
+def _data(value: object, number: bool) -> str:
+    mark = MARKS.get(str(value))
+    return f'<td class="{mark}">{text(value)}</td>' if mark else f"<td{_kind(number)}>{text(value)}</td>"
+
+
+def facts(values: Mapping[str, object]) -> Table:
+    """Returns keys and values; what holds more than one value takes a line for each."""
+    rows: list[tuple[str, object]] = []
+    for name_, value in values.items():
+        key = name_.replace("_", " ")
+        if isinstance(value, Mapping):
+            rows += [(f"{key}: {name}", inner) for name, inner in value.items()] or [(key, "none")]
+        elif isinstance(value, list):
+            parts = [", ".join(map(str, item.values())) if isinstance(item, Mapping) else str(item) for item in value]
+            rows.append((key, "; ".join(parts) or "none"))
+        else:
+            rows.append((key, "unknown" if value is None else f"{value:.6g}" if isinstance(value, float) else value))
+    return Table(("What", "Value"), [(row, ()) for row in rows])
+
+
+def folded(title: str, body: str, *, open_: bool = False) -> str:
+    """Returns what opens on a click or with the keyboard."""
+    return f"<details{' open' if open_ else ''}><summary>{text(title)}</summary>\n{body}\n</details>"
+
+
+def text(value: object) -> str:
+    """Returns it fit for HTML, with a mark for each character that is not allowed there."""
+    return html.escape(CONTROL.sub("\N{REPLACEMENT CHARACTER}", str(value)))
+
+
+def cell_name(cell: Cell, names: Mapping[str, str]) -> str:
+    """Returns how a cell is called on this page."""
+    return names.get(str(cell), str(cell))
+
+
+def estimate(value: float | None, ci95: Interval | None = None) -> str:
+    """Returns `1.23 [1.10, 1.40]`, or a dash where there is none."""
+    return "–" if value is None else with_interval(value, ci95)
+
+
+def number(value: float | None) -> str:
+    """Returns three digits, or a dash where there is none."""
+    return "–" if value is None else three_digits(value)
+
+
+def decimals(value: float | None, digits: int) -> str:
+    """Returns so many digits behind the point, or a dash where there is none."""
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
+def ends(interval: Interval | None, form: str) -> str:
+    """Returns `[0.1, 0.2]`, or a dash where there is none."""
+    return "–" if interval is None else f"[{interval[0]:{form}}, {interval[1]:{form}}]"
+
+
+def small(value: float | None) -> str:
+    """Returns a distance in two digits."""
+    return "not finite" if value is None else f"{value:.2g}"

@@ -1,0 +1,146 @@
+"""Writes what was measured as one self-contained HTML page, or the figure of reports as a picture."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from bench.errors import BenchError
+from bench.headline import headline
+from bench.metric_summary import metric_label
+from bench.page.inputs import Shown
+from bench.report import Cell, Report
+from bench.report_file import atomic_write
+from bench.summary import Summary, cell_of, summarise
+
+PAGES = (".html", ".htm")
+PICTURES = (".svg", ".png")
+PACKAGES = ("altair", "vl_convert")
+PLOT_WIDTH = 300  # px of one plot in a picture
+
+
+def write_page(shown: Shown | Sequence[tuple[str, Report]], output: Path) -> None:
+    """Writes a page, or the figure of its reports where `output` ends with `.svg` or `.png`.
+
+    The page needs nothing but itself: styles, data and the libraries that draw it are inside, and it asks nobody for
+    anything. The same reports give the same bytes. A picture has one row a report: step time and RMSE, beside them
+    parity.
+
+    Args:
+        shown: what to show; reports alone may be given as a name and a report each.
+        output: the file; one that exists is replaced.
+
+    Raises:
+        BenchError: if there is nothing to show, the ending is none of the three, Altair is missing, a report holds
+            an impossible step time, or the file cannot be written.
+    """
+    check_output(output)
+    shown = shown if isinstance(shown, Shown) else Shown(reports=shown)
+    if shown.empty:
+        raise BenchError("a page needs at least one report")
+    summaries = [_summary(name, report) for name, report in shown.reports]
+    write_data(_picture(shown, output) if output.suffix.lower() in PICTURES else _page(shown, summaries), output)
+
+
+def check_output(output: Path) -> None:
+    """Checks that something can be drawn to a file of this name.
+
+    Raises:
+        BenchError: the ending is none of the three, or Altair is missing.
+    """
+    if output.suffix.lower() not in (*PAGES, *PICTURES):
+        raise BenchError(f"cannot tell what to write to {output}; end its name with .html, .svg or .png")
+    if not can_draw():
+        raise BenchError('plots need Altair; install it with: pip install "movierank-bench[page]"')
+
+
+def can_draw() -> bool:
+    """Returns whether the packages of the extra `page` are there."""
+    return all(importlib.util.find_spec(name) is not None for name in PACKAGES)
+
+
+def write_data(data: bytes, output: Path) -> None:
+    """Writes a file whole or not at all."""
+    with atomic_write(output) as temporary:
+        temporary.write_bytes(data)
+
+
+def _summary(name: str, report: Report) -> Summary:
+    try:
+        return summarise(report.runs)
+    except ValueError as error:
+        raise BenchError(f"{name} holds an impossible step time: {error}. Measure it again.") from error
+
+
+def _picture(shown: Shown, output: Path) -> bytes:
+    import altair as alt
+
+    from bench.charts.drawing import picture
+    from bench.charts.look import look_of
+    from bench.charts.quality import final_chart, parity_chart
+    from bench.charts.speed import step_time_chart
+
+    if not shown.reports:
+        raise BenchError("a picture shows reports of run; write sweeps, scorings and planted faults to .html")
+    rows: list[Any] = []
+    cells = _in_order([summarise(report.runs) for _, report in shown.reports], shown.cells())
+    named, bare = look_of(cells, width=PLOT_WIDTH, legend=True), look_of(cells, width=PLOT_WIDTH)
+    for name, report in shown.reports:
+        left = alt.vconcat(
+            step_time_chart(report, named).properties(title="Step time"),
+            final_chart(report, bare).properties(title=f"{metric_label(report.workload)} at the end"),
+            spacing=28,
+        ).resolve_scale(color="independent", shape="independent")
+        parity = parity_chart(report, bare).properties(title="Parity by stage")
+        row = alt.hconcat(left, parity, spacing=28).resolve_scale(color="independent", shape="independent")
+        rows.append(row.properties(title=name) if len(shown.reports) > 1 else row)
+    chart = alt.vconcat(*rows, spacing=36) if len(rows) > 1 else rows[0]
+    return picture(chart, output.suffix.lower(), " ".join(headline(report) for _, report in shown.reports))
+
+
+def _in_order(summaries: Sequence[Summary], cells: Sequence[Cell]) -> list[Cell]:
+    """Returns all cells once, those with a step time first, the fastest of them first."""
+    timed = [cell_of(row) for summary in summaries for row in summary.step_time]
+    return list(dict.fromkeys([*timed, *cells]))
+
+
+def _page(shown: Shown, summaries: Sequence[Summary]) -> bytes:
+    from bench.charts.look import look_of
+    from bench.history import group_reports
+    from bench.page import other_figures
+    from bench.page.document import document
+    from bench.page.figure import Figure, section
+    from bench.page.report_section import answer_html, report_section
+
+    look = look_of(_in_order(summaries, shown.cells()))
+    parts: list[str] = []
+    figures: list[Figure] = []
+
+    def add(title: str, key: str, found: Sequence[Figure]) -> None:
+        parts.append(section(title, key, found))
+        figures.extend(found)
+
+    if len(shown.reports) > 1:
+        by_name = {name: summary for (name, _), summary in zip(shown.reports, summaries, strict=True)}
+        groups = group_reports([(Path(name), report) for name, report in shown.reports])
+        together = [other_figures.side_by_side_figure(by_name, look)]
+        together += other_figures.trend_figures("trend", groups, look, apart=False)
+        add("Reports together", "together", together)
+    answers = []
+    for place, ((name, report), summary) in enumerate(zip(shown.reports, summaries, strict=True)):
+        answers.append(answer_html(name, report, f"r{place}"))
+        html, found = report_section(f"r{place}", name, report, summary, look)
+        parts.append(html)
+        figures.extend(found)
+    for place, (name, sweep) in enumerate(shown.sweeps):
+        add(f"Sweep {name}", f"s{place}", list(other_figures.sweep_figures(f"s{place}", sweep, look)))
+    for place, (name, scoring) in enumerate(shown.scorings):
+        add(f"Scoring {name}", f"c{place}", [other_figures.scoring_figure(f"c{place}", scoring, look)])
+    for place, (name, result) in enumerate(shown.mutants):
+        add(f"Planted faults {name}", f"m{place}", [other_figures.mutants_figure(f"m{place}", result, look)])
+    names = [name for kind in (shown.reports, shown.sweeps, shown.scorings, shown.mutants) for name, _ in kind]
+    title = f"movierank-bench: {', '.join(names)}"
+    page = document(title, "movierank-bench", "\n".join(answers), "\n".join(parts), figures, look)
+    return page.encode(errors="replace")
