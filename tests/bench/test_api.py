@@ -57,7 +57,7 @@ def python(code: str, folder: Path, **variables: str) -> subprocess.CompletedPro
 
 @pytest.mark.backend_free
 def test_importing_the_functions_imports_no_more_than_they_need(tmp_path: Path) -> None:
-    heavy = {"numpy", "scipy", "rich", "msgspec", "keras", "jax", "torch", "tensorflow", "matplotlib", "pandas"}
+    heavy = {"numpy", "scipy", "rich", "msgspec", "keras", "jax", "torch", "tensorflow", "altair", "pandas"}
     seen = f"print({heavy} & set(sys.modules))"
     done = python(f"import bench, sys; {seen}\nfrom bench import run, compare, load_report; {seen}", tmp_path)
     assert done.stdout == "set()\nset()\n", done.stderr
