@@ -186,8 +186,9 @@ print(json.dumps([cell.get("outputs", []) for cell in notebook.cells]))
     done = python(code, a_checkout, JUPYTER_PLATFORM_DIRS="1")
     assert done.returncode == 0, done.stderr[-3000:]
     outputs = json.loads(done.stdout.splitlines()[-1])
-    kinds = [{kind for output in cell for kind in output.get("data", {})} for cell in outputs]
-    assert any("image/png" in kind for kind in kinds)
+    pages = ["".join(output.get("data", {}).get("text/html", "")) for cell in outputs for output in cell]
+    assert any("vega" in page for page in pages), "the plot"
+    assert sum("<table" in page for page in pages) >= 2
     last = outputs[-1]
     said = "".join("".join(output.get("text", "")) for output in last)
     assert "jax/cpu/fit process 0: starting" in said
