@@ -27,19 +27,20 @@ from movierank.weights import Weights
 
 Array = npt.NDArray[np.floating[Any]]
 Ids = npt.NDArray[np.integer[Any]]
-Squares = Literal["sum_then_square", "square_then_sum"]
+Squares = Literal["sum_then_square", "square_then_sum", "one_by_one"]
 
 LEARNING_RATE = 0.1  # the tutorial's
 INITIAL_ACCUMULATOR = 0.1  # keras.optimizers.Adagrad's defaults
 EPSILON = 1e-7
 
-KNOWN_VARIANTS: Mapping[str, Squares] = MappingProxyType({"tensorflow-indexed-slices": "square_then_sum"})
+KNOWN_VARIANTS: Mapping[str, Squares] = MappingProxyType({"tensorflow-indexed-slices": "one_by_one"})
 """Understood deviations of a backend by name, as the `squares` of the oracle that reproduces them.
 
 `tensorflow-indexed-slices`: on TensorFlow the gradient of an embedding is `tf.IndexedSlices`, one slice an
 example. Keras squares the slices one by one (keras/src/backend/tensorflow/sparse.py, `elementwise_unary`) and
-scatters them into the accumulator, so an id that a batch holds more than once adds the sum of squares instead
-of the square of the sum. The weight then moves by the summed gradient over the root of that accumulator.
+scatters them into the accumulator one after the other, so an id that a batch holds more than once adds the sum of
+squares instead of the square of the sum. The weight then moves by each slice over the root of that accumulator, one
+after the other too. Each addition rounds: what is below half a float32 spacing is lost.
 """
 
 
@@ -51,11 +52,15 @@ class RowGradient:
         rows: int [R], the distinct ids of the batch, rising.
         total: [R, D], the gradient: the sum over all examples with that id.
         squares: [R, D], what Adagrad adds to the accumulator.
+        slices: [N, D], the gradients of the single examples, ordered by id.
+        places: int [N], to which of `rows` each of `slices` belongs.
     """
 
     rows: Ids
     total: Array
     squares: Array
+    slices: Array
+    places: Ids
 
 
 @dataclass(frozen=True)
@@ -75,7 +80,8 @@ class Oracle:
         learning_rate: Adagrad's.
         epsilon: Adagrad's.
         squares: `sum_then_square` is Adagrad; `square_then_sum` sums the squares of the single examples'
-            embedding gradients (see `KNOWN_VARIANTS`).
+            embedding gradients; `one_by_one` adds them to a float32 accumulator, as TensorFlow does (see
+            `KNOWN_VARIANTS`).
         dtype: float64 or float32; everything is kept and computed in it.
 
     Attributes:
@@ -123,6 +129,9 @@ class Oracle:
         user, candidate, *dense = zip(self.weights.as_list(), self.accumulators.as_list(), strict=True)
         for (table, accumulator), gradient in ((user, gradients.user), (candidate, gradients.candidate)):
             # The other rows have no gradient: Adagrad leaves them and their accumulators exactly as they are.
+            if self._squares == "one_by_one":
+                self._step_one_by_one(table, accumulator, gradient)
+                continue
             rows = accumulator[gradient.rows] + gradient.squares
             accumulator[gradient.rows] = rows
             table[gradient.rows] -= self._move(gradient.total, rows)
@@ -130,6 +139,15 @@ class Oracle:
             accumulator += np.square(total)
             weight -= self._move(total, accumulator)
         return loss
+
+    def _step_one_by_one(self, table: Array, accumulator: Array, gradient: RowGradient) -> None:
+        slices, places = gradient.slices.astype(np.float32), gradient.places
+        rows = accumulator[gradient.rows].astype(np.float32)
+        np.add.at(rows, places, np.square(slices))
+        accumulator[gradient.rows] = rows
+        weights = table[gradient.rows].astype(np.float32)
+        np.subtract.at(weights, places, self._move(slices, rows[places]))
+        table[gradient.rows] = weights
 
     def _move(self, gradient: Array, accumulator: Array) -> Array:
         move: Array = self._learning_rate * gradient / np.sqrt(accumulator + self._epsilon)
@@ -173,11 +191,11 @@ class Oracle:
         ids, slices = ids[order], slices[order]
         starts = np.flatnonzero(np.diff(ids, prepend=-1))
         total = np.add.reduceat(slices, starts, axis=0)
-        if self._squares == "sum_then_square":
-            squares = np.square(total)
-        else:
+        squares = np.square(total)
+        if self._squares == "square_then_sum":
             squares = np.add.reduceat(np.square(slices), starts, axis=0)
-        return RowGradient(ids[starts], total, squares)
+        places = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(ids)))
+        return RowGradient(ids[starts], total, squares, slices, places)
 
 
 def _relu_layer(x: Array, kernel: Array, bias: Array) -> Array:

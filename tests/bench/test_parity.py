@@ -266,7 +266,7 @@ def test_a_difference_in_one_weight_is_told_with_its_place() -> None:
 
 
 def test_a_known_deviation_is_named_with_the_oracle_and_with_every_other_cell() -> None:
-    clean, deviating = first_steps(JAX), first_steps(TENSORFLOW, squares="square_then_sum")
+    clean, deviating = first_steps(JAX), first_steps(TENSORFLOW, squares="one_by_one")
     results = judge([clean, deviating, replace(clean, cell=TORCH)], {0: reference()})
     found = [r for r in results if r.verdict == "outside"]
     assert {r.known for r in found} == {"tensorflow-indexed-slices"}
@@ -280,11 +280,11 @@ def test_a_known_deviation_is_named_with_the_oracle_and_with_every_other_cell() 
 
 
 def test_what_is_known_of_one_backend_excuses_no_other() -> None:
-    assert set(outside(judge([first_steps(JAX, squares="square_then_sum")], {0: reference()})).values()) == {None}
+    assert set(outside(judge([first_steps(JAX, squares="one_by_one")], {0: reference()})).values()) == {None}
 
 
 def test_a_known_deviation_hides_no_other_fault() -> None:
-    both = first_steps(TENSORFLOW, squares="square_then_sum", learning_rate=0.1001)
+    both = first_steps(TENSORFLOW, squares="one_by_one", learning_rate=0.1001)
     found = outside(judge([both], {0: reference()}))
     assert found["probe/user_embedding"] is None
     assert found["probe/kernel1"] is None
@@ -316,7 +316,7 @@ def test_a_known_deviation_explains_the_rmse_and_the_rankings_that_follow_from_i
     name, known = "tensorflow-indexed-slices", reference()
     noise = np.random.default_rng(0).normal(0, 0.05, len(TEST))
     variant = {**known.variants[name], "epoch 2": known.variants[name]["epoch 2"] + noise}
-    run = trained(TENSORFLOW, squares="square_then_sum")
+    run = trained(TENSORFLOW, squares="one_by_one")
     deviating = replace(run, values={**run.values, "epoch 2": run.values["epoch 2"] + noise})
     found = outside(judge([deviating], {0: replace(known, variants={name: variant})}))
     assert set(found) == {"epoch 2", *DERIVED}
