@@ -27,12 +27,14 @@ class Counted:
 
     Attributes:
         rounds: in ms by process index.
+        looked: whether any round was looked at.
         apart: how many rounds were timed while cores did not share a cache.
         calm: whether `rounds` are without those.
         slowdown: how many times longer those took, by medians; None where there are none of either kind.
     """
 
     rounds: dict[int, list[float]]
+    looked: bool
     apart: int
     calm: bool
     slowdown: float | None
@@ -82,6 +84,7 @@ def _counted(by_process: dict[int, Run], limit: float) -> Counted:
     undisturbed = [step_time for rounds in calm.values() for step_time in rounds]
     return Counted(
         rounds=calm if enough else {process: [t for t, _ in pairs] for process, pairs in found.items()},
+        looked=any(ratio is not None for run in by_process.values() for ratio in run.handover),
         apart=len(disturbed),
         calm=enough,
         slowdown=process_median(disturbed) / process_median(undisturbed) if disturbed and undisturbed else None,

@@ -21,9 +21,9 @@ class StepTime(Record, frozen=True, kw_only=True):
         round_sd: how far the rounds of one process scatter, as a share; None where unknown.
         modes_ms: typical step time of either group where the processes fall into two; None otherwise.
         apart_rounds: how many more rounds were timed while the machine's cores did not share a cache, and are left
-            out; counted in where `calm` is false (`bench.calm_rounds`).
+            out; counted in where `calm` is false (`bench.calm_rounds`). None where nobody looked.
         apart_slowdown: how many times longer a step took in those; None where there is nothing to compare.
-        calm: whether enough rounds are left without them.
+        calm: whether enough rounds are left without them; None where nobody looked.
     """
 
     backend: str
@@ -36,9 +36,9 @@ class StepTime(Record, frozen=True, kw_only=True):
     process_sd: float | None = None
     round_sd: float | None = None
     modes_ms: tuple[float, float] | None = None
-    apart_rounds: int = 0
+    apart_rounds: int | None = None
     apart_slowdown: float | None = None
-    calm: bool = True
+    calm: bool | None = None
 
 
 class Ratio(Record, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""Whether processes of one cell fall into two groups, each with a speed of its own for its whole life."""
+"""Whether processes of one cell fall into two groups, each with a speed of its own."""
 
 from __future__ import annotations
 

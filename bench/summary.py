@@ -157,9 +157,9 @@ def _step_time(cell: Cell, counted: Counted) -> StepTime:
         process_sd=None if scatter is None else scatter.process_sd,
         round_sd=None if scatter is None else scatter.round_sd,
         modes_ms=two_modes(medians),
-        apart_rounds=counted.apart,
+        apart_rounds=counted.apart if counted.looked else None,
         apart_slowdown=counted.slowdown,
-        calm=counted.calm,
+        calm=counted.calm if counted.looked else None,
     )
 
 

@@ -2,7 +2,7 @@
 
 The processes of one generation, one a cell, live side by side, and their rounds are interleaved in an order
 shuffled anew each time, so that drift of the machine hits all cells alike. Then the next generation starts:
-what differs from process to process for a process's whole life shows between generations. Where two environments are
+what differs from process to process shows between generations. Where two environments are
 measured against each other, each is a side with cells and a report of its own, and a generation holds both.
 """
 

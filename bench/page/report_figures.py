@@ -17,7 +17,7 @@ from bench.summary import Summary, cell_named, cell_of, process_medians
 
 INTERVAL = (
     "The bar is the 95 % interval of the cell's typical step time. It rests on processes, not rounds, because "
-    "identical processes differ for their whole life."
+    "identical processes differ by more than their rounds tell."
 )
 
 
