@@ -61,7 +61,9 @@ def mutants_chart(result: Mutants, look: Look) -> Any:
              tip("told", "Distance ÷ limit"), tip("verdict", "Verdict")]  # fmt: skip
     axis = {"domain": False, "ticks": False}
     base = layer(data, filtered=None).encode(
-        x=alt.X("stage:N", sort=groups, title=None, axis=alt.Axis(**axis, labelAngle=-45, orient="top")),
+        x=alt.X(
+            "stage:N", sort=groups, title=None, axis=alt.Axis(**axis, labelAngle=-45, labelOverlap=False, orient="top")
+        ),
         y=alt.Y("fault:N", sort=[fault.name for fault in result.faults], title=None, axis=alt.Axis(**axis)),
         tooltip=hover,
     )

@@ -10,6 +10,7 @@ from typing import Any
 
 import altair as alt
 
+from bench.change_points import FEWEST_REPORTS
 from bench.charts.intervals import ends_in_words, ends_within
 from bench.charts.look import INK, Look, finished, layer, plain, tip
 from bench.history import Point, Series
@@ -27,11 +28,13 @@ def side_by_side_chart(summaries: Mapping[str, Summary], look: Look) -> Any:
         look: of the page.
     """
     data, order = [], []
+    last = {name: Path(name).name for name in summaries}
+    short = last if len(set(last.values())) == len(last) else {name: name for name in summaries}
     for cell in look.cells:
         for report, summary in summaries.items():
             for row in (row for row in summary.step_time if cell_of(row) == cell):
                 fields = look.fields(cell)
-                label = f"{fields['name']} · {plain(report)}"
+                label = f"{fields['name']} · {plain(short[report])}"
                 order.append(label)
                 told = {"label": label, "report": plain(report), "interval": ends_in_words(row.ci95_ms)}
                 data.append({**fields, **told, "value": row.median_ms, **ends_within(row.median_ms, row.ci95_ms)})
@@ -65,13 +68,16 @@ def trend_chart(series: Sequence[Series], look: Look) -> Any:
     """
     times = sorted({(point.created, point.report) for each in series for point in each.points}, key=_age)
     place = {when: index for index, when in enumerate(times)}
+    step = min(0.06, 0.5 / len(series))  # so that cells with like step times do not hide one another
     dots, lines, changes = [], [], []
-    for each in series:
+    for number, each in enumerate(series):
         fields = look.fields(cell_named(each.cell))
-        at = [place[point.created, point.report] for point in each.points]
+        aside = step * (number - (len(series) - 1) / 2)
+        at = [place[point.created, point.report] + aside for point in each.points]
         dots += [{**fields, **_dot(point), "at": x} for x, point in zip(at, each.points, strict=True)]
         starts = [0, *(index for index, point in enumerate(each.points) if point.change is not None), len(at)]
-        for start, stop in pairwise(starts):
+        # Of few reports no change can be told, and a level through all of them would say that there is none.
+        for start, stop in pairwise(starts) if len(at) >= FEWEST_REPORTS else ():
             level = {"value": each.points[start].level_ms, "from": at[start] - 0.35, "to": at[stop - 1] + 0.35}
             lines.append({**fields, **level, "id": f"{each.cell} {start}"})
         changes += [
