@@ -8,7 +8,7 @@ rounds make two identical processes seem different for their whole life.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -73,6 +73,18 @@ def marked(run: Run, limit: float) -> list[tuple[float, bool]]:
     return [
         (step_time, ratio is not None and ratio > limit)
         for step_time, ratio in zip(run.step_time_ms, [*run.handover, *unlooked], strict=False)
+    ]
+
+
+def which_count(runs: Sequence[Run]) -> list[list[bool]]:
+    """Returns for each run, in order, which of its rounds statistics are made of."""
+    counted, limit = counted_rounds(runs), limit_of(runs)
+    return [
+        [
+            run.process in counted[run.cell].rounds and not (apart and counted[run.cell].calm)
+            for _, apart in marked(run, limit)
+        ]
+        for run in runs
     ]
 
 

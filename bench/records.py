@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from itertools import zip_longest
 from typing import TypeVar
 
+from bench.calm_rounds import which_count
 from bench.comparison import Comparison
 from bench.convergence_records import TimeToTarget
 from bench.outcome import breaks_parity
@@ -29,7 +30,8 @@ def rounds(report: Report) -> list[Row]:
     """Returns one row a timed round: its cell, process, seed, place, and `step_time_ms`.
 
     `round` counts from 0 within the process; `turn` is the place in the interleaved order of the whole report, -1 in
-    a report that did not record it.
+    a report that did not record it. `counts` tells whether the round is one that statistics are made of, `handover` the
+    machine's state (docs/machine-state.md).
     """
     return [
         {
@@ -37,9 +39,11 @@ def rounds(report: Report) -> list[Row]:
             "round": place,
             "turn": run.turns[place] if place < len(run.turns) else -1,
             "step_time_ms": float(step_time),
+            "handover": _number(run.handover[place] if place < len(run.handover) else None),
+            "counts": counts,
         }
-        for run in report.runs
-        for place, step_time in enumerate(run.step_time_ms)
+        for run, counting in zip(report.runs, which_count(report.runs), strict=True)
+        for place, (step_time, counts) in enumerate(zip(run.step_time_ms, counting, strict=True))
     ]
 
 

@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Sequence
 
-from bench.calm_rounds import counted_rounds, limit_of, marked
+from bench.calm_rounds import which_count
 from bench.export.exported import Exported
 
 COLUMNS = (
@@ -26,12 +26,8 @@ def as_csv(reports: Sequence[Exported]) -> str:
     writer.writerow(COLUMNS)
     for exported in reports:
         report = exported.report
-        counted = counted_rounds(report.runs)
-        limit = limit_of(report.runs)
-        for run in report.runs:
-            for number, (step_time_ms, apart) in enumerate(marked(run, limit)):
-                cell = counted[run.cell]
-                counts = run.process in cell.rounds and not (apart and cell.calm)
+        for run, counting in zip(report.runs, which_count(report.runs), strict=True):
+            for number, (step_time_ms, counts) in enumerate(zip(run.step_time_ms, counting, strict=True)):
                 turn = run.turns[number] if number < len(run.turns) else None
                 handover = run.handover[number] if number < len(run.handover) else None
                 writer.writerow(

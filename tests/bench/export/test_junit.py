@@ -4,6 +4,7 @@ import re
 import xml.etree.ElementTree as ET
 from collections import Counter
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -12,8 +13,10 @@ from bench.cli import main
 from bench.compare_reports import compare_reports
 from bench.drift import Drift
 from bench.export.junit import comparison_as_junit
+from bench.formatting import with_interval
 from bench.parity_records import ParityResult
 from bench.report import Report
+from bench.report_file import load_report
 
 pytestmark = pytest.mark.backend_free
 
@@ -78,11 +81,15 @@ def test_a_report_that_went_well_has_nothing_but_passed_cases(
     assert set(found.values()) == {"passed"}
     assert Counter(group for group, _ in found) == {"cell": 9, "parity": 45}
     words = " ".join(root.itertext())
-    assert "1.02 [0.900, 1.22] ms over 5 processes" in words
+    report = load_report(real)
+    for row in report.step_time:
+        assert f"{with_interval(row.median_ms, row.ci95_ms)} ms over 5 processes" in words
     assert "known deviation: tensorflow-indexed-slices" in words
     (suite,) = root
-    assert suite.get("timestamp") == "2026-11-25T13:37:45"
-    assert float(suite.attrib["time"]) == 406
+    assert report.created.startswith(suite.attrib["timestamp"])
+    assert report.finished is not None
+    started, ended = map(datetime.fromisoformat, (report.created, report.finished))
+    assert float(suite.attrib["time"]) == (ended - started).total_seconds()
 
 
 def test_failures_skips_and_broken_parity_are_told_apart(broken: Path, capsys: pytest.CaptureFixture[str]) -> None:
