@@ -196,7 +196,7 @@ def _timed_pairs(
     for a, b in _pairs_of(cells, rows[0], rows[1]):
         within = a != b and base == new
         beside = _together(base, new) and interleaved(
-            turns_of(base.runs, a), turns_of(new.runs, b), len(rows[0]) + len(rows[1])
+            turns_of(base.runs, a, old[a]), turns_of(new.runs, b, recent[b]), len(rows[0]) + len(rows[1])
         )
         pair = TimedPair(
             label=label_of(str(a), str(b)),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from itertools import combinations
 
 from bench import statistics
@@ -36,35 +36,23 @@ def rounds_by_process(runs: Iterable[Run]) -> dict[Cell, dict[int, list[float]]]
 
 def process_medians(runs: Iterable[Run]) -> dict[Cell, dict[int, float]]:
     """Returns each cell's median round in ms by process index, of the runs that `rounds_by_process` takes."""
-    return {
-        cell: {process: statistics.process_median(rounds) for process, rounds in by_process.items()}
-        for cell, by_process in rounds_by_process(runs).items()
-    }
+    return {cell: _medians(by_process) for cell, by_process in rounds_by_process(runs).items()}
 
 
-def side_by_side(runs: Sequence[Run], a: Cell, b: Cell, cells: int) -> list[int]:
-    """Returns the process indices of which both cells' processes ran their rounds in the same stretch of turns.
-
-    They did not where one cell was measured first and the other by a later `--resume`: the machine may have
-    drifted in between. Runs without turns, as in reports made by hand, are taken as side by side.
-
-    Args:
-        runs: of the report.
-        a: a cell.
-        b: another.
-        cells: of the report; from one sweep over them, turns lie less than that apart.
-    """
-    return interleaved(turns_of(runs, a), turns_of(runs, b), cells)
+def _medians(by_process: Mapping[int, Sequence[float]]) -> dict[int, float]:
+    return {process: statistics.process_median(rounds) for process, rounds in by_process.items()}
 
 
-def turns_of(runs: Sequence[Run], cell: Cell) -> dict[int, list[int]]:
-    """Returns the turns of a cell's rounds by process index, of the processes that count."""
-    counted = rounds_by_process(runs).get(cell, {})
-    return {run.process: run.turns for run in runs if run.cell == cell and run.process in counted}
+def turns_of(runs: Iterable[Run], cell: Cell, processes: Container[int]) -> dict[int, list[int]]:
+    """Returns the turns of a cell's rounds by process index, of the processes given: those that count."""
+    return {run.process: run.turns for run in runs if run.cell == cell and run.process in processes}
 
 
 def interleaved(first: Mapping[int, Sequence[int]], second: Mapping[int, Sequence[int]], cells: int) -> list[int]:
     """Returns the processes of which both turns lie in the same stretch.
+
+    They do not where one cell was measured first and the other by a later `--resume`: the machine may have drifted in
+    between. Runs without turns, as in reports made by hand, are taken as side by side.
 
     Args:
         first: turns by process, of one cell.
@@ -109,14 +97,16 @@ def summarise(runs: Sequence[Run]) -> Summary:
     Raises:
         ValueError: if a step time is not finite and positive.
     """
-    medians = process_medians(runs)
-    step_time = [_step_time(cell, counted) for cell, counted in counted_rounds(runs).items()]
+    counted = counted_rounds(runs)
+    medians = {cell: _medians(of_cell.rounds) for cell, of_cell in counted.items()}
+    step_time = [_step_time(cell, of_cell) for cell, of_cell in counted.items()]
     step_time.sort(key=lambda row: (row.median_ms, cell_of(row)))
     cells = [cell_of(row) for row in step_time]
+    turns = {cell: turns_of(runs, cell, medians[cell]) for cell in cells}
     ratios = [
         _ratio(b, a, medians, pairs)
         for b, a in combinations(cells, 2)
-        if (pairs := side_by_side(runs, a, b, len(cells)))
+        if (pairs := interleaved(turns[a], turns[b], len(cells)))
     ]
     scores = seed_rmse(runs)
     untimed = sorted(scores.keys() - set(cells))
