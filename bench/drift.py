@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import groupby
 from pathlib import Path
 from typing import Literal
 
@@ -84,12 +85,15 @@ class Trial(Record, frozen=True, kw_only=True):
         new: likewise of the newer one.
         together: whether processes of equal place ran side by side, their rounds interleaved; else the newer side was
             measured after the older one.
+        stretch: number of the unbroken chain of sides that it is from. The newer side of a trial is the older one of
+            the next in the same stretch; trials of different ones share no side.
     """
 
     slowdown: float
     base: list[list[float]]
     new: list[list[float]]
     together: bool = False
+    stretch: int = 0
 
 
 ASSUMED = Drift(sd=ASSUMED_SD, origin="assumed")
@@ -138,13 +142,24 @@ def measured_drift(file: Path, machines: Sequence[Machine]) -> Drift:
 def chain_of(trials: Sequence[Trial]) -> list[list[float]]:
     """Returns the process medians of every side that was measured apart and without a slowdown, in order.
 
-    The newer side of a trial is the older one of the next, and counts once.
+    The newer side of a trial is the older one of the next in its stretch, and counts once.
     """
     sides: list[list[list[float]]] = []
-    for trial in trials:
-        if trial.slowdown == 0 and not trial.together:
-            sides += [side for side in (trial.base, trial.new) if not sides or side != sides[-1]]
+    equal = (trial for trial in trials if trial.slowdown == 0 and not trial.together)
+    for _, of_stretch in groupby(equal, key=lambda trial: trial.stretch):
+        chain = list(of_stretch)
+        sides += [chain[0].base, *(trial.new for trial in chain)]
     return [[process_median(process) for process in side] for side in sides]
+
+
+def without_common_sides(trials: Sequence[Trial]) -> list[Trial]:
+    """Returns every second trial of each stretch, beginning with its first one: no two of them share a side.
+
+    Args:
+        trials: with one slowdown, in the order of measuring.
+    """
+    stretches = groupby(trials, key=lambda trial: trial.stretch)
+    return [trial for _, of_stretch in stretches for trial in list(of_stretch)[::2]]
 
 
 def estimated(sides: Sequence[Sequence[float]]) -> Drift | None:

@@ -16,7 +16,7 @@ from bench.profile_request import FOLDER
 from bench.recorder import Recorder, now, stored_arrays
 from bench.report import SCHEMA, Report, Software, Together, Workload
 from bench.report_file import PAGE_NAME, PREDICTIONS_NAME, REPORT_NAME, load_report
-from bench.software import describe_software
+from bench.software import describe_software, lasting
 
 OWN_FILES = (REPORT_NAME, PREDICTIONS_NAME, PAGE_NAME)
 
@@ -91,11 +91,6 @@ def _clear(directory: Path) -> None:
         shutil.rmtree(directory / folder, ignore_errors=True)
 
 
-def _lasting(environment: Mapping[str, str]) -> dict[str, str]:
-    """Returns the variables without the hash seed, which tox draws anew each time."""
-    return {name: value for name, value in environment.items() if name != "PYTHONHASHSEED"}
-
-
 def _refuse_other(stored: Report, fresh: Report) -> None:
     """Refuses to go on with a report of something else.
 
@@ -111,7 +106,7 @@ def _refuse_other(stored: Report, fresh: Report) -> None:
         "processor": (stored.machine.cpu_model, fresh.machine.cpu_model),
         "number of usable cores": (stored.machine.usable_cores, fresh.machine.usable_cores),
         "package versions": (stored.software.packages, fresh.software.packages),
-        "environment": (_lasting(stored.software.environment), _lasting(fresh.software.environment)),
+        "environment": (lasting(stored.software.environment), lasting(fresh.software.environment)),
         "report it was measured together with": (stored.together, fresh.together),
         "git commit": (stored.software.git_commit, fresh.software.git_commit),
     }

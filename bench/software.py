@@ -87,6 +87,11 @@ def relevant_variables(environment: Mapping[str, str]) -> dict[str, str]:
     }
 
 
+def lasting(environment: Mapping[str, str]) -> dict[str, str]:
+    """Returns the variables without the hash seed, which tox draws anew each time."""
+    return {name: value for name, value in environment.items() if name != "PYTHONHASHSEED"}
+
+
 def git_state(file: Path) -> tuple[str | None, bool | None]:
     """Returns the commit of the checkout that tracks `file`, and whether tracked files differ from it.
 

@@ -5,18 +5,22 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from bench.outcome import FINE
+from bench.outcome import FINE, RUNS_FAILED
+from bench.quantities import parse_duration
 from movierank.backends import BACKENDS
 
 if TYPE_CHECKING:
     from bench.validate import Validation
 
+QUICK: dict[str, Any] = {"comparisons": 2, "processes": 3, "rounds": 3, "round_s": 0.1, "patience_s": 15.0}
+GIVEN = ("comparisons", "processes", "rounds", "patience_s")
 
 EXAMPLES = """examples:
   python -m bench validate --quick               see it work, in two minutes
   python -m bench validate --backend torch --together
+  python -m bench validate --resume --comparisons 80   go on with what was cut off, or was too little
   python -m bench validate --judge results/validation/jax.json
 """
 
@@ -39,11 +43,23 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     validate.add_argument(
         "--together", action="store_true", help="measure sides side by side, as `versus` does, not one after the other"
     )
+    validate.add_argument(
+        "--patience",
+        type=parse_duration,
+        dest="patience_s",
+        metavar="2m",
+        help="how long to wait for each side while the machine's cores do not share a cache, and to repeat rounds "
+        "timed meanwhile (default: 2m; quick: 15s)",
+    )
     validate.add_argument("--quick", action="store_true", help="see it work in two minutes; shows no more than that")
     validate.add_argument(
         "--output", type=Path, metavar="FILE", help="(default: results/local/validation-BACKEND.json)"
     )
-    validate.add_argument("--overwrite", action="store_true", help="replace the result in --output")
+    existing = validate.add_mutually_exclusive_group()
+    existing.add_argument(
+        "--resume", action="store_true", help="go on with the result in --output, up to --comparisons in all"
+    )
+    existing.add_argument("--overwrite", action="store_true", help="replace the result in --output")
     validate.add_argument("--judge", type=Path, metavar="FILE", help="measure nothing: judge a result's trials anew")
     validate.add_argument("--json", action="store_true", help="print the result as JSON instead of a table")
     validate.set_defaults(command=_validate)
@@ -53,24 +69,31 @@ def _validate(arguments: argparse.Namespace) -> int:
     from rich.console import Console
 
     from bench.report_file import refuse_existing
-    from bench.validate import Options, judge_anew, validate
+    from bench.validate import judge_anew, validate
+    from bench.validate_options import Options
 
     if arguments.judge is not None:
         _print(judge_anew(arguments.judge), arguments.json)
         return FINE
-    quick = {"comparisons": 2, "processes": 3, "rounds": 3, "round_s": 0.1} if arguments.quick else {}
-    given = {
-        name: value
-        for name in ("comparisons", "processes", "rounds")
-        if (value := getattr(arguments, name)) is not None
-    }
+    given = {name: value for name in GIVEN if (value := getattr(arguments, name)) is not None}
     how = "-together" if arguments.together else ""
     output = arguments.output or Path("results/local") / f"validation{how}-{arguments.backend}.json"
-    refuse_existing(output, overwrite=arguments.overwrite)
-    options = Options(backend=arguments.backend, output=output, together=arguments.together, **{**quick, **given})
+    refuse_existing(output, overwrite=arguments.overwrite or arguments.resume)
+    options = Options(
+        backend=arguments.backend,
+        output=output,
+        together=arguments.together,
+        resume=arguments.resume,
+        **{**(QUICK if arguments.quick else {}), **given},
+    )
     result = validate(options, Console(stderr=True))
-    _print(result, arguments.json)
-    print(f"Result: {output}", file=sys.stderr if arguments.json else sys.stdout)
+    if result.trials:
+        _print(result, arguments.json)
+        print(f"Result: {output}", file=sys.stderr if arguments.json else sys.stdout)
+    if result.finished is None:
+        kept = "; --resume goes on with it" if result.trials else " before the first comparison"
+        print(f"bench: interrupted{kept}", file=sys.stderr)
+        return RUNS_FAILED
     return FINE
 
 

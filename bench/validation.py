@@ -9,7 +9,7 @@ import numpy as np
 
 from bench import statistics
 from bench.comparison import Timed
-from bench.drift import ASSUMED, Drift, Trial
+from bench.drift import ASSUMED, Drift, Trial, without_common_sides
 from bench.drift import NONE as NO_DRIFT
 from bench.record import Record
 from bench.verdicts import Limits, TimedPair, compare_times
@@ -88,8 +88,8 @@ def judge_pooled(
     """Says what `compare` would have made of more processes: pools the sides of trials drawn at random.
 
     Each draw takes k different trials and puts their processes together, k = 2, 4, 8 … up to half of the trials, so
-    that draws still differ. Every second trial is left out, since it shares a side with its neighbours. Draws share
-    trials, so their shares are surer of themselves than as many real trials.
+    that draws still differ. Every second trial of a stretch is left out, since it shares a side with its neighbours.
+    Draws share trials, so their shares are surer of themselves than as many real trials.
 
     Args:
         trials: in the order of measuring.
@@ -103,7 +103,7 @@ def judge_pooled(
         by_slowdown.setdefault(trial.slowdown, []).append(trial)
     outcomes = []
     for slowdown, chain in sorted(by_slowdown.items()):
-        blocks = chain[::2]
+        blocks = without_common_sides(chain)
         size = 2
         while size <= len(blocks) // 2:
             drawn = [generator.choice(len(blocks), size, replace=False) for _ in range(draws)]

@@ -8,6 +8,8 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from rich.console import Console
 
 from bench import drift
@@ -15,7 +17,16 @@ from bench.cli import main
 from bench.compare_reports import compare_reports
 from bench.compare_table import render
 from bench.comparison import drift_words
-from bench.drift import ASSUMED, FEWEST_SIDES, Drift, Trial, chain_of, estimated, measured_drift
+from bench.drift import (
+    ASSUMED,
+    FEWEST_SIDES,
+    Drift,
+    Trial,
+    chain_of,
+    estimated,
+    measured_drift,
+    without_common_sides,
+)
 from bench.errors import BenchError
 from bench.markdown import as_markdown
 from bench.report import Machine, Report
@@ -50,6 +61,27 @@ def test_the_drift_of_simulated_sides_is_found(true: float) -> None:
     found = [result.sd for _ in range(100) if (result := estimated(sides(rng, 41, true)))]
     # The root of an estimate that is cut at zero is biased upwards where there is no drift.
     assert np.sqrt(np.mean(np.square(found))) == pytest.approx(true, abs=0.015)
+
+
+def measured_in(stretches: Sequence[int]) -> tuple[list[list[list[float]]], list[Trial]]:
+    """Sides and trials of a validation that was cut off after so many comparisons each time; no two sides are equal."""
+    taken: list[list[list[float]]] = []
+    trials: list[Trial] = []
+    for stretch, comparisons in enumerate(stretches):
+        chain = [[[1.0 + len(taken) + side], [1.5 + len(taken) + side]] for side in range(comparisons + 1)]
+        taken += chain
+        trials += [Trial(slowdown=0.0, base=a, new=b, stretch=stretch) for a, b in pairwise(chain)]
+    return taken, trials
+
+
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=5))
+def test_a_validation_that_was_cut_off_and_gone_on_with_has_each_side_once(stretches: list[int]) -> None:
+    taken, trials = measured_in(stretches)
+    assert chain_of(trials) == [[median for (median,) in side] for side in taken]
+    chosen = without_common_sides(trials)
+    of_chosen = [str(side) for trial in chosen for side in (trial.base, trial.new)]
+    assert len(of_chosen) == len(set(of_chosen))
+    assert len(chosen) == sum((comparisons + 1) // 2 for comparisons in stretches)
 
 
 def called_different(trials: Sequence[Trial], allowed: Drift) -> float:

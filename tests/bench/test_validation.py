@@ -1,17 +1,25 @@
 from __future__ import annotations
 
+import functools
 import io
 import json
+import os
+import signal
 import sys
+import threading
+import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from rich.console import Console
 
-from bench.drift import Trial
+from bench.cli import main
+from bench.drift import Trial, chain_of
 from bench.errors import BenchError
-from bench.validate import Options, validate
+from bench.validate import load_validation, validate
+from bench.validate_options import Options
 from bench.validation import judge, judge_pooled, pytest_benchmark_fails, simulate_coverage
 
 pytestmark = pytest.mark.backend_free
@@ -53,7 +61,7 @@ def options(tmp_path, monkeypatch):
 
     def build(script: dict, **changes) -> Options:
         (tmp_path / "script.json").write_text(json.dumps(script))
-        values = {"comparisons": 2, "processes": 2, "rounds": 3, "dataset": "synthetic:40x30x2000"}
+        values = {"comparisons": 2, "processes": 2, "rounds": 3, "dataset": "synthetic:40x30x2000", "patience_s": 0.0}
         command = (sys.executable, str(FAKE_WORKER), str(tmp_path / "script.json"))
         output = tmp_path / "validation.json"
         return Options(backend="jax", output=output, worker_command=command, **{**values, **changes})
@@ -117,7 +125,109 @@ def test_a_lost_worker_ends_it_with_a_word_and_no_half_written_file(options, tmp
     assert not (tmp_path / "validation.json").exists()
 
 
+class Interrupting(Console):
+    """A user who presses Ctrl-C when a line is shown."""
+
+    def __init__(self, line: str) -> None:
+        super().__init__(file=io.StringIO())
+        self.line = line
+
+    def print(self, *shown: Any, **how: Any) -> None:
+        if shown and shown[0] == self.line:
+            os.kill(os.getpid(), signal.SIGINT)
+        super().print(*shown, **how)
+
+
+def test_what_was_cut_off_is_gone_on_with_by_fresh_sides(options, tmp_path):
+    """Two comparisons, Ctrl-C, two more: the third one's older side is not the second one's newer side."""
+    own = {"jax": {"own": True}}
+    cut = validate(options(own, comparisons=4), Interrupting("side 4 of 5"))
+    assert cut.finished is None
+    assert len(cut.trials) == 2 * 3
+    assert load_validation(tmp_path / "validation.json") == cut
+    result = validate(options(own, comparisons=4, resume=True), Console(file=io.StringIO()))
+    assert result.trials[: 2 * 3] == cut.trials
+    assert result.simulated == cut.simulated
+    assert result.finished is not None
+    equal = [trial for trial in result.trials if trial.slowdown == 0]
+    assert [trial.stretch for trial in equal] == [0, 0, 1, 1]
+    assert [equal[i].new == equal[i + 1].base for i in range(3)] == [True, False, True]
+    assert len(chain_of(result.trials)) == 3 + 3
+    started = (tmp_path / "script.started").read_text().splitlines()
+    assert len({line.rpartition(":")[2] for line in started}) >= (3 + 3) * 2
+
+
+def test_nothing_is_measured_where_nothing_is_missing(options, tmp_path):
+    first = validate(options({"jax": {"own": True}}), Console(file=io.StringIO()))
+    again = validate(options({}, comparisons=1, resume=True), Console(file=io.StringIO()))
+    assert again.trials == first.trials
+    assert len((tmp_path / "script.started").read_text().splitlines()) == (2 + 1) * 2
+
+
+def merged(value: Any, changes: Any) -> Any:
+    """A record with some of its values changed, at any depth."""
+    if not isinstance(changes, dict):
+        return changes
+    return {**value, **{name: merged(value.get(name), change) for name, change in changes.items()}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "stored", "told"),
+    [
+        ({"processes": 3}, {}, "processes 2 -> 3"),
+        ({"rounds": 2}, {}, "rounds 3 -> 2"),
+        ({"together": True}, {}, "sides one after the other -> together"),
+        ({"round_s": 0.1}, {}, "round seconds 0.4 -> 0.1"),
+        ({}, {"backend": "torch"}, "backend torch -> jax"),
+        ({}, {"machine": {"cpu_model": "another"}}, "processor another ->"),
+        ({}, {"software": {"packages": {"keras": "2.0"}}}, "keras 2.0 ->"),
+        ({}, {"software": {"environment": {"OMP_NUM_THREADS": "77"}}}, "OMP_NUM_THREADS 77 ->"),
+    ],
+)
+def test_a_result_of_something_else_is_not_gone_on_with(options, tmp_path, changes, stored, told):
+    validate(options({"jax": {}}, comparisons=1), Console(file=io.StringIO()))
+    file = tmp_path / "validation.json"
+    file.write_text(json.dumps(merged(json.loads(file.read_text()), stored)))
+    before = file.read_bytes()
+    with pytest.raises(BenchError, match=f"cannot resume .*{told}"):
+        validate(options({"jax": {}}, resume=True, **changes), Console(file=io.StringIO()))
+    assert file.read_bytes() == before
+
+
+def test_ctrl_c_ends_the_command_with_the_table_of_what_is_there(options, tmp_path, monkeypatch, capsys):
+    given = options({"jax": {"own": True, "round_s": 0.01}})
+    few = functools.partial(Options, dataset=given.dataset, worker_command=given.worker_command)
+    monkeypatch.setattr("bench.validate_options.Options", few)
+
+    def interrupt() -> None:
+        while not given.output.exists():
+            time.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    signaller = threading.Thread(target=interrupt)
+    signaller.start()
+    code = main(["validate", "--processes", "2", "--rounds", "1", "--patience", "0", "--output", str(given.output)])
+    signaller.join()
+    said = capsys.readouterr()
+    assert code == 3
+    assert said.err.splitlines()[-1] == "bench: interrupted; --resume goes on with it"
+    assert "sides measured one after the other" in " ".join(said.out.split())
+    assert 1 <= len(load_validation(given.output).trials) / 3 < 40
+
+
+def test_a_result_is_replaced_or_gone_on_with_only_on_request(options, capsys):
+    given = options({"jax": {}}, comparisons=1)
+    validate(given, Console(file=io.StringIO()))
+    assert main(["validate", "--output", str(given.output)]) == 2
+    assert "already holds a result" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(("name", "value"), [("comparisons", 0), ("processes", 1), ("rounds", 0)])
 def test_numbers_that_mean_nothing_are_refused(options, name, value):
     with pytest.raises(BenchError, match=f"--{name} must be at least"):
         options({}, **{name: value})
+
+
+def test_a_patience_without_an_end_is_refused(options):
+    with pytest.raises(BenchError, match="--patience must be 0 or more"):
+        options({}, patience_s=float("inf"))
