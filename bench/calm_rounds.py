@@ -7,18 +7,16 @@ rounds make two identical processes seem different for their whole life.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from bench.machine_state import APART
+from bench.machine_state import limit_of, usual_of
 from bench.report import Cell, Run
 from bench.statistics import process_median
 
 FEWEST = 2  # processes with calm rounds, below which a cell is judged by all its rounds
-USUAL = 0.1  # quantile of all ratios that stands for the usual state: one lucky look must not set it
+
+Marked = tuple[float, bool]  # what a round measured, and whether it was timed with cores apart
 
 
 @dataclass(frozen=True)
@@ -51,53 +49,72 @@ def counted_rounds(runs: Iterable[Run]) -> dict[Cell, Counted]:
     for run in runs:
         if run.step_time_ms:
             by_cell.setdefault(run.cell, {})[run.process] = run
-    limit = limit_of([run for by_process in by_cell.values() for run in by_process.values()])
+    limit = limit_of(ratios_of(run for by_process in by_cell.values() for run in by_process.values()))
     return {cell: _counted(by_process, limit) for cell, by_process in by_cell.items()}
+
+
+def ratios_of(runs: Iterable[Run]) -> Iterator[float | None]:
+    """Gives the handover ratios of all rounds of `runs`."""
+    return (ratio for run in runs for ratio in run.handover)
 
 
 def usual_ratio(runs: Iterable[Run]) -> float | None:
     """Returns the handover ratio of the machine's usual state during `runs`; None where nobody looked."""
-    ratios = [ratio for run in runs for ratio in run.handover if ratio is not None]
-    return float(np.quantile(ratios, USUAL)) if ratios else None
+    return usual_of(ratios_of(runs))
 
 
-def limit_of(runs: Iterable[Run]) -> float:
-    """Returns the handover ratio above which a round was timed with cores apart; infinite where nobody looked."""
-    usual = usual_ratio(runs)
-    return math.inf if usual is None else APART * usual
+def marked(rounds: Sequence[float], ratios: Sequence[float | None], limit: float) -> list[Marked]:
+    """Marks the rounds that were timed with cores apart.
 
-
-def marked(run: Run, limit: float) -> list[tuple[float, bool]]:
-    """Returns the step time of each round in ms, and whether it was timed with cores apart."""
-    unlooked = [None] * (len(run.step_time_ms) - len(run.handover))
+    Args:
+        rounds: what each measured.
+        ratios: their handover ratios; rounds beyond these were not looked at.
+        limit: as `bench.machine_state.limit_of` returns it for all rounds that are judged together.
+    """
+    unlooked = [None] * (len(rounds) - len(ratios))
     return [
-        (step_time, ratio is not None and ratio > limit)
-        for step_time, ratio in zip(run.step_time_ms, [*run.handover, *unlooked], strict=False)
+        (value, ratio is not None and ratio > limit) for value, ratio in zip(rounds, [*ratios, *unlooked], strict=False)
     ]
+
+
+def calm(rounds: Iterable[Marked]) -> list[float]:
+    """Returns what the rounds measured that were not timed with cores apart."""
+    return [value for value, apart in rounds if not apart]
+
+
+def calm_processes(found: Mapping[int, Iterable[Sequence[Marked]]]) -> set[int] | None:
+    """Returns the processes of a cell whose rounds apart are left out; None where that would leave too few.
+
+    Args:
+        found: the series of rounds that each process measured; it must have a calm round in all of them.
+    """
+    enough = {process for process, series in found.items() if all(map(calm, series))}
+    return enough if len(enough) >= min(FEWEST, len(found)) else None
 
 
 def which_count(runs: Sequence[Run]) -> list[list[bool]]:
     """Returns for each run, in order, which of its rounds statistics are made of."""
-    counted, limit = counted_rounds(runs), limit_of(runs)
+    counted, limit = counted_rounds(runs), limit_of(ratios_of(runs))
     return [
         [
             run.process in counted[run.cell].rounds and not (apart and counted[run.cell].calm)
-            for _, apart in marked(run, limit)
+            for _, apart in marked(run.step_time_ms, run.handover, limit)
         ]
         for run in runs
     ]
 
 
 def _counted(by_process: dict[int, Run], limit: float) -> Counted:
-    found = {process: marked(run, limit) for process, run in by_process.items()}
-    calm = {process: rounds for process, pairs in found.items() if (rounds := [t for t, apart in pairs if not apart])}
-    disturbed = [step_time for pairs in found.values() for step_time, apart in pairs if apart]
-    enough = len(calm) >= min(FEWEST, len(found))
-    undisturbed = [step_time for rounds in calm.values() for step_time in rounds]
+    found = {process: marked(run.step_time_ms, run.handover, limit) for process, run in by_process.items()}
+    kept = calm_processes({process: [rounds] for process, rounds in found.items()})
+    disturbed = [step_time for rounds in found.values() for step_time, apart in rounds if apart]
+    undisturbed = [step_time for rounds in found.values() for step_time in calm(rounds)]
     return Counted(
-        rounds=calm if enough else {process: [t for t, _ in pairs] for process, pairs in found.items()},
+        rounds={process: calm(found[process]) for process in found if process in kept}
+        if kept is not None
+        else {process: [step_time for step_time, _ in rounds] for process, rounds in found.items()},
         looked=any(ratio is not None for run in by_process.values() for ratio in run.handover),
         apart=len(disturbed),
-        calm=enough,
+        calm=kept is not None,
         slowdown=process_median(disturbed) / process_median(undisturbed) if disturbed and undisturbed else None,
     )

@@ -108,14 +108,15 @@ class LearningCurve:
         cell: that trained.
         process: its index within the cell.
         seed: of the initial weights.
-        epoch_s: time of one epoch at steady speed, in seconds: its own median step time times the steps.
+        epoch_s: time of one epoch at steady speed, in seconds: its own median step time times the steps; None where
+            none of its rounds counts (`bench.calm_rounds`), which says nothing against its epochs.
         test_rmse: after each epoch, in label units.
     """
 
     cell: Cell
     process: int
     seed: int
-    epoch_s: float
+    epoch_s: float | None
     test_rmse: tuple[float, ...]
 
     def epochs_to(self, target: float) -> int | None:
@@ -123,11 +124,14 @@ class LearningCurve:
         return next((epoch for epoch, rmse in enumerate(self.test_rmse, start=1) if rmse <= target), None)
 
 
-def learning_curve(run: Run, test_rmse: Sequence[float], *, num_train: int, batch_size: int) -> LearningCurve | None:
+def learning_curve(
+    run: Run, step_times_ms: Sequence[float], test_rmse: Sequence[float], *, num_train: int, batch_size: int
+) -> LearningCurve | None:
     """Returns the learning curve of a run.
 
     Args:
-        run: whose step times are of full batches; a last batch that is smaller counts in its proportion.
+        run: that trained.
+        step_times_ms: of its rounds that count, of full batches; a last batch that is smaller counts in its proportion.
         test_rmse: after each epoch, as `rmse_by_epoch` returns it.
         num_train: ratings in the train part.
         batch_size: examples a step.
@@ -139,7 +143,7 @@ def learning_curve(run: Run, test_rmse: Sequence[float], *, num_train: int, batc
     if run.status != "ok" or not run.step_time_ms or not test_rmse:
         return None
     steps = num_train / batch_size
-    epoch_s = statistics.process_median(run.step_time_ms) * steps / 1000
+    epoch_s = statistics.process_median(step_times_ms) * steps / 1000 if step_times_ms else None
     return LearningCurve(run.cell, run.process, run.seed, epoch_s, tuple(test_rmse))
 
 
@@ -185,7 +189,7 @@ def time_to_target(curves: Iterable[LearningCurve], target: float = TARGET_RMSE)
 def _time_to_target(cell: Cell, curves: Sequence[LearningCurve], target: float) -> TimeToTarget:
     epochs = [curve.epochs_to(target) for curve in curves]
     there = [(curve, needed) for curve, needed in zip(curves, epochs, strict=True) if needed is not None]
-    typical_s, ci95_s = _typical_time(there) if there else (None, None)
+    typical_s, ci95_s = _typical_time(there)
     return TimeToTarget(
         backend=cell.backend,
         device=cell.device,
@@ -200,13 +204,15 @@ def _time_to_target(cell: Cell, curves: Sequence[LearningCurve], target: float) 
     )
 
 
-def _typical_time(there: Sequence[tuple[LearningCurve, int]]) -> tuple[float, Interval | None]:
+def _typical_time(there: Sequence[tuple[LearningCurve, int]]) -> tuple[float | None, Interval | None]:
+    log_epoch_s = np.log([curve.epoch_s for curve, _ in there if curve.epoch_s is not None])
+    if not log_epoch_s.size:
+        return None, None
     by_seed: dict[int, list[float]] = {}
     for curve, epochs in there:
         # Rounding alone can tip a seed over the target in one process and not in another.
         by_seed.setdefault(curve.seed, []).append(math.log(epochs))
     log_epochs = np.array([np.mean(several) for several in by_seed.values()])
-    log_epoch_s = np.log([curve.epoch_s for curve, _ in there])
     # A sum of two means is a difference with one sign turned, and Welch's interval of a difference is there already.
     log_time = contrast.unpaired(log_epoch_s, -log_epochs)
     ends = log_time.interval(CONFIDENCE)

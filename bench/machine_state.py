@@ -1,20 +1,45 @@
 """Rounds are timed while the machine is in its usual state, if it returns to that in reasonable time.
 
 The state is whether cores share a cache (`bench.handover`). It is looked at before and after each round, while no
-worker works, and it knows nothing of what is measured: choosing rounds by it favours no cell.
+worker works, and it knows nothing of what is measured: choosing rounds by it favours no cell. What is usual follows
+from ratios by one rule, `limit_of`: for rounds that are to be timed, and for those of a report.
 """
 
 from __future__ import annotations
 
+import math
+import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
+
+import numpy as np
 
 from bench.handover import Handover
 from bench.interrupts import interruptible
 
+T = TypeVar("T")
+
 APART = 1.5  # times the usual ratio; where this was developed it is 1.3 to 1.5 with a shared cache, else 3.2 to 3.7
+USUAL = 0.1  # quantile of all ratios that stands for the usual state: one lucky look must not set it
 PAUSE_S = 0.05
 FIRST_LOOKS = 5
+
+
+def usual_of(ratios: Iterable[float | None]) -> float | None:
+    """Returns the handover ratio of the machine's usual state; None where no ratio is known.
+
+    Args:
+        ratios: of rounds; None for a round that was not looked at.
+    """
+    known = [ratio for ratio in ratios if ratio is not None]
+    return float(np.quantile(known, USUAL)) if known else None
+
+
+def limit_of(ratios: Iterable[float | None]) -> float:
+    """Returns the ratio above which a round was timed with cores apart; infinite where nobody looked."""
+    usual = usual_of(ratios)
+    return math.inf if usual is None else APART * usual
 
 
 class StateWatch:
@@ -32,29 +57,48 @@ class StateWatch:
         self._look = look
         self._sleep = _sleep if sleep is None else sleep
         self.patience_s = patience_s
-        self.least: float | None = None
         self._before: float | None = None
-        for _ in range(FIRST_LOOKS):
-            self._state()
+        self._ratios = [look() for _ in range(FIRST_LOOKS)]  # until there are rounds, and beside those
 
     def before_round(self) -> None:
         """Returns at once in the usual state, else when it has come back or the patience is spent."""
         started = time.monotonic()
-        self._before = self._state()
+        self._before = self._look()
         while self.is_apart(self._before) and self.patience_s > 0:
             self._sleep(PAUSE_S)
             now = time.monotonic()
             self.spend(now - started)
             started = now
-            self._before = self._state()
+            self._before = self._look()
 
     def after_round(self) -> float | None:
-        """Returns the worse of the ratios before and after the round; None where there is none."""
-        return max((ratio for ratio in (self._before, self._state()) if ratio is not None), default=None)
+        """Returns the round's ratio: the worse of those before and after it, or None where there is none."""
+        ratio = max((ratio for ratio in (self._before, self._look()) if ratio is not None), default=None)
+        self._ratios.append(ratio)
+        return ratio
 
     def is_apart(self, ratio: float | None) -> bool:
-        """Returns whether a ratio tells that cores did not share the cache that they have shared in this run."""
-        return ratio is not None and self.least is not None and ratio > APART * self.least
+        """Returns whether a ratio tells that cores did not share the cache that they usually share in this run."""
+        return ratio is not None and ratio > limit_of(self._ratios)
+
+    def repeat(
+        self, lacking: Callable[[], Sequence[T]], take: Callable[[T], None], order: random.Random, most: int
+    ) -> None:
+        """Has further rounds taken where rounds of the usual state are lacking, while patience lasts.
+
+        Args:
+            lacking: returns for whom there are too few.
+            take: takes another round of one of them, waiting for the usual state as before any other.
+            order: draws who comes first.
+            most: further rounds of each.
+        """
+        for _ in range(most):
+            short = lacking()
+            for each in order.sample(short, len(short)):
+                if self.patience_s > 0:
+                    left, started = self.patience_s, time.monotonic()
+                    take(each)
+                    self.patience_s = left - (time.monotonic() - started)  # what it waited is part of that
 
     def refill(self, patience_s: float) -> None:
         """Gives it new patience, for the next measurement; what it knows of the machine stays."""
@@ -63,12 +107,6 @@ class StateWatch:
     def spend(self, seconds: float) -> None:
         """Takes time that a repeated round has cost from the patience."""
         self.patience_s -= seconds
-
-    def _state(self) -> float | None:
-        ratio = self._look()
-        if ratio is not None:
-            self.least = ratio if self.least is None else min(self.least, ratio)
-        return ratio
 
 
 def watch_of(threads: int, patience_s: float) -> StateWatch:

@@ -27,6 +27,7 @@ from bench.protocol import Job
 from bench.recorder import Recorder
 from bench.report import Cell, Report, Run, Workload
 from bench.report_file import REPORT_NAME, claimed
+from bench.summary import rounds_by_process
 from bench.supervisor import Plan, Side, Supervisor
 from movierank.datasets import load_dataset
 from movierank.errors import MovierankError
@@ -157,9 +158,11 @@ def _finished(
 
 def _time_to_target(recorder: Recorder, workload: Workload, split: Split, target: float) -> list[TimeToTarget]:
     label = split.test.take(slice(0, MOST_STORED)).label
+    counted = rounds_by_process(recorder.runs)
     curves = [
         learning_curve(
             run,
+            counted.get(run.cell, {}).get(run.process, []),
             rmse_by_epoch(_epochs_of(run, recorder, len(label)), label),
             num_train=workload.num_train,
             batch_size=workload.batch_size,

@@ -5,18 +5,16 @@ from __future__ import annotations
 import itertools
 import random
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from msgspec.structs import replace
 from rich.console import Console
 
-from bench.environment import shared_environment, usable_cores, worker_environment
-from bench.errors import BenchError
+from bench.calm_rounds import calm
+from bench.environment import shared_environment, worker_environment
 from bench.machine import describe_machine
-from bench.options import WORKER_COMMAND
+from bench.machine_state import limit_of, watch_of
 from bench.protocol import (
     Command,
     MeasureScoring,
@@ -31,84 +29,14 @@ from bench.recorder import now
 from bench.report import Cell
 from bench.report_file import make_folder_of, write_json
 from bench.score_agreement import Answer, judge
-from bench.score_records import SCHEMA, ScoreReport, ScoreRun, ScoreSettings
-from bench.score_summary import throughput
+from bench.score_options import SEED, Options
+from bench.score_records import SCHEMA, ScoreReport, ScoreRun
+from bench.score_summary import COLUMNS, Kind, ratios_of, rounds_of, throughput
 from bench.software import describe_software
 from bench.worker_process import WorkerLostError, WorkerProcess
 from movierank.weights import initial_weights
 
-SEED = 0
-ROUND_PAIRS = {"cpu": 4_000_000, "gpu": 400_000_000}  # half a second on two cores, some tenths on a large GPU
 PREDICTED_PAIRS = 262_144
-KINDS = ("top", "predict", "products")
-
-
-@dataclass(frozen=True)
-class Options:
-    """What to score and how.
-
-    Attributes:
-        cells: backends and devices; their loop means nothing here.
-        output: JSON file of the result.
-        num_users: highest user id.
-        num_movies: highest movie id.
-        users: whose best movies a round searches; None for as many as make a round long enough to time.
-        round_pairs: about as many pairs make a round long enough on the CPU.
-        k: movies kept for each user.
-        processes: for each cell.
-        rounds: of a process, of each kind.
-        threads: of a worker.
-        order_seed: of the rounds' order.
-        timeout_s: longest wait for one answer of a worker, in seconds.
-        worker_command: program and arguments of a worker.
-    """
-
-    cells: Sequence[Cell]
-    output: Path
-    num_users: int = 943
-    num_movies: int = 1682
-    users: int | None = None
-    round_pairs: int = ROUND_PAIRS["cpu"]
-    k: int = 10
-    processes: int = 3
-    rounds: int = 5
-    threads: int = field(default_factory=usable_cores)
-    order_seed: int = 0
-    timeout_s: float = 600.0
-    worker_command: Sequence[str] = WORKER_COMMAND
-
-    def __post_init__(self) -> None:
-        """Refuses numbers that mean nothing.
-
-        Raises:
-            BenchError: naming the option.
-        """
-        for name in ("users", "k", "processes", "rounds", "threads"):
-            if (value := getattr(self, name)) is not None and value < 1:
-                raise BenchError(f"--{name if name != 'k' else 'top'} must be at least 1; received {value}")
-        if self.users is not None and self.users > self.num_users:
-            raise BenchError(f"--users {self.users} is more than --size has ({self.num_users:,})")
-        if not self.timeout_s > 0:
-            raise BenchError(f"--timeout must be above 0; received {self.timeout_s}")
-
-    def users_on(self, device: str) -> int:
-        """Returns how many users' best movies a round searches."""
-        pairs = self.round_pairs if device == "cpu" else ROUND_PAIRS["gpu"]
-        return self.users or max(1, min(self.num_users, pairs // self.num_movies))
-
-    def settings(self) -> ScoreSettings:
-        """Returns the part that the result keeps."""
-        return ScoreSettings(
-            num_users=self.num_users,
-            num_movies=self.num_movies,
-            k=self.k,
-            processes=self.processes,
-            rounds=self.rounds,
-            threads=self.threads,
-            seed=SEED,
-            order_seed=self.order_seed,
-            timeout_s=self.timeout_s,
-        )
 
 
 def measure_scoring(options: Options, console: Console) -> ScoreReport:
@@ -152,6 +80,8 @@ class Scoring:
         self.folder = folder
         self.console = console
         self.order = random.Random(options.order_seed)
+        self.order_of_repeats = random.Random(options.order_seed)  # the order does not depend on what is repeated
+        self.watch = watch_of(options.threads, options.patience_s)
         self.live: dict[str, WorkerProcess] = {}
         self.runs: dict[tuple[str, int], ScoreRun] = {}
         self.given_up: dict[str, str] = {}
@@ -166,11 +96,11 @@ class Scoring:
                 weights = initial_weights(self.options.num_users, self.options.num_movies, seed=SEED)
                 self.report = replace(self.report, agreement=judge(self._answers(), weights))
             for _ in range(self.options.rounds):
-                asked = list(itertools.product(self.live, KINDS))
+                asked = list(itertools.product(self.live, COLUMNS))
                 for name, kind in self.order.sample(asked, len(asked)):
-                    if name in self.live:
-                        self._take_round(name, process, kind)
+                    self._take_round(name, process, kind)
                 self._save()
+            self._repeat_apart(process)
             for name in list(self.live):
                 self._stop(name, process)
             self._save()
@@ -217,12 +147,33 @@ class Scoring:
             ready = {name: getattr(reply, name) for name in reply.__struct_fields__}
             self.runs[run.cell, process] = replace(run, **ready)
 
-    def _take_round(self, name: str, process: int, kind: str) -> None:
-        reply = self._ask(name, process, MeasureScoring(what=kind))  # type: ignore[arg-type]  # one of KINDS
+    def _take_round(self, name: str, process: int, kind: Kind) -> None:
+        """Has a worker that still lives measure a round, in the machine's usual state if that comes in time."""
+        if name not in self.live:
+            return
+        self.watch.before_round()
+        reply = self._ask(name, process, MeasureScoring(what=kind))
         if isinstance(reply, Scored):
-            column = {"top": "pairs_per_s", "predict": "predict_pairs_per_s", "products": "products_per_s"}[kind]
-            run = self.runs[name, process]
-            self.runs[name, process] = replace(run, **{column: [*getattr(run, column), reply.per_s]})
+            rates, looks = COLUMNS[kind]
+            run, ratio = self.runs[name, process], self.watch.after_round()
+            added = {rates: [*getattr(run, rates), reply.per_s], looks: [*getattr(run, looks), ratio]}
+            self.runs[name, process] = replace(run, **added)
+
+    def _repeat_apart(self, process: int) -> None:
+        """Has rounds that were timed with the cores apart repeated, as `bench run` does."""
+
+        def lacking() -> list[tuple[str, Kind]]:
+            limit = limit_of(ratios_of(self.runs.values()))
+            return [
+                (name, kind)
+                for name, kind in itertools.product(self.live, COLUMNS)
+                if len(calm(rounds_of(self.runs[name, process], kind, limit))) < self.options.rounds
+            ]
+
+        def take(asked: tuple[str, Kind]) -> None:
+            self._take_round(asked[0], process, asked[1])
+
+        self.watch.repeat(lacking, take, self.order_of_repeats, self.options.rounds)
 
     def _stop(self, name: str, process: int) -> None:
         reply = self._ask(name, process, Stop())

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 from bench.errors import BenchError
 from bench.outcome import FINE, RUNS_FAILED, WORSE
+from bench.quantities import parse_duration
 from movierank.backends import BACKENDS
 
 if TYPE_CHECKING:
     from bench.score_records import ScoreReport
 
-QUICK: dict[str, Any] = {"processes": 2, "rounds": 3, "round_pairs": 400_000}
+QUICK: dict[str, Any] = {"processes": 2, "rounds": 3, "round_pairs": 400_000, "patience_s": 15.0}
 
 
 EXAMPLES = """examples:
@@ -45,6 +46,14 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     )
     score.add_argument("--processes", type=int, metavar="N", help="per backend and device (default: 3; quick: 2)")
     score.add_argument("--rounds", type=int, metavar="N", help="timed rounds per process (default: 5; quick: 3)")
+    score.add_argument(
+        "--patience",
+        type=parse_duration,
+        dest="patience_s",
+        metavar="2m",
+        help="how long to wait in all while the machine's cores do not share a cache, and to repeat rounds timed "
+        "meanwhile (default: 2m; quick: 15s)",
+    )
     score.add_argument("--threads", type=int, metavar="N", help="CPU threads of a worker (default: all usable cores)")
     score.add_argument("--order-seed", type=int, metavar="N", help="of the rounds' order (default: 0)")
     score.add_argument("--timeout", type=float, dest="timeout_s", metavar="SECONDS", help="for one answer")
@@ -73,7 +82,8 @@ def _score(arguments: argparse.Namespace) -> int:
     from bench.matrix import parse_cells
     from bench.progress import LastingConsole
     from bench.report_file import refuse_existing
-    from bench.score import Options, measure_scoring
+    from bench.score import measure_scoring
+    from bench.score_options import Options
     from bench.score_table import print_scoring
 
     users, movies = arguments.size
@@ -81,7 +91,7 @@ def _score(arguments: argparse.Namespace) -> int:
     if output.is_dir():
         raise BenchError(f"--output {output} is a folder; name a file, such as {output / 'score.json'}")
     refuse_existing(output, overwrite=arguments.overwrite)
-    names = ("k", "users", "processes", "rounds", "threads", "order_seed", "timeout_s")
+    names = ("k", "users", "processes", "rounds", "threads", "order_seed", "timeout_s", "patience_s")
     given = {name: value for name in names if (value := getattr(arguments, name)) is not None}
     options = Options(
         cells=parse_cells(arguments.backends, arguments.devices, "fit"),

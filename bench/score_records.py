@@ -57,6 +57,10 @@ class ScoreRun(Record, frozen=True, kw_only=True):
         pairs_per_s: of the search for the best movies, one value a round.
         predict_pairs_per_s: of Keras's own `predict` on the same pairs, one value a round.
         products_per_s: floating-point operations a second of the fastest matrix product, one value a round.
+        handover: of each round of `pairs_per_s`, how far the cores were apart, as in `bench.run_records.Run`; empty
+            where nobody looked.
+        predict_handover: likewise of `predict_pairs_per_s`.
+        products_handover: likewise of `products_per_s`.
         peak_rss_mib: highest resident memory of the worker.
         peak_device_mib: highest device memory in use on a GPU; None on the CPU.
     """
@@ -75,6 +79,9 @@ class ScoreRun(Record, frozen=True, kw_only=True):
     pairs_per_s: list[float] = []
     predict_pairs_per_s: list[float] = []
     products_per_s: list[float] = []
+    handover: list[float | None] = []
+    predict_handover: list[float | None] = []
+    products_handover: list[float | None] = []
     peak_rss_mib: float | None = None
     peak_device_mib: float | None = None
 
@@ -89,13 +96,15 @@ class Throughput(Record, frozen=True, kw_only=True):
 
     Attributes:
         cell: backend/device.
-        processes: with at least one round of each kind.
+        processes: with at least one round of each kind that counts.
         pairs_per_s: users x movies scored a second; `pairs_ci95`: its interval, None with one process.
         users_per_s: whose best movies were found a second.
         times_floor: time a pair over the floor: its arithmetic at the rate of that worker's fastest matrix product.
         times_best_floor: the same with the fastest product of all backends on that device.
         gain: how many times as many pairs a second as `predict` in the same worker.
         times_fastest: time a pair over that of the fastest cell, process by process; None for that cell itself.
+        apart_rounds: of all kinds, timed while the cores shared no cache; None where nobody looked.
+        calm: whether figures are without those; not where too few processes would be left. None likewise.
     """
 
     cell: str
@@ -110,6 +119,8 @@ class Throughput(Record, frozen=True, kw_only=True):
     gain_ci95: Interval | None
     times_fastest: float | None = None
     times_fastest_ci95: Interval | None = None
+    apart_rounds: int | None = None
+    calm: bool | None = None
 
 
 class Agreement(Record, frozen=True, kw_only=True):

@@ -58,6 +58,7 @@ def words(report: ScoreReport) -> list[str]:
             f"Timed on the first {listed(f'{count:,}' for count in users)} users; "
             f"all {report.settings.num_users:,} would take {listed(times)}."
         )
+    lines += [f"{line.cell}: {_apart(line)}" for line in report.throughput if line.apart_rounds]
     for found in report.agreement:
         with_whom = "the float64 oracle" if found.b == EXACT else found.b
         missed = f"; {found.surely_missed} movies surely missed" if found.surely_missed else ""
@@ -69,6 +70,15 @@ def words(report: ScoreReport) -> list[str]:
     lost = {run.cell: run for run in report.runs if run.status != "ok"}
     lines += [f"{cell}: {run.status}: {run.error}" for cell, run in lost.items()]
     return lines
+
+
+def _apart(line: Throughput) -> str:
+    if line.calm:
+        return f"{line.apart_rounds} rounds left out, timed while the cores shared no cache."
+    return (
+        f"{line.apart_rounds} rounds were timed while the cores shared no cache; too few others are left to leave them "
+        "out, so measure again or give --patience 10m."
+    )
 
 
 def _beside(fastest: Throughput, line: Throughput) -> str:

@@ -18,11 +18,12 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from bench.calm_rounds import calm, marked, ratios_of
 from bench.compile_cache import with_cache
 from bench.design import Spent, next_rounds
 from bench.environment import worker_environment
 from bench.errors import BenchError
-from bench.machine_state import StateWatch
+from bench.machine_state import StateWatch, limit_of
 from bench.predictions import load_arrays
 from bench.profile_request import ask_for_profile
 from bench.progress import Progress
@@ -142,7 +143,7 @@ class Supervisor:
         for _ in range(rounds):
             for worker in self.random.sample(self.live, len(self.live)):
                 self._round(worker)
-        self._repeat_apart(rounds)
+        self.watch.repeat(lambda: self._short_of(rounds), self._round, self.random_repeats, rounds)
         ended = time.monotonic()
         for worker in list(self.live):
             self._ask(worker, Stop(limits=True))
@@ -153,18 +154,14 @@ class Supervisor:
         self.watch.before_round()
         self._ask(worker, MeasureRound())
 
-    def _repeat_apart(self, rounds: int) -> None:
-        """Gives processes whose rounds were timed with the cores apart others instead, while patience lasts."""
-        for _ in range(rounds):
-            short = [worker for worker in self.live if self._calm(worker.run) < rounds]
-            for worker in self.random_repeats.sample(short, len(short)):
-                if self.watch.patience_s > 0:
-                    started = time.monotonic()
-                    self._round(worker)
-                    self.watch.spend(time.monotonic() - started)
-
-    def _calm(self, run: Run) -> int:
-        return sum(not self.watch.is_apart(ratio) for ratio in run.handover)
+    def _short_of(self, rounds: int) -> list[LiveWorker]:
+        """Returns the workers with fewer rounds than these that their report, as it is now, would count."""
+        limits = {side: limit_of(ratios_of(side.recorder.runs)) for side in self.sides}
+        return [
+            worker
+            for worker in self.live
+            if len(calm(marked(worker.run.step_time_ms, worker.run.handover, limits[worker.side]))) < rounds
+        ]
 
     def _is_done(self, side: Side, cell: Cell, process: int) -> bool:
         run = side.recorder.run_of((cell, process))

@@ -12,6 +12,7 @@ import pytest
 from bench.environment import hidden_modules, usable_cores
 from bench.errors import UnavailableError
 from bench.hiding import hide
+from bench.suite.state import StateBetweenRounds
 from movierank.backends import BACKENDS
 
 if TYPE_CHECKING:
@@ -101,6 +102,12 @@ def tutorial(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
             "test_rmse": test_rmse,
         },
     )
+
+
+@pytest.fixture(scope="session")
+def state() -> StateBetweenRounds:
+    """What looks at the machine's state, for all benchmarks."""
+    return StateBetweenRounds()
 
 
 def _configure(backend: str) -> tuple[str, str]:

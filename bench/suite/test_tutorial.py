@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from bench.fit_loop import TimedFit
     from bench.suite.conftest import Tutorial
+    from bench.suite.state import StateBetweenRounds
 
 ORACLE_RMSE = 0.25776  # of the NumPy float64 oracle after the same five epochs from the same weights
 ROUNDING = 5e-4  # float32 predictions lie up to 4.4e-4 rms from the oracle's by then, hence their RMSE no further
@@ -26,7 +27,7 @@ ROUNDING = 5e-4  # float32 predictions lie up to 4.4e-4 rms from the oracle's by
 
 @pytest.mark.benchmark(group="train epoch")
 @pytest.mark.parametrize("loop", LOOPS)
-def test_train_epoch(benchmark: BenchmarkFixture, tutorial: Tutorial, loop: str) -> None:
+def test_train_epoch(benchmark: BenchmarkFixture, tutorial: Tutorial, state: StateBetweenRounds, loop: str) -> None:
     from bench.fit_loop import timed_fit
     from movierank import training
 
@@ -50,9 +51,10 @@ def test_train_epoch(benchmark: BenchmarkFixture, tutorial: Tutorial, loop: str)
     training.fit(session.model, session.split.train, loop=loop)
     test_rmse = training.evaluate(session.model, session.split.test).rmse
     rounds = 15
-    benchmark.pedantic(train_epoch, rounds=rounds, warmup_rounds=3)
+    benchmark.pedantic(train_epoch, setup=state.look, rounds=rounds, warmup_rounds=3)
     benchmark.extra_info.update(
         tutorial.described,
+        **state.described(rounds),
         loop=loop,
         test_rmse=test_rmse,
         steps_per_round=steps,
@@ -64,23 +66,29 @@ def test_train_epoch(benchmark: BenchmarkFixture, tutorial: Tutorial, loop: str)
 
 
 @pytest.mark.benchmark(group="evaluate")
-def test_evaluate(benchmark: BenchmarkFixture, tutorial: Tutorial) -> None:
+def test_evaluate(benchmark: BenchmarkFixture, tutorial: Tutorial, state: StateBetweenRounds) -> None:
     from movierank import training
 
     session = tutorial.session
     tutorial.trained.restore(session.model)
-    logs = benchmark.pedantic(training.evaluate, (session.model, session.split.test), rounds=20, warmup_rounds=3)
-    benchmark.extra_info.update(tutorial.described, steps_per_round=len(session.split.test) // training.BATCH_SIZE)
+    rounds = 20
+    given = (session.model, session.split.test)
+    logs = benchmark.pedantic(training.evaluate, given, setup=state.look, rounds=rounds, warmup_rounds=3)
+    steps = len(session.split.test) // training.BATCH_SIZE
+    benchmark.extra_info.update(tutorial.described, **state.described(rounds), steps_per_round=steps)
     assert logs.rmse == pytest.approx(tutorial.test_rmse, abs=1e-6)
 
 
 @pytest.mark.benchmark(group="predict")
-def test_predict(benchmark: BenchmarkFixture, tutorial: Tutorial) -> None:
+def test_predict(benchmark: BenchmarkFixture, tutorial: Tutorial, state: StateBetweenRounds) -> None:
     from movierank import training
 
     session = tutorial.session
     test = session.split.test
     tutorial.trained.restore(session.model)
-    predictions = benchmark.pedantic(training.predict, (session.model, test.features), rounds=20, warmup_rounds=3)
-    benchmark.extra_info.update(tutorial.described, steps_per_round=len(test) // training.BATCH_SIZE)
+    rounds = 20
+    given = (session.model, test.features)
+    predictions = benchmark.pedantic(training.predict, given, setup=state.look, rounds=rounds, warmup_rounds=3)
+    steps = len(test) // training.BATCH_SIZE
+    benchmark.extra_info.update(tutorial.described, **state.described(rounds), steps_per_round=steps)
     assert np.sqrt(np.mean((predictions - test.label) ** 2)) == pytest.approx(tutorial.test_rmse, abs=1e-5)

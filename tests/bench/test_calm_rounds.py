@@ -1,12 +1,15 @@
 from __future__ import annotations
 
+import random
+
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.calm_rounds import counted_rounds, usual_ratio
+from bench.calm_rounds import calm, counted_rounds, marked, ratios_of, usual_ratio, which_count
 from bench.disturbance import disturbed
+from bench.machine_state import FIRST_LOOKS, StateWatch, limit_of
 from bench.report import Cell, Run
 from bench.summary import summarise
 
@@ -77,6 +80,54 @@ def test_every_round_counts_or_is_told_to_be_apart(processes):
         assert [t for t in measured[process] if t in rounds] == [t for t in measured[process] if t in set(rounds)]
     total = sum(map(len, measured.values()))
     assert sum(map(len, counted.rounds.values())) == (total - counted.apart if counted.calm else total)
+
+
+LOOKS = st.lists(st.one_of(st.none(), st.sampled_from([1.0, 1.3, 1.5, 1.9, 3.3, 3.7])), max_size=30)
+
+
+@given(looks=LOOKS, patience_s=st.sampled_from([0.0, 1e6]))
+def test_what_a_run_repeats_is_what_its_report_leaves_out(looks, patience_s):
+    """Rounds of two processes on a machine with any sequence of states, which stays in one of them at last."""
+    rounds, states = 3, iter(looks)
+    watch = StateWatch(lambda: next(states, 1.3), patience_s, lambda seconds: None)
+    runs = {process: run_of(process, [], []) for process in range(2)}
+
+    def take(process: int) -> None:
+        watch.before_round()
+        times, ratios = [*runs[process].step_time_ms, 1.0], [*runs[process].handover, watch.after_round()]
+        runs[process] = run_of(process, times, ratios)
+
+    def short() -> list[int]:
+        """Of the report as it is now."""
+        counted, found = counted_rounds(runs.values())[JAX], which_count([*runs.values()])
+        limit = limit_of(ratios_of(runs.values()))
+        by_marks = {p: len(calm(marked(run.step_time_ms, run.handover, limit))) for p, run in runs.items()}
+        if counted.calm:
+            assert by_marks == {process: len(counted.rounds.get(process, [])) for process in runs}
+            assert by_marks == dict(enumerate(map(sum, found)))
+        return [process for process, kept in by_marks.items() if kept < rounds]
+
+    for _ in range(rounds):
+        for process in runs:
+            take(process)
+    watch.repeat(short, take, random.Random(0), rounds)
+    repeated = sum(len(run.step_time_ms) for run in runs.values()) - 2 * rounds
+    if patience_s == 0:
+        assert repeated == 0
+    elif short():  # although every pass had one to repeat
+        assert repeated >= rounds
+
+
+@given(first=st.lists(st.floats(0.9, 5), min_size=FIRST_LOOKS, max_size=FIRST_LOOKS), later=LOOKS)
+def test_a_watch_and_a_report_call_the_same_ratio_apart(first, later):
+    looks = iter([*first, *(ratio for ratio in later for _ in range(2))])
+    watch = StateWatch(lambda: next(looks), 0)
+    for _ in later:
+        watch.before_round()
+        watch.after_round()
+    run = run_of(0, [1.0] * (FIRST_LOOKS + len(later)), [*first, *later])
+    told = marked(run.step_time_ms, run.handover, limit_of(ratios_of([run])))
+    assert [watch.is_apart(ratio) for ratio in run.handover] == [apart for _, apart in told]
 
 
 def test_cells_are_compared_by_the_processes_of_which_both_count():

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import msgspec
 import numpy as np
@@ -70,7 +71,8 @@ def test_every_process_counts_with_its_seed_and_every_seed_with_its_epochs() -> 
 def test_a_last_batch_that_is_smaller_counts_in_its_proportion(make_report: MakeReport) -> None:
     run = make_report({"jax": (0.8, 0.8)}).runs[0]
     full, partial = (
-        learning_curve(run, LEARNING[0], num_train=ratings, batch_size=1000) for ratings in (80_000, 80_500)
+        learning_curve(run, run.step_time_ms, LEARNING[0], num_train=ratings, batch_size=1000)
+        for ratings in (80_000, 80_500)
     )
     assert full is not None
     assert partial is not None
@@ -82,8 +84,18 @@ def test_a_run_that_broke_off_or_was_not_timed_did_not_fail_to_reach_the_target(
     make_report: MakeReport, change: dict[str, object]
 ) -> None:
     run = msgspec.structs.replace(make_report().runs[0], **change)
-    assert learning_curve(run, LEARNING[0], num_train=80_000, batch_size=1000) is None
-    assert learning_curve(make_report().runs[0], [], num_train=80_000, batch_size=1000) is None
+    assert learning_curve(run, run.step_time_ms, LEARNING[0], num_train=80_000, batch_size=1000) is None
+    assert learning_curve(make_report().runs[0], [1.0], [], num_train=80_000, batch_size=1000) is None
+
+
+def test_a_process_without_a_round_that_counts_counts_by_its_epochs_alone() -> None:
+    """Process 1 is the only one of seed 1, and was timed while the cores shared no cache."""
+    slow = [curve if curve.process != 1 else replace(curve, epoch_s=None) for curve in curves(JAX, (0.8, 2.0, 0.9))]
+    (row,) = time_to_target(slow)
+    assert (row.epochs, row.reached) == ([5, 6, 5], 3)
+    assert row.typical_s == pytest.approx((5 * 6 * 5) ** (1 / 3) * 80 * math.sqrt(0.8 * 0.9) / 1000)
+    (row,) = time_to_target([replace(curve, epoch_s=None) for curve in slow])
+    assert (row.typical_s, row.ci95_s, row.reached) == (None, None, 3)
 
 
 def test_processes_that_never_reach_the_target_are_counted_apart() -> None:

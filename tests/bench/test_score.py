@@ -13,9 +13,10 @@ from rich.console import Console
 
 from bench.cli import main
 from bench.report import Cell
-from bench.score import Options, measure_scoring
+from bench.score import measure_scoring
 from bench.score_agreement import CHECKED_PAIRS, Answer, checked_users, judge
 from bench.score_command import exit_code
+from bench.score_options import Options
 from bench.score_records import EXACT, ScoreReport, ScoreRun
 from bench.score_summary import FLOP_PER_PAIR, throughput
 from bench.score_table import print_scoring
@@ -45,7 +46,7 @@ def test_the_command_measures_a_real_worker_and_judges_its_movies(
     pytest.importorskip(BACKEND)
     output = tmp_path / "new folder" / "score.json"
     command = ["score", "--backends", BACKEND, "--size", "40x300", "--users", "33", "--top", "5", "-o", str(output)]
-    code = main([*command, "--processes", "1", "--rounds", "2", "--threads", "1", "--json"])
+    code = main([*command, "--processes", "1", "--rounds", "2", "--threads", "1", "--patience", "0", "--json"])
     report = msgspec.json.decode(output.read_bytes(), type=ScoreReport)
     assert code == 0
     assert msgspec.json.decode(capsys.readouterr().out, type=ScoreReport) == report

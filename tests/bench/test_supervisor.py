@@ -345,6 +345,18 @@ def test_rounds_timed_with_cores_apart_are_repeated_and_all_are_kept(fake, monke
     assert run.turns == [0, 1, 2]
 
 
+@pytest.mark.parametrize("apart_at", [(7,), (8, 9, 12), (6, 14, 15, 20)])
+def test_every_process_has_its_rounds_by_the_rule_that_its_report_judges_them_by(fake, monkeypatch, apart_at):
+    """A lucky first look of 1.0 makes none of the usual rounds of 1.6 seem apart, to be repeated for nothing."""
+    looks = iter([1.0, *(3.4 if look in apart_at else 1.6 for look in range(2, 60))])
+    monkeypatch.setattr("bench.measure.watch_of", lambda threads, patience: StateWatch(lambda: next(looks), 1e6))
+    report = fake({}, cells=parse_cells("jax,torch", "cpu", "fit"), processes=1, rounds=3, seeds=1)
+    apart = sum(ratio == 3.4 for run in report.runs for ratio in run.handover)
+    assert [(row.rounds, row.calm) for row in report.step_time] == [(3, True)] * 2
+    assert sum(row.apart_rounds for row in report.step_time) == apart
+    assert sum(len(run.step_time_ms) for run in report.runs) == 2 * 3 + apart
+
+
 def test_without_patience_rounds_timed_with_cores_apart_are_kept_and_not_repeated(fake, monkeypatch):
     looks = iter([1.3] * 5)
     monkeypatch.setattr("bench.measure.watch_of", lambda threads, patience: StateWatch(lambda: next(looks, 3.3), 0.0))
