@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
 from msgspec.structs import replace
 
+from bench.calm_rounds import ratios_of
 from bench.comparable import busy_percent
+from bench.machine_state import limit_of
 from bench.recorder import Recorder
-from bench.report import Conditions, Machine
+from bench.report import Conditions, Machine, Run
 from bench.snapshot import Snapshot, others_percent, take_snapshot
 
 T = TypeVar("T", int, float)
@@ -22,6 +24,7 @@ STEAL_PERCENT = 1.0
 THROTTLED_PERCENT = 0.1  # of the run
 FEW_PAGES = 100  # swapped in by a system at rest
 SWAP_USED_MIB = 100.0
+APART_WORDS = "data of another core took"
 MEMORY_LEFT_MIB = 1024.0  # a worker takes up to about that on MovieLens 100K
 
 
@@ -42,7 +45,7 @@ def noting_conditions(recorder: Recorder, watch_s: float) -> Iterator[None]:
         yield
     finally:
         found = conditions_between(before, take_snapshot(), report.machine, report.settings.threads)
-        recorder.note(joined(report.conditions, found))
+        recorder.note(with_state(joined(report.conditions, found), recorder.runs))
 
 
 def conditions_between(before: Snapshot, after: Snapshot | None, machine: Machine, threads: int) -> Conditions:
@@ -77,6 +80,24 @@ def conditions_between(before: Snapshot, after: Snapshot | None, machine: Machin
         *_taken(measured, duration_s, before_run=after is None),
     ]
     return replace(measured, warnings=warnings)
+
+
+def with_state(conditions: Conditions, runs: Sequence[Run]) -> Conditions:
+    """Returns conditions that also tell whether cores lost their common cache while `runs` were timed.
+
+    What they told of that before, of a part of these runs, is replaced.
+    """
+    others = [warning for warning in conditions.warnings if not warning.startswith(APART_WORDS)]
+    ratios = sorted(ratio for ratio in ratios_of(runs) if ratio is not None)
+    limit = limit_of(ratios)
+    apart = sum(ratio > limit for ratio in ratios)
+    if not apart:
+        return replace(conditions, warnings=others)
+    told = (
+        f"{APART_WORDS} {ratios[0]:.1f} to {ratios[-1]:.1f} times as long to read as a core's own: in {apart} of "
+        f"{len(ratios)} rounds the cores had lost their common cache (docs/machine-state.md)"
+    )
+    return replace(conditions, warnings=[*others, told])
 
 
 def joined(earlier: Conditions | None, later: Conditions) -> Conditions:

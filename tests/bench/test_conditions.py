@@ -7,7 +7,7 @@ from dataclasses import replace
 import msgspec
 import pytest
 
-from bench.conditions import conditions_between, joined
+from bench.conditions import conditions_between, joined, with_state
 from bench.machine import describe_machine
 from bench.report import Conditions, Machine
 from bench.snapshot import Cpu, CpuTimes, Snapshot, take_snapshot
@@ -132,6 +132,19 @@ def test_a_resumed_run_keeps_what_was_noted_before_it_was_cut_off() -> None:
     assert joined(earlier, later) == Conditions(
         steal_percent=3.0, load_1min_start=0.1, load_1min_end=2.5, swap_in_pages=205, warnings=["a", "b", "c"]
     )
+
+
+def test_cores_that_lost_their_common_cache_are_told_once(make_report) -> None:
+    """Also where a run was cut off and goes on: what was told of its first part is replaced."""
+    first, second = (msgspec.structs.replace(run, handover=[1.35] * 5) for run in make_report().runs[:2])
+    busy = Conditions(warnings=["the load is high"])
+    assert with_state(busy, [first, second]) == busy
+    lost = msgspec.structs.replace(first, handover=[1.3, 3.4, 1.4, None, 1.4])
+    told = with_state(busy, [lost])
+    assert told.warnings[0] == "the load is high"
+    assert "took 1.3 to 3.4 times as long to read as a core's own: in 1 of 4 rounds" in told.warnings[1]
+    again = with_state(joined(told, Conditions()), [lost, second])
+    assert [words for words in again.warnings if "in 1 of 9 rounds" in words] == again.warnings[1:]
 
 
 def test_a_process_beside_us_is_seen_and_a_child_of_ours_that_has_ended_is_not() -> None:

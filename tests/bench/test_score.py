@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from rich.console import Console
 
 from bench.cli import main
+from bench.machine_state import FIRST_LOOKS, StateWatch
 from bench.report import Cell
 from bench.score import measure_scoring
 from bench.score_agreement import CHECKED_PAIRS, Answer, checked_users, judge
@@ -41,20 +42,28 @@ def right(weights: Weights) -> Answer:
 
 
 def test_the_command_measures_a_real_worker_and_judges_its_movies(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """After its first round the cores share no cache: that round is repeated, kept, and left out of the figures."""
     pytest.importorskip(BACKEND)
+    looks = iter([*[1.3] * (FIRST_LOOKS + 1), 3.3])
+    monkeypatch.setattr("bench.score.watch_of", lambda threads, patience: StateWatch(lambda: next(looks, 1.3), 9.0))
     output = tmp_path / "new folder" / "score.json"
     command = ["score", "--backends", BACKEND, "--size", "40x300", "--users", "33", "--top", "5", "-o", str(output)]
-    code = main([*command, "--processes", "1", "--rounds", "2", "--threads", "1", "--patience", "0", "--json"])
+    code = main([*command, "--processes", "1", "--rounds", "2", "--threads", "1", "--json"])
     report = msgspec.json.decode(output.read_bytes(), type=ScoreReport)
     assert code == 0
     assert msgspec.json.decode(capsys.readouterr().out, type=ScoreReport) == report
     (run,) = report.runs
     assert (run.status, run.users, run.predicted_pairs) == ("ok", 33, 12_000)
-    assert all(
-        len(rates) == 2 and min(rates) > 0 for rates in (run.pairs_per_s, run.predict_pairs_per_s, run.products_per_s)
-    )
+    rates = (run.pairs_per_s, run.predict_pairs_per_s, run.products_per_s)
+    states = (run.handover, run.predict_handover, run.products_handover)
+    assert sorted(map(len, rates)) == [2, 2, 3]
+    assert list(map(len, rates)) == list(map(len, states))
+    assert min(rate for of_kind in rates for rate in of_kind) > 0
+    assert sorted(states, key=len) == [[1.3, 1.3], [1.3, 1.3], [3.3, 1.3, 1.3]]
+    (line,) = report.throughput
+    assert (line.cell, line.apart_rounds, line.calm) == (f"{BACKEND}/cpu", 1, True)
     (found,) = report.agreement
     assert (found.a, found.b, found.users, found.verdict, found.surely_missed) == (
         f"{BACKEND}/cpu",
@@ -64,7 +73,6 @@ def test_the_command_measures_a_real_worker_and_judges_its_movies(
         0,
     )
     assert 0 < found.share_of_bound < 1
-    assert [line.cell for line in report.throughput] == [f"{BACKEND}/cpu"]
     assert main(command) == 2
     assert "already holds a result" in capsys.readouterr().err
 
@@ -150,6 +158,20 @@ def test_figures_follow_from_the_rounds() -> None:
     assert other.times_fastest == pytest.approx(4)
     assert other.gain == pytest.approx(4)
     assert throughput([], 100) == []
+
+
+def test_rounds_timed_with_cores_apart_are_left_out_and_told() -> None:
+    def run(process: int, handover: list[float | None]) -> ScoreRun:
+        return replace(make_run("jax", process, 1e6, 1e9), predict_handover=[1.3], handover=handover)
+
+    (line,) = throughput([run(0, [1.3, 3.3, 1.3]), run(1, [1.3, 3.3, None])], num_movies=100)
+    assert line.pairs_per_s == pytest.approx(0.75e6)  # of rounds of 1 and 0.5 million pairs a second
+    assert (line.apart_rounds, line.calm, line.processes) == (2, True, 2)
+    (line,) = throughput([run(0, [1.3, 3.3, 1.3]), run(1, [3.3, 3.3, 3.3])], num_movies=100)
+    assert line.pairs_per_s == pytest.approx(1e6)
+    assert (line.apart_rounds, line.calm, line.processes) == (4, False, 2)
+    (line,) = throughput([make_run("jax", 0, 1e6, 1e9)], num_movies=100)
+    assert (line.apart_rounds, line.calm) == (None, None)
 
 
 @pytest.mark.parametrize(
