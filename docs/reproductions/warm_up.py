@@ -1,0 +1,154 @@
+"""Where the warm-up rule (bench/warmup.py) ends on real series of rounds, and what was still to come.
+
+    python docs/reproductions/warm_up.py measure BACKEND [ROUNDS] >> series.jsonl
+    python docs/reproductions/warm_up.py report < series.jsonl
+
+`measure` starts a worker as `bench validate` does, whose rounds begin after one single step: it warms up by the rule,
+then times so many more rounds (40) of MovieLens 100K by `fit`, and prints all as a line of JSON. Run it several times
+for each backend. `report` says where the rule, and others beside it, end the warm-up of these series, and how the
+median of the five rounds after that point, which is what `bench run` takes, compares with the median of the last half.
+Rounds timed with the cores apart (docs/machine-state.md) are left out of both medians; in the warm-up nobody looks.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+import tempfile
+from pathlib import Path
+from statistics import median
+
+import msgspec
+
+from bench.calm_rounds import calm, marked
+from bench.environment import usable_cores, worker_environment
+from bench.machine_state import limit_of, watch_of
+from bench.options import WORKER_COMMAND
+from bench.protocol import Job, MeasureRound, Rounded, Steady, Stop, WarmUp
+from bench.statistics import typical
+from bench.warmup import IMPROVEMENT, MOST_ROUNDS, PATIENCE, is_steady
+from bench.worker_process import WorkerProcess
+from movierank.datasets import load_dataset
+from movierank.splits import default_split
+
+TAKEN = 5
+RULES = [(IMPROVEMENT, PATIENCE), (0.02, 1), (0.02, 4), (0.01, 2), (0.01, 4)]
+
+
+class Series(msgspec.Struct):
+    """All rounds of one worker: step times in ms, with the handover ratio of those after the warm-up."""
+
+    backend: str
+    steady: bool
+    warmup_ms: list[float]
+    rounds_ms: list[float]
+    handover: list[float | None]
+
+
+def measured(backend: str, rounds: int) -> Series:
+    """Returns the series of a fresh worker."""
+    dataset, threads = load_dataset("100k"), usable_cores()
+    watch = watch_of(threads, 20.0)
+    with tempfile.TemporaryDirectory() as folder:
+        worker = WorkerProcess(WORKER_COMMAND, worker_environment(backend, "cpu", threads), Path(folder) / "log")
+        try:
+            worker.ask_to_go_on(
+                Job(
+                    backend=backend,
+                    device="cpu",
+                    loop="fit",
+                    process=0,
+                    seed=0,
+                    threads=threads,
+                    dataset=dataset.name,
+                    data_source="auto",
+                    data_path=None,
+                    sha256=dataset.sha256,
+                    split=default_split(dataset.name),
+                    batch_size=1000,
+                    epochs=1,
+                    embedding_dimension=32,
+                    learning_rate=0.1,
+                    init="shared",
+                    round_s=0.4,
+                    predictions=f"{folder}/unused.npz",
+                    stored_predictions=0,
+                    trains=False,
+                ),
+                120.0,
+            )
+            watch.before_round()
+            reply = worker.ask_to_go_on(WarmUp(), 120.0)
+            assert isinstance(reply, Steady)
+            series = Series(backend, reply.steady, reply.warmup_ms, [], [])
+            for _ in range(rounds):
+                watch.before_round()
+                timed = worker.ask_to_go_on(MeasureRound(), 120.0)
+                assert isinstance(timed, Rounded)
+                series.rounds_ms.append(timed.step_time_ms)
+                series.handover.append(watch.after_round())
+            worker.ask_to_go_on(Stop(), 120.0)
+        finally:
+            worker.kill()
+    return series
+
+
+def end_by(all_ms: list[float], improvement: float, patience: int) -> int | None:
+    """Returns after how many rounds a rule ends the warm-up; None where it says that it never settled."""
+    for count in range(MOST_ROUNDS + 1):
+        if is_steady(all_ms[:count], improvement=improvement, patience=patience):
+            return count
+    return None
+
+
+def still_to_come(series: Series, limit: float, end: int) -> float | None:
+    """Returns the median of the rounds taken after `end`, over that of the last half of those after the warm-up."""
+    looks = [None] * len(series.warmup_ms) + series.handover
+    all_rounds = marked(series.warmup_ms + series.rounds_ms, looks, limit)
+    taken = calm(all_rounds[end:])[:TAKEN]
+    last = calm(all_rounds[len(series.warmup_ms) + len(series.rounds_ms) // 2 :])
+    return median(taken) / median(last) if taken and last else None
+
+
+def noise(several: list[Series], limit: float) -> float:
+    """Returns the standard deviation of the logarithm of such a ratio in the last halves, where nothing warms up."""
+    logs = []
+    for series in several:
+        half = len(series.rounds_ms) // 2
+        last = calm(marked(series.rounds_ms[half:], series.handover[half:], limit))
+        blocks = [last[start : start + TAKEN] for start in range(0, len(last) - TAKEN + 1, TAKEN)]
+        logs += [math.log(median(block) / median(last)) for block in blocks]
+    return math.sqrt(sum(log * log for log in logs) / len(logs))
+
+
+def report(found: list[Series]) -> None:
+    """Prints what the rules make of series."""
+    limit = limit_of(ratio for series in found for ratio in series.handover)
+    for backend in dict.fromkeys(series.backend for series in found):
+        several = [series for series in found if series.backend == backend]
+        never = sum(not series.steady for series in several)
+        apart = sum(ratio is not None and ratio > limit for series in several for ratio in series.handover)
+        print(f"{backend}: {len(several)} processes, {never} never steady, {apart} rounds left out")
+        for series in several:
+            shown = " ".join(f"{value:.2f}" for value in series.warmup_ms)
+            print(f"  warm-up {shown}; last half {median(series.rounds_ms[len(series.rounds_ms) // 2 :]):.2f} ms")
+        for improvement, patience in RULES:
+            ends = [end_by(series.warmup_ms + series.rounds_ms, improvement, patience) for series in several]
+            pairs = zip(several, ends, strict=True)
+            ratios = [r for series, end in pairs if end is not None and (r := still_to_come(series, limit, end))]
+            if not ratios:
+                continue
+            bias = typical(ratios)
+            ci95 = "" if bias.ci95 is None else f" [{bias.ci95[0]:.3f}, {bias.ci95[1]:.3f}]"
+            rounds = ", ".join("never" if end is None else str(end) for end in ends)
+            print(
+                f"  {improvement:.0%}, {patience} rounds: ends after {rounds}; then {bias.value:.3f}{ci95} of the last "
+                "half"
+            )
+        print(f"  noise of one such ratio where nothing warms up: {noise(several, limit):.1%}")
+
+
+if sys.argv[1:2] == ["measure"]:
+    print(msgspec.json.encode(measured(sys.argv[2], int((sys.argv[3:] or ["40"])[0]))).decode())
+else:
+    report([msgspec.json.decode(line, type=Series) for line in sys.stdin])
