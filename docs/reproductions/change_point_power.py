@@ -2,8 +2,8 @@
 
     python docs/reproductions/change_point_power.py [REPORTS [STEP [SERIES]]]
 
-Simulates series of so many reports (10) with a step of so much (0.1) in the middle, and as many without one. The rule is
-`bench.change_points.levels`; it hits where it marks a change within one report of the step. The tests beside it are
+Simulates series of so many reports (10) with a step of so much (0.1) in the middle, and as many without one. The rule
+is `bench.change_points.levels`; it hits where it marks a change within one report of the step. The tests beside it are
 likelihood-ratio tests at the rule's own share of false alarms. One knows the place of the step and the scatter, so no
 test can be better (Neyman and Pearson); others must find the place, the scatter, or both, as the rule must.
 """
