@@ -6,7 +6,6 @@ import contextlib
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,13 +15,14 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.errors import UnavailableError
-from bench.fit_loop import timed_fit
+from bench.fit_loop import TimedFit, timed_fit
 from bench.floor import layer_shapes, state_bytes, table_rows
 from bench.frameworks import adapter_for
 from bench.limits import Limits, measure_limits
 from bench.permuted_copy import Course, permuted_copy
 from bench.precision import bare_loop
 from bench.protocol import Job, Rounded, Steady, Trained
+from bench.round_plan import RoundPlan, plan_round
 from bench.stage_recorder import record_early_stages
 from bench.stages import Values
 from bench.warmup import MOST_ROUNDS, is_steady
@@ -34,21 +34,6 @@ from movierank.splits import Split
 
 class NotFiniteError(ArithmeticError):
     """Training left numbers that are not finite."""
-
-
-@dataclass(frozen=True)
-class RoundPlan:
-    """What one round trains on.
-
-    Attributes:
-        ratings: full batches only, from the start of the train part.
-        epochs: passes over them in one call of `fit`.
-        steps: training steps that this makes.
-    """
-
-    ratings: Ratings
-    epochs: int
-    steps: int
 
 
 class Session:
@@ -169,15 +154,7 @@ class Session:
         """Times one round, prolonged by the share `slowdown`."""
         if self.plan is None:
             raise RuntimeError("a round was asked for before the warm-up")
-        timed = timed_fit(
-            self.model,
-            self.plan.ratings,
-            batch_size=self.job.batch_size,
-            epochs=self.plan.epochs,
-            synchronise=self.adapter.synchronise,
-            slowdown=slowdown,
-            loop=self.loop,
-        )
+        timed = self._timed(self.plan.ratings, epochs=self.plan.epochs, slowdown=slowdown)
         return Rounded(step_time_ms=1e3 * timed.epochs_s / self.plan.steps, fit_setup_ms=1e3 * timed.setup_s)
 
     def measure_limits(self) -> Limits:
@@ -252,15 +229,20 @@ class Session:
         return self._predict(self.split.test.take(slice(0, self.job.stored_predictions)).features)
 
     def _plan_round(self) -> RoundPlan:
-        batch_size = self.job.batch_size
-        steps = len(self.split.train) // batch_size
-        probe_steps = min(steps, 20)
-        probe = self.split.train.take(slice(0, probe_steps * batch_size))
-        timed = timed_fit(
-            self.model, probe, batch_size=batch_size, epochs=1, synchronise=self.adapter.synchronise, loop=self.loop
+        return plan_round(
+            self.split.train,
+            self.job.batch_size,
+            self.job.round_s,
+            lambda ratings: self._timed(ratings, epochs=1).epochs_s,
         )
-        wanted = max(1, math.ceil(self.job.round_s / (timed.epochs_s / probe_steps)))
-        steps_per_epoch = min(steps, wanted)
-        epochs = math.ceil(wanted / steps_per_epoch)
-        ratings = self.split.train.take(slice(0, steps_per_epoch * batch_size))
-        return RoundPlan(ratings=ratings, epochs=epochs, steps=epochs * steps_per_epoch)
+
+    def _timed(self, ratings: Ratings, *, epochs: int, slowdown: float = 0.0) -> TimedFit:
+        return timed_fit(
+            self.model,
+            ratings,
+            batch_size=self.job.batch_size,
+            epochs=epochs,
+            synchronise=self.adapter.synchronise,
+            slowdown=slowdown,
+            loop=self.loop,
+        )
