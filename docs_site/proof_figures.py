@@ -19,14 +19,14 @@ from bench.validation import Outcome, judge
 from docs_site.blocks import Maker
 from docs_site.tables import table
 
-MOST_POOLED = 40  # processes a side
+POOLED = 20  # processes a side
 NOTICED = 0.001  # of RMSE
 
 
 @functools.cache
-def _validation(root: Path) -> Validation:
+def _validation(root: Path, name: str = "jax") -> Validation:
     # As `bench validate --judge` does: the trials are stored, the verdicts are today's.
-    return judge_anew(root / "results/validation/jax.json")
+    return judge_anew(root / f"results/validation/{name}.json")
 
 
 def _drift(result: Validation) -> Drift:
@@ -36,20 +36,28 @@ def _drift(result: Validation) -> Drift:
 
 
 def validation(root: Path) -> str:
-    """Returns what was said of trials with a known answer, and of their processes pooled."""
-    result = _validation(root)
-    pooled = [row for row in result.pooled if row.processes == MOST_POOLED]
+    """Returns what was said of trials with a known answer, by the design of `versus` and of two reports."""
+    together, apart = _validation(root, "jax-together"), _validation(root)
+    pooled = [row for row in together.pooled if row.processes == POOLED]
     rows = [
-        *([*_said(row), f"{row.pytest_benchmark_fails:.0%}"] for row in result.outcomes),
-        *([*_said(row, trials="drawn"), ""] for row in pooled),
+        *(["both at once", *_said(row), f"{row.pytest_benchmark_fails:.0%}"] for row in together.outcomes),
+        *(["both at once", *_said(row, trials="drawn"), ""] for row in pooled),
+        *(["two reports", *_said(row), f"{row.pytest_benchmark_fails:.0%}"] for row in apart.outcomes),
     ]
-    header = ("true change", "processes a side", "trials", "gate fails", "slower", "faster", "undecided",
-              "interval holds it", "pytest-benchmark's `median:5%` fails")  # fmt: skip
+    header = ("measured", "true change", "processes a side", "trials", "gate fails", "slower", "faster", "same",
+              "undecided", "interval holds it", "pytest-benchmark's `median:5%` fails")  # fmt: skip
     return table(header, rows)
 
 
 def _said(row: Outcome, trials: str | None = None) -> list[str]:
-    shares = (row.called_regression, row.called_slower, row.called_faster, row.undecided, row.covered)
+    shares = (
+        row.called_regression,
+        row.called_slower,
+        row.called_faster,
+        row.called_same,
+        row.undecided,
+        row.covered,
+    )
     return [
         f"+{row.slowdown:.0%}",
         str(row.processes),
