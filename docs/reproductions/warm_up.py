@@ -2,12 +2,14 @@
 
     python docs/reproductions/warm_up.py measure BACKEND [ROUNDS] >> series.jsonl
     python docs/reproductions/warm_up.py report < series.jsonl
+    python docs/reproductions/warm_up.py stored results/validation/jax.json
 
 `measure` starts a worker as `bench validate` does, whose rounds begin after one single step: it warms up by the rule,
 then times so many more rounds (40) of MovieLens 100K by `fit`, and prints all as a line of JSON. Run it several times
 for each backend. `report` says where the rule, and others beside it, end the warm-up of these series, and how the
 median of the five rounds after that point, which is what `bench run` takes, compares with the median of the last half.
 Rounds timed with the cores apart (docs/machine-state.md) are left out of both medians; in the warm-up nobody looks.
+`stored` asks many short series, those of a validation, whether the first two rounds differ from the last two.
 """
 
 from __future__ import annotations
@@ -21,11 +23,13 @@ from statistics import median
 import msgspec
 
 from bench.calm_rounds import calm, marked
+from bench.drift import Trial
 from bench.environment import usable_cores, worker_environment
 from bench.machine_state import limit_of, watch_of
 from bench.options import WORKER_COMMAND
 from bench.protocol import Job, MeasureRound, Rounded, Steady, Stop, WarmUp
 from bench.statistics import typical
+from bench.validate import load_validation
 from bench.warmup import IMPROVEMENT, MOST_ROUNDS, PATIENCE, is_steady
 from bench.worker_process import WorkerProcess
 from movierank.datasets import load_dataset
@@ -148,7 +152,31 @@ def report(found: list[Series]) -> None:
         print(f"  noise of one such ratio where nothing warms up: {noise(several, limit):.1%}")
 
 
+def report_stored(file: Path) -> None:
+    """Prints how the first rounds after the warm-up compare with the last ones, over all processes of newer sides."""
+    result = load_validation(file)
+    ratios: list[float] = []
+    for pair in batched_by_comparison(result.trials):
+        for lists in zip(*(trial.new for trial in pair), strict=True):  # of one process, a slowdown each
+            logs = [math.log(median(rounds[:2]) / median(rounds[-2:])) for rounds in lists]
+            ratios.append(math.exp(sum(logs) / len(logs)))
+    found = typical(ratios)
+    assert found.ci95 is not None
+    print(
+        f"{result.backend}: first two rounds over last two {found.value:.3f} [{found.ci95[0]:.3f}, "
+        f"{found.ci95[1]:.3f}] over {len(ratios)} processes"
+    )
+
+
+def batched_by_comparison(trials: list[Trial]) -> list[list[Trial]]:
+    """Returns the trials of each comparison, whose newer sides are the same processes."""
+    starts = [place for place, trial in enumerate(trials) if trial.slowdown == 0]
+    return [trials[start:stop] for start, stop in zip(starts, [*starts[1:], len(trials)], strict=True)]
+
+
 if sys.argv[1:2] == ["measure"]:
     print(msgspec.json.encode(measured(sys.argv[2], int((sys.argv[3:] or ["40"])[0]))).decode())
+elif sys.argv[1:2] == ["stored"]:
+    report_stored(Path(sys.argv[2]))
 else:
     report([msgspec.json.decode(line, type=Series) for line in sys.stdin])

@@ -47,7 +47,7 @@ def test_a_steady_series_seldom_shows_a_change(
     assert found <= 15
 
 
-@pytest.mark.parametrize(("reports", "at"), [(15, 7), (20, 10), (50, 25)])
+@pytest.mark.parametrize(("reports", "at"), [(12, 6), (15, 7), (20, 10), (50, 25)])
 def test_a_step_of_ten_percent_is_found_where_it_is(reports: int, at: int) -> None:
     generator = np.random.default_rng(at)
     found = [changes(simulate(generator, reports, step=0.1, at=at)) for _ in range(200)]
