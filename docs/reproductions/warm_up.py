@@ -2,14 +2,15 @@
 
     python docs/reproductions/warm_up.py measure BACKEND [ROUNDS] >> series.jsonl
     python docs/reproductions/warm_up.py report < series.jsonl
-    python docs/reproductions/warm_up.py stored results/validation/jax.json
+    python docs/reproductions/warm_up.py stored results/validation/jax.json    or the folder of a report
 
 `measure` starts a worker as `bench validate` does, whose rounds begin after one single step: it warms up by the rule,
 then times so many more rounds (40) of MovieLens 100K by `fit`, and prints all as a line of JSON. Run it several times
 for each backend. `report` says where the rule, and others beside it, end the warm-up of these series, and how the
 median of the five rounds after that point, which is what `bench run` takes, compares with the median of the last half.
 Rounds timed with the cores apart (docs/machine-state.md) are left out of both medians; in the warm-up nobody looks.
-`stored` asks many short series, those of a validation, whether the first two rounds differ from the last two.
+`stored` asks many short series, those of a validation or a report, whether the first two rounds after the warm-up
+differ from the last two.
 """
 
 from __future__ import annotations
@@ -22,12 +23,14 @@ from statistics import median
 
 import msgspec
 
-from bench.calm_rounds import calm, marked
+from bench.calm_rounds import calm, counted_rounds, marked
 from bench.drift import Trial
 from bench.environment import usable_cores, worker_environment
 from bench.machine_state import limit_of, watch_of
 from bench.options import WORKER_COMMAND
 from bench.protocol import Job, MeasureRound, Rounded, Steady, Stop, WarmUp
+from bench.report import Report
+from bench.report_file import load_report
 from bench.statistics import typical
 from bench.validate import load_validation
 from bench.warmup import IMPROVEMENT, MOST_ROUNDS, PATIENCE, is_steady
@@ -152,20 +155,43 @@ def report(found: list[Series]) -> None:
         print(f"  noise of one such ratio where nothing warms up: {noise(several, limit):.1%}")
 
 
-def report_stored(file: Path) -> None:
-    """Prints how the first rounds after the warm-up compare with the last ones, over all processes of newer sides."""
-    result = load_validation(file)
-    ratios: list[float] = []
-    for pair in batched_by_comparison(result.trials):
-        for lists in zip(*(trial.new for trial in pair), strict=True):  # of one process, a slowdown each
-            logs = [math.log(median(rounds[:2]) / median(rounds[-2:])) for rounds in lists]
+def report_stored(path: Path) -> None:
+    """Prints how the first two rounds after the warm-up compare with the last two, over the processes of a result."""
+    if path.is_dir():
+        of_cells = of_report(load_report(path))
+    else:
+        result = load_validation(path)
+        of_cells = {result.backend: of_validation(result.trials)}
+    for cell, ratios in of_cells.items():
+        found = typical(ratios)
+        assert found.ci95 is not None
+        low, high = found.ci95
+        print(
+            f"{cell}: first two rounds over last two {found.value:.3f} [{low:.3f}, {high:.3f}], {len(ratios)} processes"
+        )
+
+
+def of_report(report: Report) -> dict[str, list[float]]:
+    """Returns that ratio of each process with four rounds that count, by cell."""
+    return {
+        str(cell): [first_over_last(rounds) for rounds in counted.rounds.values() if len(rounds) >= 4]
+        for cell, counted in counted_rounds(report.runs).items()
+    }
+
+
+def of_validation(trials: list[Trial]) -> list[float]:
+    """Returns it for each process of a newer side: the geometric mean over its rounds without and with slowdowns."""
+    ratios = []
+    for comparison in batched_by_comparison(trials):
+        for lists in zip(*(trial.new for trial in comparison), strict=True):  # of one process, a slowdown each
+            logs = [math.log(first_over_last(rounds)) for rounds in lists]
             ratios.append(math.exp(sum(logs) / len(logs)))
-    found = typical(ratios)
-    assert found.ci95 is not None
-    print(
-        f"{result.backend}: first two rounds over last two {found.value:.3f} [{found.ci95[0]:.3f}, "
-        f"{found.ci95[1]:.3f}] over {len(ratios)} processes"
-    )
+    return ratios
+
+
+def first_over_last(rounds: list[float]) -> float:
+    """Returns the median of two rounds over that of two."""
+    return median(rounds[:2]) / median(rounds[-2:])
 
 
 def batched_by_comparison(trials: list[Trial]) -> list[list[Trial]]:
