@@ -4,7 +4,9 @@ from collections.abc import Callable
 
 import pytest
 
+from bench.handover import Handover
 from bench.machine_state import FIRST_LOOKS, StateWatch
+from bench.suite.state import StateBetweenRounds
 
 pytestmark = pytest.mark.backend_free
 
@@ -101,3 +103,17 @@ def test_one_failed_look_says_nothing_of_the_state(watch_on):
     watch.before_round()
     assert clock.now == 0
     assert watch.after_round() == APART
+
+
+@pytest.mark.parametrize(("handovers", "apart"), [([1.3, 3.4, 1.4], 2), ([None] * 3, None)])
+def test_the_suite_tells_the_state_of_the_last_benchmark_s_rounds(monkeypatch, handovers, apart):
+    """Of two rounds, after ten of an earlier benchmark: the look between the two saw the cores apart."""
+    usual = None if apart is None else 1.35
+    ratios = iter([usual] * 10 + handovers)
+    monkeypatch.setattr(Handover, "ratio", lambda handover: next(ratios))
+    monkeypatch.setattr(Handover, "of_threads", lambda threads: Handover([0, 1]))
+    state = StateBetweenRounds()
+    for _ in range(12):
+        state.look()
+    seen = [None, None] if apart is None else [3.4, 3.4]
+    assert state.described(2) == {"handover": seen, "apart_rounds": apart}
