@@ -36,7 +36,10 @@ class CompiledStep:
         self.state = list(state)
         with torch.no_grad():
             # Fake tensors: tracing must not train.
-            self._run: Callable[..., object] = make_fx(step, tracing_mode="fake")(*state, *batch)
+            traced = make_fx(step, tracing_mode="fake")(*state, *batch)
+            traced.graph.eliminate_dead_code()
+            traced.recompile()
+            self._run: Callable[..., object] = traced
             if compiled and compile_mode() == "inductor":
                 # Not torch.compile, which checks its guards on every tensor at each call: this graph is traced already.
                 # A shape that depends on values, as some metrics have it, Inductor cannot take; the graph can.

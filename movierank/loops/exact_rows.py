@@ -22,6 +22,8 @@ def why_not_rows(optimizer: keras.optimizers.Optimizer) -> str | None:
 
     Adagrad and SGD without momentum leave a row whose gradient is zero, and what they keep for it, as they are.
     """
+    if isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        return "gradients are scaled, and dropped where the whole of one is not finite"
     # Keras's own: on PyTorch it makes instances of subclasses that it keeps for that backend.
     kinds = [kind for kind in type(optimizer).__mro__ if kind.__module__.startswith("keras.")]
     if type(optimizer) is kinds[0] and keras.optimizers.SGD in kinds:

@@ -24,11 +24,13 @@ class Stretch:
         arrays: the structure of `Examples.arrays`, each tensor of shape [steps or more, batch_size, ...].
         steps: int32, how many of the batches are to be trained on; the others are padding.
         batch_size: examples a batch.
+        ranges: smallest and largest value of each flattened array; None where it is not of integers, or not given.
     """
 
     arrays: Any
     steps: tf.Tensor
     batch_size: int
+    ranges: tuple[tuple[int, int] | None, ...]
 
 
 class Feed:
@@ -74,7 +76,14 @@ def _upload(chunk: Chunk) -> Stretch:
     arrays = keras.tree.map_structure(
         lambda array: None if array is None else _batches(array, steps, chunk.batch_size), chunk.arrays
     )
-    return Stretch(arrays, tf.constant(chunk.steps, tf.int32), chunk.batch_size)
+    ranges = tuple(map(_range, keras.tree.flatten(chunk.arrays)))
+    return Stretch(arrays, tf.constant(chunk.steps, tf.int32), chunk.batch_size, ranges)
+
+
+def _range(array: Any) -> tuple[int, int] | None:
+    if array is None or array.dtype.kind not in "iu" or not array.size:
+        return None
+    return int(array.min()), int(array.max())
 
 
 def _batches(array: Any, steps: int, batch_size: int) -> tf.Tensor:

@@ -106,7 +106,8 @@ def _build(model: keras.Model, examples: Examples) -> None:
         lambda array: None if array is None else array[first], (x, y, sample_weight)
     )
     model._symbolic_build(data_batch=(x, y, sample_weight))
-    model.optimizer.build(model.trainable_variables)
+    if not model.optimizer.built:  # a LossScaleOptimizer would make its variables once more
+        model.optimizer.build(model.trainable_variables)
 
 
 def _held_out(arrays: Any, share: float) -> tuple[Any, Any]:

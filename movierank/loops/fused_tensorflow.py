@@ -6,7 +6,7 @@ between two of its calls leaves them as the last call left them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -22,6 +22,7 @@ from movierank.loops.driver import EpochTraining
 from movierank.loops.exact_rows import why_not_rows
 from movierank.loops.examples import Examples
 from movierank.loops.feed_tensorflow import Feed
+from movierank.loops.ids_tensorflow import LookedUp
 from movierank.loops.table_gradients_tensorflow import TableUpdates, dense
 from movierank.loops.traced import plain, require_logs_of_metrics, same_objects, traced_from
 
@@ -48,8 +49,9 @@ def start(model: keras.Model, embedding_updates: Updates) -> EpochTraining:
 class Epoch:
     """An epoch compiled for a model, and what it was traced from: another `compile()` has other metrics."""
 
-    run: Callable[[Any, tf.Tensor], dict[str, tf.Tensor]]
+    run: Any  # a tf.function of a stretch's arrays and steps
     tables: TableUpdates
+    looked_up: LookedUp
     traced_from: tuple[Any, ...]
 
 
@@ -66,13 +68,18 @@ class Training:
         """Trains on all examples once.
 
         Raises:
-            ValueError: an embedding was asked for ids that it does not have.
+            ValueError: an embedding was asked for ids that it does not have. Where they are an array of the batch,
+                nothing was trained on the stretch that holds them.
         """
         self._model.reset_metrics()
-        self._epoch.tables.outside.assign(0)
+        run, tables, looked_up = self._epoch.run, self._epoch.tables, self._epoch.looked_up
+        tables.outside.assign(0)
         for stretch in self._feed.epoch(examples, order):
-            self._logs = self._epoch.run(stretch.arrays, stretch.steps)
-        if outside := int(self._epoch.tables.outside):
+            if not looked_up.known:
+                run.get_concrete_function(stretch.arrays, stretch.steps)  # traces, and runs nothing
+            looked_up.check(stretch.ranges)
+            self._logs = run(stretch.arrays, stretch.steps)
+        if outside := int(tables.outside):
             raise ValueError(f"{outside} ids are outside their embedding's table; the model was trained on other rows")
 
     def write_back(self) -> None:
@@ -106,9 +113,9 @@ def _compiled(model: keras.Model, updates: Updates) -> Epoch:
     of_model = _kept.setdefault(model, {})
     kept = of_model.get(updates)
     if kept is None or not same_objects(kept.traced_from, now):
-        tables = TableUpdates(updates)
-        run = tf.function(partial(_epoch, ref(model), tables), jit_compile=_may_jit(model), autograph=False)
-        of_model[updates] = kept = Epoch(run, tables, now)
+        tables, looked_up = TableUpdates(updates), LookedUp()
+        run = tf.function(partial(_epoch, ref(model), tables, looked_up), jit_compile=_may_jit(model), autograph=False)
+        of_model[updates] = kept = Epoch(run, tables, looked_up, now)
     return kept
 
 
@@ -120,7 +127,7 @@ def _may_jit(model: keras.Model) -> bool:
 
 
 def _epoch(
-    model_ref: ReferenceType[keras.Model], tables: TableUpdates, arrays: Any, steps: tf.Tensor
+    model_ref: ReferenceType[keras.Model], tables: TableUpdates, looked_up: LookedUp, arrays: Any, steps: tf.Tensor
 ) -> dict[str, tf.Tensor]:
     """Trains on the first `steps` batches of a stretch; returns the metrics' results.
 
@@ -133,7 +140,7 @@ def _epoch(
 
     def step(index: tf.Tensor) -> tf.Tensor:
         batch = keras.tree.map_structure(lambda array: None if array is None else array[index], arrays)
-        with tables.instead_of_apply(model):
+        with tables.instead_of_apply(model), looked_up.watched(batch):
             names.update(model.train_step(batch))
         return index + 1
 

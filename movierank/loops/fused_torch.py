@@ -152,9 +152,10 @@ def _refuse_untraceable(model: keras.Model) -> None:
     """Refuses what would be traced once and then differ in silence from what runs at every step."""
     if type(model).train_step is not keras.Model.train_step:
         raise ValueError(f"{type(model).__name__} has its own train_step; use model.fit")
-    rate = getattr(model.optimizer, "_learning_rate", None)
-    if not isinstance(rate, keras.Variable | keras.optimizers.schedules.LearningRateSchedule | None):
-        raise ValueError("a learning rate that is a function may change in Python at every step; use a schedule")
+    for optimizer in (model.optimizer, getattr(model.optimizer, "inner_optimizer", None)):  # of a LossScaleOptimizer
+        rate = getattr(optimizer, "_learning_rate", None)
+        if not isinstance(rate, keras.Variable | keras.optimizers.schedules.LearningRateSchedule | None):
+            raise ValueError("a learning rate that is a function may change in Python at every step; use a schedule")
     for layer in model._flatten_layers():
         if isinstance(layer, TorchModuleWrapper):
             raise ValueError(f"{layer.name} wraps a torch.nn.Module, whose state Keras does not see; use model.fit")

@@ -11,6 +11,7 @@ import keras
 import torch
 from torch import Tensor
 
+from movierank.loops.branches_torch import both_branches
 from movierank.loops.rows_torch import total_by_row
 from movierank.loops.traceable_torch import traceable
 
@@ -181,7 +182,8 @@ def _apply(
         gradients[place] = total_by_row(slot, ids, gradient)
         for variable in of_table(model.optimizer, table):
             scope.put(variable, scope.get_current_value(variable).detach()[ids])
-    model.optimizer.apply(gradients, trainable)
+    with both_branches(scope):
+        model.optimizer.apply(gradients, trainable)
 
 
 def of_table(optimizer: keras.optimizers.Optimizer, table: keras.Variable) -> list[keras.Variable]:

@@ -97,7 +97,8 @@ class TableUpdates:
         return exact
 
     def _count_outside(self, gradient: tf.IndexedSlices, variable: keras.Variable) -> None:
-        missing = gradient.indices >= tf.cast(variable.shape[0], gradient.indices.dtype)
+        ids = gradient.indices  # negative ones count from the end already, if they have a row
+        missing = (ids < 0) | (ids >= tf.cast(variable.shape[0], ids.dtype))
         self.outside.assign_add(tf.reduce_sum(tf.cast(missing, tf.int32)))
 
     def _update_rows(

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 import numpy as np
 import pytest
@@ -39,8 +41,36 @@ def test_slices_are_what_fit_does_with_repeated_ids_and_rows_are_not() -> None:
 
 
 @pytest.mark.parametrize("updates", ["rows", "tables"])
-def test_an_id_that_a_table_does_not_have_is_told(updates: str) -> None:
-    wrong = IDS.copy()
-    wrong[3] = 5
+@pytest.mark.parametrize("wrong", [5, -6])
+def test_an_id_that_a_table_does_not_have_is_told_before_a_step_is_made(updates: str, wrong: int) -> None:
+    model, ids = compiled(), IDS.astype(np.int64)  # the model casts them
+    ids[30] = wrong
+    before = TrainingState.of(model)
+    with pytest.raises(ValueError, match=f"id {wrong} is outside the 5 rows of .*embedding"):
+        fused.fit(model, {"user_id": ids, "movie_id": IDS}, Y, batch_size=8, embedding_updates=updates)  # type: ignore[arg-type]
+    after = TrainingState.of(model)
+    for one, other in zip((*after.weights, *after.optimizer), (*before.weights, *before.optimizer), strict=True):
+        np.testing.assert_array_equal(one, other)
+    ids[30] = -5  # the first row, counted from the end
+    fused.fit(model, {"user_id": ids, "movie_id": IDS}, Y, batch_size=8, embedding_updates=updates)  # type: ignore[arg-type]
+
+
+class Shifted(keras.Model):
+    """Computes the ids that it looks up."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table = keras.layers.Embedding(5, 1)
+
+    def call(self, ids: Any) -> Any:
+        return self.table(ids + 1)
+
+
+def test_an_id_that_a_model_computes_is_told_at_the_end_of_the_epoch() -> None:
+    model = Shifted()
+    model.compile("sgd", "mse")
+    ids = np.minimum(IDS, 3)
+    fused.fit(model, ids, Y, batch_size=8)
+    ids[3] = 4
     with pytest.raises(ValueError, match="1 ids are outside"):
-        fused.fit(compiled(), {"user_id": wrong, "movie_id": IDS}, Y, batch_size=8, embedding_updates=updates)  # type: ignore[arg-type]
+        fused.fit(model, ids, Y, batch_size=8)

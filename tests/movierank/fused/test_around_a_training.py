@@ -1,0 +1,107 @@
+"""What `fused.fit` leaves around a training: callbacks, files, what is kept, and a model that goes on."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from movierank import training
+from movierank.loops import examples, fused
+
+Data = dict[str, Any]
+
+
+def test_callbacks_and_validation_see_what_they_see_under_fit(beside: Any, tmp_path: Path) -> None:
+    def callbacks(name: str) -> list[keras.callbacks.Callback]:
+        return [
+            keras.callbacks.ModelCheckpoint(tmp_path / f"{name}-{{epoch}}.keras"),
+            keras.callbacks.EarlyStopping(monitor="loss", patience=0, mode="max", restore_best_weights=True),
+            keras.callbacks.LearningRateScheduler(lambda epoch: 0.1 / (epoch + 1)),
+        ]
+
+    model, wanted, data = beside.pair(beside.models["with_state"])
+    options: Data = {"epochs": 4, "batch_size": beside.batch, "shuffle": False, "verbose": 0, "validation_split": 0.2}
+    expected = wanted.fit(**data, **options, callbacks=callbacks("fit")).history
+    history = fused.fit(model, **data, **options, callbacks=callbacks("fused")).history
+    assert 1 < len(history["loss"]) < 4, "stopped early"
+    assert list(history) == list(expected)
+    for name, values in expected.items():
+        assert history[name] == pytest.approx(values, rel=1e-4), name
+    beside.assert_same(model, wanted)
+    saved = keras.saving.load_model(tmp_path / "fused-1.keras")
+    beside.assert_same(saved, keras.saving.load_model(tmp_path / "fit-1.keras"))
+
+
+def test_chunks_leave_no_trace(beside: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(examples, "CHUNK_BYTES", 28 * beside.batch * 2)  # two batches
+    model, wanted, history, expected = beside.trained(beside.models["with_state"], "auto")
+    assert history["loss"] == pytest.approx(expected["loss"], rel=1e-5)
+    beside.assert_same(model, wanted)
+
+
+def test_the_model_goes_on_with_keras_afterwards(beside: Any, tmp_path: Path) -> None:
+    model, wanted, _, _ = beside.trained(beside.models["with_state"], "auto")
+    _, data = beside.models["with_state"]()
+    for each in (model, wanted):
+        each.fit(**data, batch_size=beside.batch, shuffle=False, verbose=0)
+    beside.assert_same(model, wanted)
+    np.testing.assert_allclose(model.predict(beside.x, verbose=0), wanted.predict(beside.x, verbose=0), atol=1e-5)
+    model.save(tmp_path / "model.keras")
+    fused.fit(model, **data, batch_size=beside.batch)
+
+
+def test_a_model_compiled_or_frozen_anew_is_not_trained_as_before(beside: Any) -> None:
+    model, wanted, data = beside.pair(beside.models["with_state"])
+    options: Data = {"batch_size": beside.batch, "shuffle": False}
+    fused.fit(model, **data, **options)
+    wanted.fit(**data, **options, verbose=0)
+    for each in (model, wanted):
+        each.layers[1].trainable = False
+        each.compile(keras.optimizers.SGD(0.5), "mse", metrics=["mae"])
+    history = fused.fit(model, **data, **options).history
+    expected = wanted.fit(**data, **options, verbose=0).history
+    assert list(history) == list(expected) == ["loss", "mae"]
+    assert history["mae"] == pytest.approx(expected["mae"], rel=1e-5)
+    beside.assert_same(model, wanted)
+
+
+def test_a_shuffled_epoch_trains_on_every_example_in_an_order_of_the_seed(beside: Any) -> None:
+    model, wanted, data = beside.pair(beside.models["two_inputs_and_outputs"])
+    keras.utils.set_random_seed(5)
+    fused.fit(model, **data, batch_size=beside.count)
+    wanted.fit(**data, batch_size=beside.count, shuffle=False, verbose=0)
+    beside.assert_same(model, wanted)
+
+
+def test_an_interrupt_leaves_a_usable_model(beside: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, _, data = beside.pair(beside.models["weighted_with_a_schedule"])
+    monkeypatch.setattr(examples, "CHUNK_BYTES", 32 * beside.batch)  # a batch
+    whole = examples.Examples.chunks
+
+    def interrupted(self: examples.Examples, order: Any = None) -> Any:
+        yield from list(whole(self, order))[:2]
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(examples.Examples, "chunks", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        fused.fit(model, **data, batch_size=beside.batch, epochs=3)
+    monkeypatch.setattr(examples.Examples, "chunks", whole)
+    assert all(np.isfinite(training.as_numpy(variable)).all() for variable in beside.everything(model))
+    model.evaluate(beside.x, beside.y, verbose=0)
+    fused.fit(model, **data, batch_size=beside.batch)
+    model.fit(**data, batch_size=beside.batch, verbose=0)
+
+
+def test_what_is_kept_of_a_model_does_not_keep_the_model(beside: Any) -> None:
+    model, data = beside.models["weighted_with_a_schedule"]()
+    fused.fit(model, **data, batch_size=beside.batch)
+    gone = weakref.ref(model)
+    del model
+    gc.collect()
+    assert gone() is None
