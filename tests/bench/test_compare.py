@@ -6,7 +6,6 @@ import math
 from collections.abc import Callable, Sequence
 
 import msgspec
-import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,7 +18,6 @@ from bench.drift import Drift
 from bench.errors import BenchError
 from bench.parity_records import ParityResult
 from bench.report import Conditions, Report, Run
-from bench.summary import summarise
 
 pytestmark = pytest.mark.backend_free
 
@@ -249,43 +247,6 @@ def test_the_table_shows_numbers_with_intervals_and_reads_no_markup(make_report:
     assert "Something is slower, worse or out of parity." in text
 
 
-def test_several_cells_are_judged_together(make_report: MakeReport) -> None:
-    """One cell's interval widens with every cell beside it, and RMSE is a family of its own."""
-    slow = [1.03, 1.05, 1.02, 1.06]
-    alone = compare_reports(make_report({"jax": BASE}), make_report({"jax": slow}))
-    cells = ("jax", "torch", "tensorflow")
-    base = make_report(dict.fromkeys(cells, BASE))
-    together = compare_reports(base, make_report(dict.fromkeys(cells, slow)))
-    assert (alone.step_confidence, together.step_confidence) == pytest.approx((0.95, 1 - 0.05 / 3))
-    assert together.rmse_confidence == pytest.approx(1 - 0.05 / 3)
-    assert alone.step_time[0].ci95 is not None
-    for row in together.step_time:
-        assert row.ci95 is not None
-        assert row.ci95[0] < alone.step_time[0].ci95[0]
-        assert row.ci95[1] > alone.step_time[0].ci95[1]
-    assert "simultaneous 95 % intervals (each 98.33 %)" in shown(together)
-    assert "simultaneous" not in shown(alone)
-
-
-def test_a_cell_without_an_interval_widens_no_other(make_report: MakeReport) -> None:
-    comparison = compare_reports(make_report({"jax": BASE, "torch": (3.0,)}), make_report({"jax": BASE, "torch": BASE}))
-    assert comparison.step_confidence == 0.95
-
-
-def test_few_of_many_equal_comparisons_call_any_cell_slower_or_faster(make_report: MakeReport) -> None:
-    generator = np.random.default_rng(2)
-    cells = ("jax", "torch", "tensorflow")
-    wrong = 0
-    for _ in range(200):
-        base, new = (
-            make_report({cell: np.exp(generator.normal(0, 0.05, 4)).tolist() for cell in cells}, parity=[])
-            for _ in range(2)
-        )
-        rows = compare_reports(base, new).step_time
-        wrong += any(row.verdict in ("faster", "slower") for row in rows)
-    assert wrong <= 16  # of 200 at 5 % each more are seen in 2 of 100 tries
-
-
 def test_undecided_says_how_many_processes_would_decide(make_report: MakeReport) -> None:
     comparison = against(make_report, [0.97, 1.13, 1.02, 1.10])
     (row,) = comparison.step_time
@@ -311,45 +272,6 @@ def test_one_process_says_why_it_is_undecided(make_report: MakeReport) -> None:
     assert "one process (new) gives no interval" in shown(comparison)
 
 
-def test_two_cells_of_one_report_are_compared_as_it_compares_them(make_report: MakeReport) -> None:
-    report = make_report({"jax": (1.0, 1.1, 0.9), "torch": (3.0, 3.4, 2.7)})
-    comparison = compare_reports(report, report, cells=("jax/cpu/fit", "torch/cpu/fit"))
-    (row,), (expected,) = comparison.step_time, summarise(report.runs).ratios
-    assert (row.cell, row.base.name, row.new.name) == ("jax/cpu/fit -> torch/cpu/fit", "jax/cpu/fit", "torch/cpu/fit")
-    assert row.ratio == pytest.approx(expected.ratio)
-    assert row.ci95 == pytest.approx(expected.ci95)
-    assert (row.verdict, comparison.exit_code) == ("slower", 1)
-    assert [each.cell for each in comparison.rmse] == ["jax/cpu/fit -> torch/cpu/fit"]
-    assert comparison.only_in_base == comparison.only_in_new == {}
-
-
-def test_two_cells_of_two_reports_are_compared(make_report: MakeReport) -> None:
-    base, new = make_report({"torch": [3 * v for v in BASE]}), make_report({"jax": BASE})
-    comparison = compare_reports(base, new, cells=("torch/cpu/fit", "jax/cpu/fit"))
-    assert comparison.step_time[0].ratio == pytest.approx(1 / 3)
-    assert (comparison.step_time[0].verdict, comparison.exit_code) == ("faster", 0)
-
-
-def test_only_the_new_cells_faults_count_between_two_cells(make_report: MakeReport) -> None:
-    faults = [parity("outside"), msgspec.structs.replace(parity("outside"), a="torch/cpu/fit")]
-    medians = {"jax": BASE, "torch": BASE}
-    sound, faulty = make_report(medians, parity=[]), make_report(medians, parity=faults)
-
-    def found(base: Report) -> list[str]:
-        return [row.a for row in compare_reports(base, faulty, cells=("torch/cpu/fit", "jax/cpu/fit")).parity]
-
-    assert found(sound) == ["jax/cpu/fit"]
-    assert found(faulty) == []  # jax has the fault that torch had
-
-
-def test_a_cell_that_was_not_measured_is_named_with_those_that_were(make_report: MakeReport) -> None:
-    report = make_report({"jax": BASE})
-    with pytest.raises(BenchError, match=r"--base-cell: BASE did not measure tpu/cpu/fit; it has jax/cpu/fit"):
-        compare_reports(report, report, cells=("tpu/cpu/fit", "jax/cpu/fit"))
-    with pytest.raises(BenchError, match="--new-cell: NEW did not measure"):
-        compare_reports(report, report, cells=("jax/cpu/fit", "torch"))
-
-
 def busy(report: Report, percent: float) -> Report:
     return msgspec.structs.replace(report, conditions=Conditions(others_cpu_run_percent=percent))
 
@@ -364,9 +286,3 @@ def test_no_difference_is_believed_where_other_programs_were_busy(make_report: M
     (forced,) = compare_reports(base, busy(new, 40), ignore_noise=True).step_time
     (quiet,) = compare_reports(base, busy(new, 3)).step_time
     assert forced.verdict == quiet.verdict == "slower"
-
-
-def test_two_cells_of_one_report_share_what_others_do(make_report: MakeReport) -> None:
-    report = busy(make_report({"jax": (1.0, 1.01, 0.99), "torch": (2.0, 2.02, 1.98)}), 40)
-    (row,) = compare_reports(report, report, cells=("jax/cpu/fit", "torch/cpu/fit")).step_time
-    assert row.verdict == "slower"

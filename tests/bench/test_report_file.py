@@ -1,26 +1,20 @@
 from __future__ import annotations
 
-import contextlib
 import errno
 import json
 import shutil
-import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from types import UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from bench.errors import BenchError
-from bench.record import Record
-from bench.report import SCHEMA, Report, Run
-from bench.report_file import REPORT_NAME, atomic_write, claimed, load_report, save_report, with_unknown_keys
+from bench.report import SCHEMA, Report
+from bench.report_file import REPORT_NAME, atomic_write, load_report, save_report, with_unknown_keys
 
 pytestmark = pytest.mark.backend_free
 
@@ -232,96 +226,3 @@ def test_a_disk_that_fills_up_at_the_last_moment_leaves_the_old_file(
 def test_a_directory_that_is_not_there_is_said(tmp_path: Path, make_report: MakeReport) -> None:
     with pytest.raises(BenchError, match=r"cannot write .*: No such file or directory"):
         save_report(make_report(), tmp_path / "gone")
-
-
-HOLD = """
-import sys, time
-from pathlib import Path
-from bench.report_file import claimed
-with claimed(Path(sys.argv[1])):
-    print("claimed", flush=True)
-    time.sleep(600)
-"""
-
-
-@contextlib.contextmanager
-def another_run(directory: Path) -> Iterator[subprocess.Popen[str]]:
-    """Another process that has claimed `directory`."""
-    holder = subprocess.Popen([sys.executable, "-c", HOLD, directory], cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    try:
-        assert holder.stdout is not None
-        assert holder.stdout.readline() == "claimed\n"
-        yield holder
-    finally:
-        holder.kill()
-        holder.communicate()
-
-
-def test_a_claimed_directory_is_closed_to_others_until_its_holder_is_gone(tmp_path: Path) -> None:
-    directory = tmp_path / "new" / "report"
-    with another_run(directory) as holder:
-        with (
-            pytest.raises(BenchError, match=r"another run is writing to .*; choose another --output"),
-            claimed(directory),
-        ):
-            pytest.fail("claimed twice")
-        holder.send_signal(signal.SIGKILL)
-        holder.wait()
-        with claimed(directory):
-            pass
-    with claimed(directory):
-        pass
-
-
-def test_a_claim_ends_with_its_body_also_when_that_fails(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError), claimed(tmp_path):
-        raise RuntimeError
-    with another_run(tmp_path):
-        pass
-
-
-def test_an_output_that_is_a_file_is_said(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("mine")
-    for path in (tmp_path / "file", tmp_path / "file" / "report"):
-        with pytest.raises(BenchError, match=r"cannot write to .*; choose another --output"), claimed(path):
-            pytest.fail("claimed a file")
-    assert (tmp_path / "file").read_text() == "mine"
-
-
-def instances(kind: Any) -> st.SearchStrategy[Any]:
-    """Any value of a field's type; numbers are finite, as JSON has no others."""
-    if isinstance(kind, type) and issubclass(kind, Record):
-        hints = {name: hint for name, hint in get_type_hints(kind).items() if name in kind.__struct_fields__}
-        return st.builds(kind, **{name: instances(hint) for name, hint in hints.items()})
-    origin, arguments = get_origin(kind), get_args(kind)
-    if origin is list:
-        return st.lists(instances(arguments[0]), max_size=2)
-    if origin is tuple:
-        return st.tuples(*map(instances, arguments))
-    if origin is dict:
-        return st.dictionaries(*map(instances, arguments), max_size=2)
-    if origin is Literal:
-        return st.sampled_from(arguments)
-    if origin in (UnionType, Union):  # `Literal[...] | None` is of the older kind
-        return st.one_of(*map(instances, arguments))
-    plain = {float: st.floats(allow_nan=False, allow_infinity=False), int: st.integers(-(2**63), 2**63 - 1)}
-    return {**plain, str: st.text(max_size=8), bool: st.booleans(), type(None): st.none()}[kind]
-
-
-@given(report=instances(Report))
-@settings(max_examples=25, deadline=None)
-def test_every_report_reads_back_as_it_was_written(tmp_path_factory: pytest.TempPathFactory, report: Report) -> None:
-    report = msgspec.structs.replace(report, schema=SCHEMA)
-    directory = tmp_path_factory.mktemp("report")
-    for _ in range(2):
-        save_report(report, directory)
-        assert load_report(directory) == report
-
-
-@given(run=instances(Run))
-@settings(max_examples=25, deadline=None)
-def test_a_run_survives_an_older_version_that_does_not_know_all_its_keys(run: Run) -> None:
-    later = {**msgspec.to_builtins(run), "key_of_a_later_version": {"deep": [1]}}
-    known = msgspec.convert(msgspec.json.decode(msgspec.json.encode(later)), Run)
-    assert known == run
-    assert with_unknown_keys(msgspec.to_builtins(known), later) == later

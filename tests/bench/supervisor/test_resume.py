@@ -1,0 +1,57 @@
+"""A folder that holds a report already: refused, overwritten, or gone on with."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.errors import BenchError
+from bench.matrix import parse_cells
+from bench.outcome import exit_code
+from bench.report import Report
+
+pytestmark = pytest.mark.backend_free
+
+
+def by_backend(report: Report, backend: str) -> list:
+    return [run for run in report.runs if run.backend == backend]
+
+
+def test_resume_traces_a_cell_that_has_no_profile(fake):
+    script = {"jax": {"at": "TakeProfile", "how": "nan"}}
+    cells = parse_cells("jax", "cpu", "fit")
+    fake(script, cells=cells, processes=2, profile=True)
+    report = fake(script, cells=cells, processes=3, profile=True, existing="resume")
+    assert [profile.process for profile in report.profiles] == [2]
+    assert fake(script, cells=cells, processes=3, existing="resume").profiles == []
+
+
+def test_resume_measures_only_what_is_missing(fake, tmp_path):
+    before = fake({"jax:1": {"at": "MeasureRound:1", "how": "kill"}})
+    (tmp_path / "script.started").unlink()
+    after = fake({"jax": {"step_time_ms": [9]}}, existing="resume")
+    assert fake.started() == ["jax:1"]
+    assert [run for run in after.runs if (run.backend, run.process) != ("jax", 1)] == [
+        run for run in before.runs if (run.backend, run.process) != ("jax", 1)
+    ]
+    assert by_backend(after, "jax")[1].step_time_ms == [9] * 4
+    assert exit_code(after) == 0
+    turns = [turn for run in after.runs for turn in run.turns]
+    assert len(turns) == len(set(turns))
+
+
+@pytest.mark.parametrize(("change", "word"), [({"batch_size": 50}, "workload"), ({"threads": 77}, "threads")])
+def test_resume_refuses_a_report_of_something_else(fake, change, word):
+    fake({})
+    with pytest.raises(BenchError, match=f"cannot resume: the {word} differs"):
+        fake({}, existing="resume", **change)
+
+
+def test_a_folder_that_holds_a_report_is_left_alone_unless_told(fake, tmp_path):
+    fake({"jax": {"step_time_ms": [1]}})
+    stored = (tmp_path / "report" / "report.json").read_bytes()
+    with pytest.raises(BenchError, match="already holds a report"):
+        fake({})
+    assert (tmp_path / "report" / "report.json").read_bytes() == stored
+    (tmp_path / "report" / "notes.txt").write_text("mine")
+    assert by_backend(fake({"jax": {"step_time_ms": [2]}}, existing="overwrite"), "jax")[0].step_time_ms == [2] * 4
+    assert (tmp_path / "report" / "notes.txt").read_text() == "mine"
