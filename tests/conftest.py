@@ -5,6 +5,7 @@ import sys
 import zipfile
 from importlib.machinery import ModuleSpec
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -20,13 +21,20 @@ for _name in THREAD_VARIABLES:
 FRAMEWORKS = ("keras", "jax", "torch", "tensorflow")
 
 
-class Hidden:
-    """A finder of modules that refuses frameworks with an error that no test takes for a reason to skip."""
+class Refused:
+    """Finds frameworks, since a library may look for them in passing, and refuses to load them.
+
+    The error is one that no test takes for a reason to skip.
+    """
 
     def find_spec(self, name: str, path: object = None, target: object = None) -> ModuleSpec | None:
-        if name.partition(".")[0] in FRAMEWORKS:
-            raise RuntimeError(f"this test is marked backend_free and imports {name}")
+        return ModuleSpec(name, self) if name.partition(".")[0] in FRAMEWORKS else None
+
+    def create_module(self, spec: ModuleSpec) -> None:
         return None
+
+    def exec_module(self, module: ModuleType) -> None:
+        raise RuntimeError(f"this test is marked backend_free and imports {module.__name__}")
 
 
 @pytest.fixture(autouse=True)
@@ -35,7 +43,7 @@ def _hidden_backends(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyP
     if request.node.get_closest_marker("backend_free") is not None:
         for name in FRAMEWORKS:
             monkeypatch.delitem(sys.modules, name, raising=False)
-        monkeypatch.setattr(sys, "meta_path", [Hidden(), *sys.meta_path])
+        monkeypatch.setattr(sys, "meta_path", [Refused(), *sys.meta_path])
         monkeypatch.delenv("KERAS_BACKEND", raising=False)
 
 

@@ -144,6 +144,7 @@ def test_compare_takes_reports_and_where_they_lie(make_report: MakeReport, tmp_p
         bench.judge_parity()
 
 
+@pytest.mark.one_backend
 def test_a_script_without_a_guard_measures(tmp_path: Path) -> None:
     backend = os.environ.get("KERAS_BACKEND", "tensorflow")
     script = tmp_path / "script.py"

@@ -26,6 +26,7 @@ def said(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[in
     return code, json.loads(capsys.readouterr().out)
 
 
+@pytest.mark.one_backend
 def test_run_answers_a_script(tmp_path: Path) -> None:
     backend = os.environ.get("KERAS_BACKEND", "tensorflow")
     output = tmp_path / "out"

@@ -36,6 +36,8 @@ MakeReport = Callable[..., Report]
 
 BACKEND = os.environ.get("KERAS_BACKEND", "tensorflow")
 FAKE_WORKER = Path(__file__).with_name("fake_worker.py")
+ROOT = Path(__file__).parents[2]
+NO_PAGE = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).with_name("no_page")), str(ROOT)])}
 SMALL = ("--dataset", "synthetic:60x50x6000", "--batch-size", "500", "--epochs", "2")
 SHORT = ("--processes", "1", "--seeds", "1", "--rounds", "2", "--round-seconds", "0.02", "--threads", "1")
 
@@ -241,6 +243,7 @@ def test_a_real_worker_trains_in_the_precision_of_its_cell(tmp_path: Path) -> No
         text=True,
         timeout=300,
         check=False,
+        env=NO_PAGE,
     )
     assert done.returncode == 0, done.stderr
     report = load_report(output)

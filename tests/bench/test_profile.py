@@ -17,6 +17,8 @@ from bench.trace import GROUPS, ROUND, read_trace
 
 BACKEND = os.environ.get("KERAS_BACKEND", "tensorflow")
 LOOPS = ("fit", "native")
+ROOT = Path(__file__).parents[2]
+NO_PAGE = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).with_name("no_page")), str(ROOT)])}
 SMALL = ("--dataset", "synthetic:60x50x6000", "--batch-size", "500", "--epochs", "1", "--no-parity")
 SHORT = ("--processes", "1", "--seeds", "1", "--rounds", "1", "--round-seconds", "0.02", "--threads", "1")
 
@@ -26,7 +28,12 @@ def profiled(tmp_path_factory) -> tuple[Path, Report, str]:
     output = tmp_path_factory.mktemp("profiled") / "report"
     command = [sys.executable, "-m", "bench", "run", "--backends", BACKEND, "--loops", ",".join(LOOPS), "--profile"]
     done = subprocess.run(
-        [*command, *SMALL, *SHORT, "--output", str(output)], capture_output=True, text=True, timeout=300, check=False
+        [*command, *SMALL, *SHORT, "--output", str(output)],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+        env=NO_PAGE,
     )
     assert done.returncode == 0, done.stdout + done.stderr
     return output, load_report(output), done.stdout

@@ -12,6 +12,8 @@ import pytest
 
 from bench.sweep_records import load_sweep
 
+pytestmark = pytest.mark.one_backend
+
 BACKEND = os.environ.get("KERAS_BACKEND", "tensorflow")
 ROOT = Path(__file__).parents[2]
 

@@ -12,6 +12,8 @@ import pytest
 from bench.cli import main
 from bench.report_file import load_report
 
+pytestmark = pytest.mark.one_backend
+
 BACKEND = os.environ.get("KERAS_BACKEND", "tensorflow")
 
 

@@ -21,20 +21,21 @@ from movierank.datasets import load_dataset
 from movierank.splits import split_ratings
 
 BACKEND = os.environ.get("KERAS_BACKEND", "tensorflow")
-OTHERS = {"jax", "torch", "tensorflow"} - {BACKEND}
+ROOT = Path(__file__).parents[2]
+NO_PAGE = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).with_name("no_page")), str(ROOT)])}
 SMALL = ("--dataset", "synthetic:60x50x6000", "--batch-size", "500", "--epochs", "2")
 SHORT = ("--processes", "1", "--seeds", "1", "--rounds", "2", "--round-seconds", "0.02", "--threads", "1")
 
 
-def bench_run(output: Path, *options: str) -> subprocess.CompletedProcess[str]:
+def bench_run(output: Path, *options: str, env: dict[str, str] = NO_PAGE) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "bench", "run", "--backends", BACKEND, "--output", str(output), *SMALL, *SHORT]
-    return subprocess.run([*command, *options], capture_output=True, text=True, timeout=300, check=False)
+    return subprocess.run([*command, *options], capture_output=True, text=True, timeout=300, check=False, env=env)
 
 
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory) -> tuple[Path, Report, str]:
     output = tmp_path_factory.mktemp("measured")
-    done = bench_run(output, "--parity")
+    done = bench_run(output, "--parity", env=dict(os.environ))
     assert done.returncode == 0, done.stderr
     return output, load_report(output), done.stdout
 
@@ -53,6 +54,12 @@ def test_a_report_holds_every_phase_of_a_run(measured):
     assert report.software.packages["keras"]
     assert BACKEND in printed
     assert str(measured[0]) in printed
+
+
+def test_a_page_lies_beside_a_report_where_it_can_be_drawn(measured):
+    output, _, _ = measured
+    pytest.importorskip("altair")
+    assert "<html" in (output / "report.html").read_text()
 
 
 def test_the_first_process_compiles_and_the_next_finds_what_it_left(tmp_path):
@@ -182,7 +189,7 @@ def test_a_worker_killed_while_training_is_recorded_as_killed(tmp_path):
     command = [sys.executable, "-m", "bench", "run", "--backends", BACKEND, "--output", str(tmp_path / "r")]
     long = ["--dataset", "synthetic:60x50x6000", "--batch-size", "500", "--epochs", "100000", "--processes", "1"]
     with subprocess.Popen(
-        [*command, *long, "--seeds", "1", "--no-parity"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [*command, *long, "--seeds", "1", "--no-parity"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=NO_PAGE
     ) as supervisor:
         worker = _worker_of(supervisor.pid, tmp_path / "r")
         worker.send_signal(signal.SIGKILL)

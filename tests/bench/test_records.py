@@ -15,6 +15,7 @@ from bench.compare_reports import compare_reports
 from bench.report import Report, Run
 from bench.report_file import load_report
 
+pytestmark = pytest.mark.backend_free
 MakeReport = Callable[..., Report]
 
 ROOT = Path(__file__).parents[2]
