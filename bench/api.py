@@ -17,7 +17,7 @@ from bench.errors import BenchError
 if TYPE_CHECKING:
     from bench.comparison import Comparison
     from bench.joined_parity import JoinedParity
-    from bench.progress import LastingConsole
+    from bench.lasting_console import LastingConsole
     from bench.report import Report
     from bench.versus_outcome import Versus
 
@@ -215,6 +215,6 @@ def _report(given: Path | str | Report) -> Report:
 
 def _console(quiet: bool) -> LastingConsole:
     """Returns where progress goes: stderr, in a notebook too, where Rich would make a picture of every line."""
-    from bench.progress import LastingConsole
+    from bench.lasting_console import LastingConsole
 
     return LastingConsole(stderr=True, quiet=quiet, force_jupyter=False)

@@ -118,6 +118,8 @@ def options_from(output: Path | str | None, asked: Asked) -> Options:
     from bench.precision import FULL
 
     _refuse_unknown(asked)
+    if asked.get("resume") and not output:
+        raise BenchError("--resume goes on with the report in --output; say which")
     given: Mapping[str, Any] = {name: value for name, value in asked.items() if value is not None}
     if given.get("resume") and given.get("overwrite"):
         raise BenchError("resume and overwrite exclude each other; give one of them")
@@ -150,11 +152,13 @@ def listed_names(names: Names) -> str:
 
 
 def share_of(value: float | str) -> float:
-    """Returns 0.05 for 0.05 and for `5%`.
+    """Returns 0.05 for 0.05 and for `5%`; a number is taken as it is, and a text as the command takes it.
 
     Raises:
         BenchError: it is no share.
     """
+    if not isinstance(value, str) and value >= 1:
+        return _read(parse_percent, f"{100 * value}%")
     return _read(parse_percent, value)
 
 

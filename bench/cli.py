@@ -9,7 +9,6 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from bench import (
     compare_command,
@@ -17,6 +16,7 @@ from bench import (
     export_command,
     history_command,
     mutants_command,
+    page_command,
     parity_command,
     run_command,
     score_command,
@@ -37,10 +37,19 @@ EXAMPLES = """examples:
   python -m bench compare results/before results/after
   python -m bench page results/after -o after.html
   python -m bench export results/after --to junit -o after.xml
-  python -m bench COMMAND --help          its options, with examples
+  python -m bench run --help              all its options; likewise for each command
 
 exit codes: 0 fine; 1 measured, and something is slower, worse or out of parity;
 2 bad input or usage; 3 some runs failed or were cut off (the rest is saved)
+"""
+
+DOCTOR_EXAMPLES = """examples:
+  python -m bench doctor
+  python -m bench doctor --json | jq '.backends[] | select(.works)'
+"""
+SCHEMA_EXAMPLES = """examples:
+  python -m bench schema > report.schema.json
+  python -m bench schema | jq '."$defs" | keys'
 """
 
 
@@ -88,33 +97,30 @@ def _parser() -> argparse.ArgumentParser:
     mutants_command.add(commands)
     sweep_command.add(commands)
     score_command.add(commands)
-
-    page = commands.add_parser("page", help="write a report as one HTML page (or its figure as .svg or .png)")
-    page.add_argument("reports", type=Path, nargs="+", metavar="REPORT", help="report directory or file")
-    page.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help=".html, .svg or .png")
-    page.set_defaults(command=_page)
-
+    page_command.add(commands)
     export_command.add(commands)
     validate_command.add(commands)
 
-    doctor = commands.add_parser("doctor", help="say which backends, devices and data would work here")
+    doctor = commands.add_parser(
+        "doctor",
+        help="say which backends, devices and data would work here",
+        description="Starts a worker for each backend and device, and looks at the data and at what could spoil a "
+        "measurement now. Ends with 3 where no backend works.",
+        epilog=DOCTOR_EXAMPLES,
+    )
     doctor.add_argument("--json", action="store_true", help="print JSON instead of a table")
     doctor.set_defaults(command=_doctor)
 
-    schema = commands.add_parser("schema", help="print the JSON Schema of report.json")
+    schema = commands.add_parser(
+        "schema",
+        help="print the JSON Schema of report.json",
+        description="Prints the JSON Schema of report.json, with all its keys.",
+        epilog=SCHEMA_EXAMPLES,
+    )
     schema.set_defaults(command=_schema)
 
     completion_command.add(commands, _parser)
     return parser
-
-
-def _page(arguments: argparse.Namespace) -> int:
-    from bench.page import write_page
-    from bench.page.inputs import load_shown
-
-    write_page(load_shown(arguments.reports), arguments.output)
-    print(f"wrote {arguments.output}")
-    return FINE
 
 
 def _doctor(arguments: argparse.Namespace) -> int:
@@ -126,9 +132,9 @@ def _doctor(arguments: argparse.Namespace) -> int:
 
         print(msgspec.json.format(msgspec.json.encode(findings), indent=2).decode())
     else:
-        from rich.console import Console
+        from bench.lasting_console import LastingConsole
 
-        print_findings(findings, Console())
+        print_findings(findings, LastingConsole())
     return FINE if findings.works else RUNS_FAILED
 
 

@@ -102,11 +102,10 @@ def print_comparison(comparison: Comparison, arguments: argparse.Namespace) -> N
 
         print(as_markdown(comparison), end="")
     else:
-        from rich.console import Console
-
         from bench.compare_table import render
+        from bench.lasting_console import LastingConsole
 
-        Console().print(render(comparison))
+        LastingConsole().print(render(comparison))
 
 
 def write_verdicts(comparison: Comparison, file: Path) -> None:

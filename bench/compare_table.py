@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from rich import box
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from bench.comparison import (
@@ -19,6 +18,7 @@ from bench.comparison import (
     undecided_words,
 )
 from bench.contrast import MOST_PROCESSES
+from bench.fitting_table import FittingTable
 from bench.formatting import three_digits, with_interval
 
 STYLES = {
@@ -94,8 +94,8 @@ def _scores(comparison: Comparison) -> list[RenderableType]:
     return [Text(title, style="bold"), table]
 
 
-def _table(*columns: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+def _table(*columns: str) -> FittingTable:
+    table = FittingTable(box=box.SIMPLE_HEAD, pad_edge=False)
     for column in columns:
         # A long name or verdict may be folded in a narrow terminal; a number may not.
         words = column in ("cell", "verdict")

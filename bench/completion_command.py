@@ -50,6 +50,8 @@ def _completion(arguments: argparse.Namespace, parser: argparse.ArgumentParser) 
     parser.prog = PROGRAM
     names = _names()
     for action in _actions(parser):
+        if isinstance(action.metavar, str):
+            action.metavar = action.metavar.replace(":", " ")  # which ends it in zsh
         if action.type is Path:
             action.complete = shtab.FILE  # type: ignore[attr-defined]  # where shtab looks for it
         elif action.dest in names and action.choices is None:

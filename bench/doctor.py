@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 import importlib.util
-import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rich import box
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from bench.conditions import SAMPLE_S, conditions_between
 from bench.environment import usable_cores, worker_environment
+from bench.fitting_table import FittingTable
 from bench.handover import Handover
 from bench.machine import describe_machine
 from bench.machine_state import APART
+from bench.options import WORKER_COMMAND
 from bench.protocol import Available, Failed, Probe, Unavailable
 from bench.record import Record
 from bench.snapshot import take_snapshot
 from bench.worker_process import WorkerLostError, WorkerProcess
 from movierank.backends import BACKENDS
+from movierank.install_hint import install_hint
 
 PROBE_TIMEOUT_S = 120.0
 LOOKS, LOOK_S = 40, 0.05
@@ -73,9 +74,10 @@ def examine() -> Findings:
 
 def print_findings(findings: Findings, console: Console) -> None:
     """Prints what works and what does not."""
-    table = Table(title="Backends", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    table = FittingTable(title="Backends", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
+    table.named_by = 2
     for column in ("Backend", "Device", "Works", "Detail"):
-        table.add_column(column, no_wrap=column != "Detail")
+        table.add_column(column, no_wrap=column != "Detail", overflow="fold")
     for each in findings.backends:
         works = Text("yes", style="green") if each.works else Text("no", style="yellow")
         table.add_row(each.backend, each.device, works, Text(each.detail))
@@ -88,12 +90,11 @@ def print_findings(findings: Findings, console: Console) -> None:
         ready = ",".join(dict.fromkeys(each.backend for each in findings.backends if each.works))
         console.print(f"Ready: python -m bench run --backends {ready}", markup=False, highlight=False)
     else:
-        console.print("No backend works here: pip install 'movierank-bench[all]'", markup=False, highlight=False)
+        console.print(f"No backend works here: {install_hint('all')}", markup=False, highlight=False, soft_wrap=True)
 
 
-def probe(backend: str, device: str) -> tuple[bool, str]:
+def probe(backend: str, device: str, command: Sequence[str] = WORKER_COMMAND) -> tuple[bool, str]:
     """Starts a worker that only imports `backend`; returns whether it sees `device`, and a word on it."""
-    command = (sys.executable, "-m", "bench.worker")
     threads = usable_cores()
     with tempfile.TemporaryDirectory(prefix="movierank-bench-") as folder:
         worker = WorkerProcess(command, worker_environment(backend, device, threads), Path(folder) / "probe.log")
@@ -140,5 +141,5 @@ def _data() -> str:
     prepared = CacheSlot(cache_root(), "100k").prepared()
     state = f"prepared ({', '.join(prepared)})" if prepared else "not prepared; the first run does it"
     if importlib.util.find_spec("tensorflow_datasets") is None:
-        return f"100k is {state}; TFDS is not installed, preparing needs pip install 'movierank-bench[data]'"
+        return f"100k is {state}; TFDS is not installed, preparing needs {install_hint('data')}"
     return f"100k is {state}; TFDS is installed"

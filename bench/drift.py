@@ -119,7 +119,7 @@ def measured_drift(file: Path, machines: Sequence[Machine]) -> Drift:
         stored = msgspec.json.decode(file.read_bytes(), type=_Validation)
     except OSError as error:
         raise BenchError(f"cannot read {file}: {error.strerror or error}") from error
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BenchError(f"{file} is not a result of `bench validate`: {error}") from error
     for machine in machines:
         for name in ("cpu_model", "usable_cores"):

@@ -103,7 +103,8 @@ def collect(
         raise BenchError(f"no report to be used below {', '.join(map(str, folders))}; `python -m bench run` makes one")
     found = _groups(usable, cell)
     if not found:
-        raise BenchError(f"no report has a step time{f' of {cell}' if cell else ''}")
+        there = ", ".join(sorted({str(each) for dated in usable for each in dated.medians}))
+        raise BenchError(f"no report has a step time{f' of {cell}; there are {there}' if cell and there else ''}")
     return found
 
 

@@ -42,11 +42,10 @@ def _history(arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(as_json(groups), indent=2))
     else:
-        from rich.console import Console
-
         from bench.history_table import render
+        from bench.lasting_console import LastingConsole
 
-        Console().print(render(groups))
+        LastingConsole().print(render(groups))
     if arguments.output:
         print(f"wrote {arguments.output}", file=sys.stderr)
     return FINE

@@ -9,10 +9,10 @@ from pathlib import Path
 from rich import box
 from rich.console import Group as Lines
 from rich.console import RenderableType
-from rich.table import Table
 from rich.text import Text
 
 from bench.change_points import FEWEST_REPORTS
+from bench.fitting_table import FittingTable
 from bench.formatting import with_interval
 from bench.history import Group, Point, Series
 from bench.metric_names import SHOWN
@@ -34,8 +34,8 @@ def render(groups: Sequence[Group]) -> RenderableType:
     return Lines(*parts[:-1])
 
 
-def _table(series: Series) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+def _table(series: Series) -> FittingTable:
+    table = FittingTable(box=box.SIMPLE_HEAD, pad_edge=False)
     table.add_column("measured", no_wrap=True)
     table.add_column("report", overflow="fold")
     for name in ("ms/step", _score_label(series)):

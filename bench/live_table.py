@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 from rich import box
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
+from bench.fitting_table import FittingTable
 from bench.formatting import three_digits, with_interval
 from bench.headline import short_names
 from bench.recorder import Recorder
@@ -29,11 +29,11 @@ def live_table(title: str, seats: Seats, doing: Mapping[str, str], settings: Set
         doing: of some of them, in words.
         settings: how many processes are asked for.
     """
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 2, 0, 0))
+    table = FittingTable(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 2, 0, 0))
     table.add_column("", no_wrap=True)
     table.add_column("processes", justify="right", no_wrap=True)
     table.add_column("ms/step so far", justify="right", no_wrap=True)
-    table.add_column("now", no_wrap=True, overflow="ellipsis", min_width=LONGEST_WORDS)
+    table.add_column("now", no_wrap=True, min_width=LONGEST_WORDS)
     names = _names(seats)
     for seat, (recorder, cell) in seats.items():
         done = sum(run.status == "ok" for run in recorder.runs if run.cell == cell)
@@ -42,7 +42,7 @@ def live_table(title: str, seats: Seats, doing: Mapping[str, str], settings: Set
             Text(names[seat]),
             f"{done}/{settings.processes}{'+' if settings.adaptive else ''}",
             "–" if row is None else with_interval(row.median_ms, row.ci95_ms),
-            Text(doing.get(seat, "")),
+            _in_short(doing.get(seat, "")),
         )
     return Group(Text(title, style="bold"), table)
 
@@ -59,6 +59,12 @@ def step_times_line(seats: Seats) -> str:
 
 def _step_time(recorder: Recorder, cell: Cell) -> StepTime | None:
     return next((row for row in recorder.report.step_time if cell_of(row) == cell), None)
+
+
+def _in_short(words: str) -> Text:
+    text = Text(words)
+    text.truncate(LONGEST_WORDS, overflow="ellipsis")  # here, since the table itself cuts nothing off
+    return text
 
 
 def _names(seats: Seats) -> dict[str, str]:

@@ -12,6 +12,7 @@ import msgspec
 from rich.console import Console
 from rich.progress import Progress
 
+from bench.doctor import probe
 from bench.environment import usable_cores, worker_environment
 from bench.errors import BenchError
 from bench.fault_catalogue import BATCH_SIZE, FAULTS
@@ -83,9 +84,12 @@ def measure_mutants(options: Options, console: Console) -> Mutants:
     Every finished training is saved at once.
 
     Raises:
-        BenchError: a training without a fault broke off, or the result cannot be written.
+        BenchError: the backend is not to be had, a training without a fault broke off, or the result cannot be written.
         KeyboardInterrupt: passed on; what is finished is saved.
     """
+    works, why = probe(options.backend, "cpu", options.worker_command)  # before the oracle trains for minutes
+    if not works:
+        raise BenchError(why)
     dataset = load_dataset(options.dataset, progress=lambda line: console.print(line, highlight=False, markup=False))
     split = split_ratings(dataset, default_split(dataset.name))
     make_folder_of(options.output)

@@ -43,9 +43,9 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def _mutants(arguments: argparse.Namespace) -> int:
     import msgspec
-    from rich.console import Console
 
     from bench.fault_catalogue import FAULTS
+    from bench.lasting_console import LastingConsole
     from bench.mutants import Options, measure_mutants
     from bench.mutants_table import as_markdown, print_mutants
     from bench.report_file import refuse_existing
@@ -62,7 +62,7 @@ def _mutants(arguments: argparse.Namespace) -> int:
         dataset=arguments.dataset,
     )
     try:
-        result = measure_mutants(options, Console(stderr=True))
+        result = measure_mutants(options, LastingConsole(stderr=True))
     except KeyboardInterrupt:
         kept = f"; what was judged is in {output}" if output.exists() else ""
         print(f"bench: interrupted{kept}", file=sys.stderr)
@@ -72,6 +72,6 @@ def _mutants(arguments: argparse.Namespace) -> int:
     elif arguments.markdown:
         print(as_markdown(result), end="")
     else:
-        print_mutants(result, Console())
+        print_mutants(result, LastingConsole())
         print(f"Result: {output}")
     return FINE if result.as_expected else WORSE

@@ -7,9 +7,9 @@ from typing import Literal
 
 from rich import box
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
+from bench.fitting_table import FittingTable
 from bench.mutants_records import FaultResult, Mutants, StageRatio
 
 WITHIN, OUTSIDE, KNOWN, NONE = "·", "X", "k", " "
@@ -26,7 +26,7 @@ def print_mutants(result: Mutants, console: Console) -> None:
     """Prints one line a fault, what was said of trainings without one, and what was not as expected."""
     columns = stage_groups(result)
     title = f"{result.backend}: {len(result.faults)} planted faults"
-    table = Table(title=title, box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    table = FittingTable(title=title, box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
     for heading, justify in HEADINGS:
         table.add_column(heading, justify=justify, no_wrap=True)
     for fault in result.faults:

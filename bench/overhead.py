@@ -25,10 +25,10 @@ from statistics import median
 
 import msgspec
 from rich.console import Console
-from rich.table import Table
 
 from bench.environment import hidden_modules, usable_cores, worker_environment
 from bench.errors import BenchError
+from bench.fitting_table import FittingTable
 from bench.hiding import hide
 from bench.machine_state import watch_of
 from bench.matrix import parse_cells
@@ -167,8 +167,8 @@ def _open_data() -> Opened:
     return Opened(once(), [once() for _ in range(10)])
 
 
-def _step_table(measured: dict[str, StepTimes]) -> Table:
-    table = Table(title="Step time of fit: the harness against a bare model.fit")
+def _step_table(measured: dict[str, StepTimes]) -> FittingTable:
+    table = FittingTable(title="Step time of fit: the harness against a bare model.fit")
     for column in ("Backend", "Bare, ms", "Harness, ms", "Ratio", "95 %", "Set-up bare, ms", "Harness, ms"):
         table.add_column(column, justify="left" if column == "Backend" else "right")
     for backend, times in measured.items():
@@ -186,8 +186,8 @@ def _step_table(measured: dict[str, StepTimes]) -> Table:
     return table
 
 
-def _start_table(starts: int, report: Path) -> Table:
-    table = Table(title=f"Once per process, {starts} processes each")
+def _start_table(starts: int, report: Path) -> FittingTable:
+    table = FittingTable(title=f"Once per process, {starts} processes each")
     for column in ("What", "Median", "Longest"):
         table.add_column(column, justify="left" if column == "What" else "right")
 

@@ -8,8 +8,8 @@ from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
 from rich import box
-from rich.table import Table
 
+from bench.fitting_table import FittingTable
 from bench.formatting import listed
 from bench.parity_groups import group_of
 from bench.parity_limits import OWN_AT_MOST
@@ -37,7 +37,7 @@ def own_rounding(report: Report) -> dict[str, dict[str, float]]:
     }
 
 
-def own_rounding_table(report: Report, names: Mapping[str, str]) -> Table | None:
+def own_rounding_table(report: Report, names: Mapping[str, str]) -> FittingTable | None:
     """Returns a line a cell; None where no copies were trained.
 
     Args:
@@ -47,7 +47,7 @@ def own_rounding_table(report: Report, names: Mapping[str, str]) -> Table | None
     ratios = own_rounding(report)
     if not ratios:
         return None
-    table = Table(
+    table = FittingTable(
         title=f"distances between {_copies(report.own_envelopes)} copies of each cell's own over the oracle's copies'",
         box=box.SIMPLE_HEAD,
         pad_edge=False,

@@ -43,21 +43,20 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 def _parity(arguments: argparse.Namespace) -> int:
     import msgspec
 
-    from bench.report_file import atomic_write
+    from bench.report_file import write_text
 
     joined = joined_of(arguments.reports)
     as_json = msgspec.json.format(msgspec.json.encode(joined), indent=2)
     if arguments.output:
-        with atomic_write(arguments.output) as temporary:
-            temporary.write_bytes(as_json + b"\n")
+        write_text(f"{as_json.decode()}\n", arguments.output)
     if arguments.json:
         print(as_json.decode())
     else:
-        from rich.console import Console
-
+        from bench.lasting_console import LastingConsole
         from bench.parity_table import render
 
-        Console().print(render(joined))
+        console = LastingConsole()
+        console.print(render(joined, console.width))
     if joined.outside:
         return WORSE
     if not any(counts(result) for result in joined.results):

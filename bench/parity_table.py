@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 
 from rich import box
 from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
 
+from bench.fitting_table import FittingTable
 from bench.joined_parity import JoinedParity, JoinedReport
 from bench.outcome import breaks_parity, counts
 from bench.parity_groups import group_of, worst_by_group
@@ -16,21 +16,26 @@ from bench.parity_records import ORACLE, ParityResult
 from bench.parity_words import breaks, headline, short_names, times
 
 MOST_PAIRS = 6  # in full; of more, those that are outside and each cell with the oracle
-WIDTH = 80
+WIDTH = 80  # at most: beyond it the eye loses the line
 GAP = 2  # between columns
 LEGEND = "Worst distance of each group of stages, over what rounding explains; above 1 is outside."
 
 Pair = tuple[str, str]
 
 
-def render(joined: JoinedParity) -> RenderableType:
-    """Returns the answer, the table of stages and pairs, and what is to be known of each pair that is outside."""
+def render(joined: JoinedParity, width: int = WIDTH) -> RenderableType:
+    """Returns the answer, the table of stages and pairs, and what is to be known of each pair that is outside.
+
+    Args:
+        joined: what was judged.
+        width: of the terminal, in characters.
+    """
     names = short_names(joined)
     style = "bold red" if joined.outside else "bold"
     parts: list[RenderableType] = [Text(headline(joined), style=style)]
     pairs = _shown(joined.results)
     if pairs:
-        parts += [Text(LEGEND), *_tables(joined.results, pairs, names)]
+        parts += [Text(LEGEND), *_tables(joined.results, pairs, names, min(width, WIDTH))]
     parts += [Text(line, style="red") for line in breaks(joined)]
     parts += [Text(note, style="yellow") for note in joined.notes]
     parts += [Text(_with_what(joined))] if joined.reports else []
@@ -45,7 +50,9 @@ def _shown(results: Sequence[ParityResult]) -> list[Pair]:
     return [pair for pair in pairs if pair[1] == ORACLE or pair in outside]
 
 
-def _tables(results: Sequence[ParityResult], pairs: Sequence[Pair], names: Mapping[str, str]) -> list[RenderableType]:
+def _tables(
+    results: Sequence[ParityResult], pairs: Sequence[Pair], names: Mapping[str, str], width: int
+) -> list[RenderableType]:
     """Returns as many tables as it takes for each to be narrow enough; long names become numbers."""
     worst = {((r.a, r.b), group_of(r.stage)): r for r in worst_by_group(results)}
     groups = list(dict.fromkeys(group for _, group in worst))
@@ -60,12 +67,12 @@ def _tables(results: Sequence[ParityResult], pairs: Sequence[Pair], names: Mappi
         (a, b): [Text(f"{called[a]}\n{called[b]}"), *(_cell(worst.get(((a, b), group))) for group in groups)]
         for a, b in pairs
     }
-    return parts + [_table(groups, [columns[pair] for pair in some]) for some in _side_by_side(groups, columns)]
+    return parts + [_table(groups, [columns[pair] for pair in some]) for some in _side_by_side(groups, columns, width)]
 
 
-def _side_by_side(groups: Sequence[str], columns: Mapping[Pair, Sequence[Text]]) -> list[list[Pair]]:
-    """Returns which pairs go into one table, so that each is no wider than `WIDTH`."""
-    free = start = WIDTH - GAP - max(map(len, groups))
+def _side_by_side(groups: Sequence[str], columns: Mapping[Pair, Sequence[Text]], total: int) -> list[list[Pair]]:
+    """Returns which pairs go into one table, so that each is no wider than `total`."""
+    free = start = total - GAP - max(map(len, groups))
     tables: list[list[Pair]] = [[]]
     for pair, texts in columns.items():
         width = GAP + max(len(line) for text in texts for line in text.plain.splitlines())
@@ -77,8 +84,8 @@ def _side_by_side(groups: Sequence[str], columns: Mapping[Pair, Sequence[Text]])
     return tables
 
 
-def _table(groups: Sequence[str], columns: Sequence[Sequence[Text]]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 0, 0, 1))
+def _table(groups: Sequence[str], columns: Sequence[Sequence[Text]]) -> FittingTable:
+    table = FittingTable(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 0, 0, 1))
     table.add_column("stage", no_wrap=True)
     for head, *_ in columns:
         table.add_column(head, justify="right", no_wrap=True)

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from rich import box
 from rich.console import Console
-from rich.table import Table
 
+from bench.fitting_table import FittingTable
 from bench.formatting import three_digits
 from bench.profile_records import Profile
 from bench.trace import GROUPS, Group
@@ -41,8 +41,8 @@ def print_profiles(profiles: Sequence[Profile], names: Mapping[str, str], consol
         console.print(line, highlight=False, markup=False)
 
 
-def _table(traced: Sequence[Profile], names: Mapping[str, str]) -> Table:
-    table = Table(
+def _table(traced: Sequence[Profile], names: Mapping[str, str]) -> FittingTable:
+    table = FittingTable(
         title="Where a step goes, in % of its time when traced (docs/profile.md)",
         box=box.SIMPLE_HEAD,
         pad_edge=False,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Sequence
 from types import TracebackType
@@ -21,17 +20,6 @@ if TYPE_CHECKING:
 
 DOING = {Job: "starting", Train: "training", WarmUp: "warming up", MeasureRound: "timing", Stop: "stopping"}
 REDRAW_S = 0.25  # between two drawings at least: the terminal too takes time of the machine that is measured
-
-
-class LastingConsole(Console):
-    """A console that falls silent when the reader of its output has gone; Rich's own would end the program."""
-
-    def on_broken_pipe(self) -> None:
-        """Sends what is left, at this program's end too, nowhere."""
-        self.quiet = True
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, self.file.fileno())
-        os.close(nowhere)
 
 
 class Progress:

@@ -183,7 +183,7 @@ def compare_benchmarks(
 def _is_benchmark_file(path: Path) -> bool:
     try:
         msgspec.json.decode(path.read_bytes(), type=_Kind)
-    except (OSError, msgspec.DecodeError, RecursionError):
+    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False  # whoever reads it as a report says what is wrong with it
     return True
 
@@ -193,7 +193,7 @@ def _load(path: Path) -> BenchmarkFile:
         file = msgspec.json.decode(path.read_bytes(), type=BenchmarkFile)
     except OSError as error:
         raise BenchError(f"cannot read {path}: {error.strerror or error}") from error
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BenchError(f"{path} is no file of pytest-benchmark that can be read: {error}") from error
     for benchmark in file.benchmarks:
         if not (math.isfinite(benchmark.stats.median) and benchmark.stats.median > 0):

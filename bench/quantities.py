@@ -9,7 +9,8 @@ def parse_percent(text: str) -> float:
     """Returns 0.05 for `5%` and for `0.05`.
 
     Raises:
-        argparse.ArgumentTypeError: it is neither, or is negative.
+        argparse.ArgumentTypeError: it is neither, or is negative; or it is 1 or more without `%`: 5 would be 500 %,
+            and a gate that nothing fails.
     """
     try:
         value = float(text[:-1]) / 100 if text.endswith("%") else float(text)
@@ -17,6 +18,8 @@ def parse_percent(text: str) -> float:
         value = -1.0
     if not 0 <= value < float("inf"):
         raise argparse.ArgumentTypeError(f"expected a share such as 5% or 0.05; received {text!r}")
+    if value >= 1 and not text.endswith("%"):
+        raise argparse.ArgumentTypeError(f"{text} would be {100 * value:g} %; write {value:g}%, or {value / 100:g}")
     return value
 
 

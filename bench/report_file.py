@@ -143,6 +143,8 @@ def claimed(directory: Path) -> Iterator[Path]:
         directory.mkdir(parents=True, exist_ok=True)
         lock = filelock.FileLock(directory / LOCK_NAME, blocking=False)
         lock.acquire()
+    except FileExistsError as error:
+        raise BenchError(f"cannot write to {directory}, which is not a folder; choose another --output") from error
     except filelock.Timeout as error:
         raise BenchError(f"another run is writing to {directory}; choose another --output") from error
     except OSError as error:
@@ -176,12 +178,15 @@ def _load_raw(path: Path) -> Any:
         raise BenchError(f"no report at {path}: it should hold a {REPORT_NAME}") from error
     except OSError as error:
         raise BenchError(f"cannot read {file}: {error.strerror or error}") from error
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BenchError(f"{file} is not a report: {error}") from error
 
 
 def _convert(raw: Any, file: Path) -> Report:
     schema = raw.get("schema") if isinstance(raw, dict) else None
+    if isinstance(schema, str) and schema.startswith("movierank-bench-"):
+        command = schema.removeprefix("movierank-bench-").partition("/")[0]
+        raise BenchError(f"{file} is not a report of `bench run` but of `bench {command}`, which `bench page` shows")
     if not isinstance(schema, str) or not schema.startswith("movierank-bench/"):
         raise BenchError(f"{file} is not a movierank-bench report: it has no such schema")
     if schema != SCHEMA:
@@ -200,6 +205,8 @@ def make_folder_of(file: Path) -> None:
     """
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise BenchError(f"cannot write {file}: {file.parent} is not a folder") from error
     except OSError as error:
         raise BenchError(f"cannot write {file}: {error.strerror or error}") from error
 
@@ -208,7 +215,9 @@ def refuse_existing(file: Path, *, overwrite: bool) -> None:
     """Keeps a result of an hour from being replaced by accident.
 
     Raises:
-        BenchError: the file is there, and may not be overwritten.
+        BenchError: the file is there, and may not be overwritten; or it is a folder.
     """
+    if file.is_dir():
+        raise BenchError(f"--output {file} is a folder; name a file, such as {file / 'result.json'}")
     if file.exists() and not overwrite:
         raise BenchError(f"{file} already holds a result; choose another --output, or --overwrite")

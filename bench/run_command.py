@@ -44,7 +44,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def add_options(run: argparse.ArgumentParser) -> None:
     """Adds what to measure, how, and where to write it."""
-    from movierank.cli import add_data_options
+    from movierank.data_options import add_data_options
 
     what = run.add_argument_group("what to compare")
     what.add_argument("--backends", default=",".join(BACKENDS), metavar="LIST", help="(default: %(default)s)")
@@ -141,7 +141,7 @@ def options_of(arguments: argparse.Namespace) -> Options:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    from bench.progress import LastingConsole
+    from bench.lasting_console import LastingConsole
     from bench.table import print_report
 
     options = options_of(arguments)

@@ -89,7 +89,8 @@ class Scoring:
     def measure(self) -> None:
         """Measures processes of all cells side by side, then the next ones; judges the answers of the first."""
         for process in range(self.options.processes):
-            self.console.print(f"process {process + 1} of {self.options.processes}", highlight=False)
+            if len(self.given_up) < len(self.options.cells):
+                self.console.print(f"process {process + 1} of {self.options.processes}", highlight=False)
             for cell in self.order.sample(list(self.options.cells), len(self.options.cells)):
                 self._start(cell, process)
             if process == 0:

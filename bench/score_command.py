@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.errors import BenchError
 from bench.outcome import FINE, RUNS_FAILED, WORSE
 from bench.quantities import parse_duration
 from movierank.backends import BACKENDS
@@ -79,8 +78,8 @@ def parse_size(text: str) -> tuple[int, int]:
 def _score(arguments: argparse.Namespace) -> int:
     import msgspec
 
+    from bench.lasting_console import LastingConsole
     from bench.matrix import parse_cells
-    from bench.progress import LastingConsole
     from bench.report_file import refuse_existing
     from bench.score import measure_scoring
     from bench.score_options import Options
@@ -88,8 +87,6 @@ def _score(arguments: argparse.Namespace) -> int:
 
     users, movies = arguments.size
     output = arguments.output or Path("results/local") / f"score-{users}x{movies}.json"
-    if output.is_dir():
-        raise BenchError(f"--output {output} is a folder; name a file, such as {output / 'score.json'}")
     refuse_existing(output, overwrite=arguments.overwrite)
     names = ("k", "users", "processes", "rounds", "threads", "order_seed", "timeout_s", "patience_s")
     given = {name: value for name in names if (value := getattr(arguments, name)) is not None}

@@ -4,16 +4,28 @@ from __future__ import annotations
 
 from rich import box
 from rich.console import Console
-from rich.table import Table
 
+from bench.fitting_table import FittingTable
 from bench.formatting import listed, three_digits, with_interval
 from bench.score_records import EXACT, Interval, ScoreReport, Throughput
+
+LEGEND = (
+    "× floor: time over the least that its products take, at the rate of that worker's fastest product; × best: of all "
+    "backends' fastest. gain: over Keras's predict on the same pairs."
+)
 
 
 def print_scoring(report: ScoreReport, console: Console) -> None:
     """Prints throughput, what was lost, and whether the backends found the same movies."""
+    if report.throughput:
+        console.print(_table(report))
+    for text in words(report):
+        console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+
+def _table(report: ScoreReport) -> FittingTable:
     settings = report.settings
-    table = Table(
+    table = FittingTable(
         title=f"top {settings.k} of {settings.num_movies:,} movies for {settings.num_users:,} users",
         box=box.SIMPLE_HEAD,
         pad_edge=False,
@@ -31,9 +43,7 @@ def print_scoring(report: ScoreReport, console: Console) -> None:
             three_digits(line.times_best_floor),
             three_digits(line.gain),
         )
-    console.print(table)
-    for text in words(report):
-        console.print(text, highlight=False, markup=False, soft_wrap=True)
+    return table
 
 
 def scaled(ci95: Interval | None) -> Interval | None:
@@ -43,10 +53,7 @@ def scaled(ci95: Interval | None) -> Interval | None:
 
 def words(report: ScoreReport) -> list[str]:
     """Returns what the table does not say, a line each."""
-    lines = [
-        "× floor: time over the least that its products take, at the rate of that worker's fastest product; × best: of "
-        "all backends' fastest. gain: over Keras's predict on the same pairs.",
-    ]
+    lines = [LEGEND] if report.throughput else ["No backend could be measured here:"]
     lines += [_beside(report.throughput[0], line) for line in report.throughput[1:] if line.times_fastest is not None]
     users = sorted({run.users for run in report.runs if run.pairs_per_s})
     if users and users[0] < report.settings.num_users:

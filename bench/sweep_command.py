@@ -80,7 +80,7 @@ def _sweep(arguments: argparse.Namespace) -> int:
         _print(shown, arguments.json)
         return _exit_code(shown)
 
-    from bench.progress import LastingConsole
+    from bench.lasting_console import LastingConsole
     from bench.sweep import sweep
 
     options = _options(arguments)
@@ -102,6 +102,8 @@ def _options(arguments: argparse.Namespace) -> SweepOptions:
     from bench.sweep import SweepOptions
     from bench.sweep_axes import Point, default_values, parse_values, points_of
 
+    if arguments.resume and arguments.output is None:
+        raise BenchError("--resume goes on with the sweep in --output; say which")
     quick = arguments.quick
     values = parse_values(arguments.values) if arguments.values else default_values(arguments.over, quick=quick)
     names = ("processes", "rounds", "round_s", "order_seed", "timeout_s", "threads")
@@ -149,7 +151,7 @@ def _print(result: Sweep, as_json: bool) -> None:
 
         print(msgspec.json.format(msgspec.json.encode(result), indent=1).decode())
         return
-    from bench.progress import LastingConsole
+    from bench.lasting_console import LastingConsole
     from bench.sweep_table import print_sweep
 
     print_sweep(result, LastingConsole())

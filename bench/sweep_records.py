@@ -130,7 +130,8 @@ def load_sweep(path: Path) -> Sweep:
         content = file.read_bytes()
         schema = msgspec.json.decode(content, type=_Schema).schema
         if schema != SCHEMA:
-            raise BenchError(f"{file} has schema {schema}, and this version reads {SCHEMA}")
+            later = "; upgrade movierank-bench" if schema.startswith(SCHEMA[:-1]) else ", and is no sweep"
+            raise BenchError(f"{file} has schema {schema}{later}")
         return msgspec.json.decode(content, type=Sweep)
     except FileNotFoundError as error:
         raise BenchError(f"no sweep at {path}: it should hold a {SWEEP_NAME}") from error

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from rich import box
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from bench.cost_model import CostModel
+from bench.fitting_table import FittingTable
 from bench.formatting import three_digits, with_interval
 from bench.headline import short_names
 from bench.sweep_axes import UNITS, Over
@@ -19,7 +19,8 @@ MOST_WARNINGS = 3
 def print_sweep(sweep: Sweep, console: Console) -> None:
     """Prints a table of all points, the cost model of each cell, and what is missing."""
     names = short_names(sweep.settings.cells)
-    table = Table(title=title_of(sweep), box=box.SIMPLE_HEAD, pad_edge=False)
+    table = FittingTable(title=title_of(sweep), box=box.SIMPLE_HEAD, pad_edge=False)
+    table.named_by = 2
     table.add_column(sweep.settings.over, justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
     for name in ("ms/step", "examples/s", "MiB"):

@@ -8,11 +8,11 @@ from pathlib import Path
 
 from rich import box
 from rich.console import Console
-from rich.table import Table
 
 from bench.convergence_table import reference_rmse_lines, time_to_target_lines
 from bench.design import widest
 from bench.first_step import first_step_lines
+from bench.fitting_table import FittingTable
 from bench.formatting import three_digits, with_interval
 from bench.headline import headline, short_names
 from bench.metric_summary import metric_label, score_rows
@@ -50,7 +50,7 @@ def print_report(report: Report, directory: Path, console: Console) -> None:
     console.print(f"Report: {directory}", highlight=False, markup=False, soft_wrap=True)
 
 
-def _table(report: Report) -> Table:
+def _table(report: Report) -> FittingTable:
     cells = [cell_of(row) for row in report.step_time]
     names = short_names(cells)
     rows = report.step_time
@@ -58,7 +58,7 @@ def _table(report: Report) -> Table:
     full = [full_precision(cell) for cell in cells]
     loop = f", {full[0].loop}" if len({cell.loop for cell in full}) == 1 else ""
     shared = f"{loop} on the {cells[0].device}" if len({cell.device for cell in cells}) == 1 else loop
-    table = Table(
+    table = FittingTable(
         title=f"{report.workload.dataset}, batch {report.workload.batch_size}{shared}; "
         f"95 % intervals over {min(counts)} processes" + (" or more" if min(counts) < max(counts) else ""),
         box=box.SIMPLE_HEAD,

@@ -70,7 +70,7 @@ def load_validation(file: Path) -> Validation:
         return msgspec.json.decode(file.read_bytes(), type=Validation)
     except OSError as error:
         raise BenchError(f"cannot read {file}: {error.strerror or error}") from error
-    except (msgspec.DecodeError, RecursionError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BenchError(f"{file} is not a result of `bench validate`: {error}") from error
 
 

@@ -66,8 +66,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 
 def _validate(arguments: argparse.Namespace) -> int:
-    from rich.console import Console
-
+    from bench.lasting_console import LastingConsole
     from bench.report_file import refuse_existing
     from bench.validate import judge_anew, validate
     from bench.validate_options import Options
@@ -86,7 +85,7 @@ def _validate(arguments: argparse.Namespace) -> int:
         resume=arguments.resume,
         **{**(QUICK if arguments.quick else {}), **given},
     )
-    result = validate(options, Console(stderr=True))
+    result = validate(options, LastingConsole(stderr=True))
     if result.trials:
         _print(result, arguments.json)
         print(f"Result: {output}", file=sys.stderr if arguments.json else sys.stdout)
@@ -103,8 +102,7 @@ def _print(result: Validation, as_json: bool) -> None:
 
         print(msgspec.json.format(msgspec.json.encode(result), indent=1).decode())
         return
-    from rich.console import Console
-
+    from bench.lasting_console import LastingConsole
     from bench.validation_table import print_validation
 
-    print_validation(result, Console())
+    print_validation(result, LastingConsole())

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from rich import box
 from rich.console import Console
-from rich.table import Table
 
+from bench.fitting_table import FittingTable
 from bench.validate import Validation
 from bench.validation import Outcome
 
@@ -53,7 +53,7 @@ def _how(result: Validation) -> str:
     return "together" if any(trial.together for trial in result.trials) else "one after the other"
 
 
-def _outcomes(title: str, outcomes: Sequence[Outcome]) -> Table:
+def _outcomes(title: str, outcomes: Sequence[Outcome]) -> FittingTable:
     table = _table(title, ("change", "pro-\ncesses", "trials", *SAID))
     for row in outcomes:
         shares = (
@@ -70,8 +70,8 @@ def _outcomes(title: str, outcomes: Sequence[Outcome]) -> Table:
     return table
 
 
-def _table(title: str, columns: tuple[str, ...]) -> Table:
-    table = Table(title=title, box=box.SIMPLE_HEAD, pad_edge=False)
+def _table(title: str, columns: tuple[str, ...]) -> FittingTable:
+    table = FittingTable(title=title, box=box.SIMPLE_HEAD, pad_edge=False)
     for column in columns:
         table.add_column(column, justify="right")
     return table

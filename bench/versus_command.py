@@ -34,8 +34,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 
 def _versus(arguments: argparse.Namespace) -> int:
+    from bench.lasting_console import LastingConsole
     from bench.parity_words import headline
-    from bench.progress import LastingConsole
     from bench.versus_outcome import carry_out
 
     options = run_command.options_of(arguments)

@@ -52,6 +52,7 @@ from bench.protocol import (
     encode,
 )
 from movierank.backends import extra_of
+from movierank.install_hint import install_hint
 
 if TYPE_CHECKING:
     from bench.session import Session
@@ -140,8 +141,7 @@ def _import_backend(backend: str, device: str, threads: int) -> tuple[str, int |
     hide(hidden_modules(backend))
     for package in ("keras", backend):
         if importlib.util.find_spec(package) is None:
-            extra = extra_of(backend)
-            raise UnavailableError(f"{package} is not installed: pip install 'movierank-bench[{extra}]'")
+            raise UnavailableError(f"{package} is not installed: {install_hint(extra_of(backend))}")
     import keras  # noqa: F401  # its first import fixes the backend
 
     from bench.frameworks import adapter_for

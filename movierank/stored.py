@@ -146,7 +146,7 @@ def _open_arrays(folder: Path, has_order: bool) -> tuple[Ratings, Int32Array | N
 def _read_titles(folder: Path) -> dict[int, str]:
     try:
         return msgspec.json.decode((folder / TITLES).read_bytes(), type=dict[int, str])
-    except (OSError, msgspec.MsgspecError) as error:
+    except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise MovierankError(f"Cannot read {folder / TITLES}: {error}") from error
 
 

@@ -11,6 +11,7 @@ import msgspec
 
 import movierank
 from movierank.errors import MovierankError
+from movierank.install_hint import install_hint
 from movierank.tfds_reader import ERROR_PREFIX, MISSING_PREFIX, SOFTWARE
 
 
@@ -64,7 +65,7 @@ def _explained(done: subprocess.CompletedProcess[str]) -> MovierankError:
         if line.startswith(MISSING_PREFIX):
             reason = line.removeprefix(MISSING_PREFIX)
             return ReaderMissingError(
-                f'Preparing MovieLens needs TensorFlow Datasets ({reason}): pip install "movierank-bench[data]"'
+                f"Preparing MovieLens needs TensorFlow Datasets ({reason}): {install_hint('data')}"
             )
         if line.startswith(ERROR_PREFIX):
             return MovierankError(line.removeprefix(ERROR_PREFIX))

@@ -64,9 +64,12 @@ def test_the_newest_changelog_entry_is_this_version() -> None:
 
 def test_every_extra_that_a_message_names_exists() -> None:
     texts = [path.read_text() for package in ("bench", "movierank") for path in (ROOT / package).rglob("*.py")]
-    named = {extra for text in texts for extra in re.findall(r"movierank-bench\[([^\]]+)\]", text)}
-    assert "{extra}" in named, "messages that name a backend's extra"
-    assert (named - {"{extra}"}) | BACKEND_EXTRAS <= EXTRAS.keys()
+    named = {extra for text in texts for extra in re.findall(r"install_hint\([\"'](\w+)[\"']\)", text)}
+    assert {"all", "data", "page"} <= named
+    assert named | BACKEND_EXTRAS <= EXTRAS.keys()
+    assert not [text for text in texts if re.search(r"pip install[^\n]*movierank-bench\[", text)], (
+        "install_hint says it"
+    )
 
 
 def test_every_direct_dependency_has_a_pin_that_its_range_allows() -> None:

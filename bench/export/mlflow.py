@@ -19,6 +19,7 @@ from bench.report import Run
 from bench.report_file import PAGE_NAME
 from bench.statistics import process_median
 from bench.summary import cell_of, rounds_by_process
+from movierank.install_hint import install_hint
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -31,8 +32,8 @@ MOST_AT_ONCE = 100
 T = TypeVar("T")
 
 
-def log_runs(reports: Sequence[Exported], tracking_uri: str | None, experiment: str) -> str:
-    """Logs reports to a tracking server or store, and returns a line on what was logged where.
+def log_runs(reports: Sequence[Exported], tracking_uri: str | None, experiment: str) -> tuple[int, str]:
+    """Logs reports to a tracking server or store; returns how many runs that made, and the store's URI.
 
     Args:
         reports: at least one.
@@ -45,7 +46,7 @@ def log_runs(reports: Sequence[Exported], tracking_uri: str | None, experiment: 
             there, marked failed.
     """
     if importlib.util.find_spec("mlflow") is None:
-        raise BenchError('MLflow is not installed; pip install "movierank-bench[mlflow]"')
+        raise BenchError(f"MLflow is not installed: {install_hint('mlflow')}")
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")  # MLflow's Git library complains where there is no git
     from mlflow import MlflowClient
 
@@ -54,7 +55,7 @@ def log_runs(reports: Sequence[Exported], tracking_uri: str | None, experiment: 
         found = client.get_experiment_by_name(experiment)
         experiment_id = found.experiment_id if found else client.create_experiment(experiment)
         runs = sum(_Logger(client, experiment_id, exported).log() for exported in reports)
-        return f"logged {runs} runs to experiment {experiment} at {client.tracking_uri}"
+        return runs, str(client.tracking_uri)
 
 
 @contextlib.contextmanager

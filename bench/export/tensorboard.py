@@ -14,6 +14,7 @@ from bench.errors import BenchError
 from bench.export.exported import Exported, score_of
 from bench.export.folder import new_folder
 from bench.report import Run
+from movierank.install_hint import install_hint
 
 SECONDS = ("import_s", "build_s", "first_step_s", "train_s", "evaluate_s", "predict_s")
 MEMORY = ("peak_rss_mib", "peak_device_mib")
@@ -31,7 +32,7 @@ def write_events(reports: Sequence[Exported], target: Path) -> int:
         from tensorboard.compat.proto.event_pb2 import Event  # noqa: F401  # absent where another package has the name
         from tensorboard.plugins.hparams import summary_v2
     except ImportError as error:
-        raise BenchError('TensorBoard is not installed; pip install "movierank-bench[tensorboard]"') from error
+        raise BenchError(f"TensorBoard is not installed: {install_hint('tensorboard')}") from error
     ran = [(exported, run) for exported in reports for run in exported.report.runs if run.status != "skipped"]
     if not ran:
         raise BenchError("nothing has run in these reports, so there are no events")

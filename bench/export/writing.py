@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from bench.errors import BenchError
@@ -28,10 +29,39 @@ FOLDERS: dict[str, Callable[[Sequence[Exported]], dict[str, str]]] = {
 }
 
 
+@dataclass(frozen=True)
+class Written:
+    """What an export has left behind.
+
+    Attributes:
+        format: as in `bench.export.FORMATS`.
+        reports: names of those that it holds.
+        to: the file or folder, or MLflow's tracking URI; None for standard output.
+        files: those that were written, by name; none for MLflow and standard output.
+        told: a line on it for people; empty where there is nothing to tell.
+    """
+
+    format: str
+    reports: Sequence[str]
+    to: str | None = None
+    files: Sequence[Path] = ()
+    told: str = ""
+
+    def as_json(self) -> dict[str, object]:
+        """Returns plain dicts, lists and numbers for `export --json`; `bytes` is null where there are no files."""
+        return {
+            "format": self.format,
+            "written": self.to,
+            "files": [str(file) for file in self.files],
+            "bytes": sum(file.stat().st_size for file in self.files) if self.files else None,
+            "reports": list(self.reports),
+        }
+
+
 def write_export(
     reports: Sequence[Exported], name: str, output: Path | None, tracking_uri: str | None, experiment: str
-) -> str | None:
-    """Writes reports in a format, and returns a line on what was written; None where it went to standard output.
+) -> Written:
+    """Writes reports in a format, and returns what was written where.
 
     Args:
         reports: at least one.
@@ -44,24 +74,31 @@ def write_export(
     Raises:
         BenchError: it cannot be written there, or what it needs is not installed.
     """
+    names = [exported.name for exported in reports]
     if name == "mlflow":
         from bench.export.mlflow import log_runs
 
         if output is not None:
             raise BenchError("mlflow goes to --tracking-uri, not to -o")
-        return log_runs(reports, tracking_uri, experiment)
+        runs, uri = log_runs(reports, tracking_uri, experiment)
+        return Written(name, names, uri, told=f"logged {runs} runs to experiment {experiment} at {uri}")
     if name == "tensorboard":
         from bench.export.tensorboard import write_events
 
         if output is None:
             raise BenchError("tensorboard needs a folder for its event files; give -o FOLDER")
-        return f"wrote {write_events(reports, output)} runs to {output}; tensorboard --logdir {output}"
+        told = f"wrote {write_events(reports, output)} runs to {output}; tensorboard --logdir {output}"
+        return Written(name, names, str(output), _files_in(output), told)
     if output is None:
         sys.stdout.write(TEXTS[name](reports))
-        return None
+        return Written(name, names)
     if name in FOLDERS and (output.is_dir() or not output.suffix):
-        files = FOLDERS[name](reports)
-        write_files(files, output)
-        return f"wrote {len(files)} files to {output}"
+        write_files(FOLDERS[name](reports), output)
+        files = _files_in(output)
+        return Written(name, names, str(output), files, f"wrote {len(files)} files to {output}")
     write_text(TEXTS[name](reports), output)
-    return f"wrote {output}"
+    return Written(name, names, str(output), [output], f"wrote {output}")
+
+
+def _files_in(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())

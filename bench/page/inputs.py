@@ -69,6 +69,8 @@ def load_shown(paths: Sequence[Path]) -> Shown:
             scorings.append((name, _read(path, ScoreReport)))
         elif kind == "mutants":
             mutants.append((name, _read(path, Mutants)))
+        elif kind is not None and kind.startswith("movierank-bench-"):
+            raise BenchError(f"{path} has schema {kind}, which this version cannot read; upgrade movierank-bench")
         else:
             reports.append((name, load_report(path)))
     return Shown(reports, sweeps, scorings, mutants)

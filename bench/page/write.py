@@ -12,8 +12,9 @@ from bench.headline import headline
 from bench.metric_summary import metric_label
 from bench.page.inputs import Shown
 from bench.report import Cell, Report
-from bench.report_file import atomic_write
+from bench.report_file import atomic_write, make_folder_of
 from bench.summary import Summary, cell_of, summarise
+from movierank.install_hint import install_hint
 
 PAGES = (".html", ".htm")
 PICTURES = (".svg", ".png")
@@ -53,7 +54,7 @@ def check_output(output: Path) -> None:
     if output.suffix.lower() not in (*PAGES, *PICTURES):
         raise BenchError(f"cannot tell what to write to {output}; end its name with .html, .svg or .png")
     if not can_draw():
-        raise BenchError('plots need Altair; install it with: pip install "movierank-bench[page]"')
+        raise BenchError(f"plots need Altair; install it with: {install_hint('page')}")
 
 
 def can_draw() -> bool:
@@ -62,7 +63,8 @@ def can_draw() -> bool:
 
 
 def write_data(data: bytes, output: Path) -> None:
-    """Writes a file whole or not at all."""
+    """Writes a file whole or not at all, and creates the folder that it is to lie in."""
+    make_folder_of(output)
     with atomic_write(output) as temporary:
         temporary.write_bytes(data)
 

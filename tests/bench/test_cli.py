@@ -110,6 +110,7 @@ def slow(factor: float) -> Any:
         ("--split half", r"^bench: Unknown split 'half'; use tutorial, or FRACTION:SEED"),
         ("--split tutorial", r"^bench: The tutorial's split is not defined for synthetic:60x50x3000"),
         ("--init random", r"argument --init: invalid choice: 'random'"),
+        ("--precision 2", r"argument --precision: 2 would be 200 %; write 2%, or 0\.02"),
         ("--resume --overwrite", r"argument --overwrite: not allowed with argument --resume"),
         ("--output file/report", r"^bench: cannot write to file/report: Not a directory; choose another --output$"),
     ],
@@ -201,9 +202,29 @@ def test_compare_prints_json_with_its_own_exit_code(bench, tmp_path: Path) -> No
             ["compare", GOLDEN, GOLDEN, "--max-regression", "five"],
             r"expected a share such as 5% or 0\.05; received 'five'",
         ),
+        (
+            ["compare", GOLDEN, GOLDEN, "--max-regression", "5"],
+            r"argument --max-regression: 5 would be 500 %; write 5%, or 0\.05\nSee",
+        ),
         (["compare", GOLDEN, GOLDEN, "--max-regression=-5%"], r"expected a share such as 5% or 0\.05; received '-5%'"),
         (["compare", GOLDEN, GOLDEN, "--max-regression", "nan%"], r"expected a share such as 5% or 0\.05"),
         (["page", "none", "-o", "page.html"], r"^bench: no report at none"),
+        (
+            ["export", GOLDEN, "--to", "junit", "--json"],
+            r"^bench: without -o the export itself goes to standard out",
+        ),
+        (["validate", "--judge", "bytes"], r"^bench: bytes is not a result of `bench validate`: "),
+        (["compare", "bytes", GOLDEN], r"^bench: bytes is not a report: "),
+        (["compare", "sweep.json", GOLDEN], r"of `bench sweep`, which `bench page` shows$"),
+        (
+            ["page", "score.json", "-o", "x.html"],
+            r"^bench: score\.json has schema .*-score/2, .*; upgrade movierank-bench$",
+        ),
+        (["page", GOLDEN, "-o", "bytes/x.html"], r"^bench: cannot write bytes/x\.html: bytes is not a folder$"),
+        (["history", GOLDEN, "--cell", "jax"], r"^bench: no report has a step time of jax; there are jax/cpu/fit, "),
+        (["run", "--resume"], r"^bench: --resume goes on with the report in --output; say which$"),
+        (["sweep", "--resume"], r"^bench: --resume goes on with the sweep in --output; say which$"),
+        (["mutants", "--output", "."], r"^bench: --output \. is a folder; name a file, such as result\.json$"),
         (["measure"], r"invalid choice: 'measure'"),
         ([], r"the following arguments are required: COMMAND"),
     ],
@@ -212,6 +233,9 @@ def test_bad_usage_is_refused(here, tmp_path: Path, arguments: list[str | Path],
     (tmp_path / "cut.json").write_bytes(GOLDEN.read_bytes()[:9000])
     changed(tmp_path / "later.json", lambda report: report.update(schema="movierank-bench/2"))
     changed(tmp_path / "zero.json", slow(0))
+    (tmp_path / "bytes").write_bytes(b'{"schema": "movierank-bench/1", "created": "\xff", "backend": "\xff"}')
+    (tmp_path / "sweep.json").write_text('{"schema": "movierank-bench-sweep/1"}')
+    (tmp_path / "score.json").write_text('{"schema": "movierank-bench-score/2"}')
     refused(here(*arguments), message)
 
 
@@ -222,13 +246,18 @@ def test_debug_shows_where_an_error_comes_from(bench) -> None:
     assert done.stderr.splitlines()[-1].startswith("bench.errors.BenchError: no report at none")
 
 
-def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
+@pytest.mark.parametrize("form", [["--json"], []], ids=["json", "table"])
+def test_a_reader_that_goes_away_is_no_error(tmp_path: Path, form: list[str]) -> None:
     reading, writing = os.pipe()
     os.close(reading)
-    command = [sys.executable, "-m", "bench", "compare", str(GOLDEN), str(GOLDEN), "--json"]
+    command = [sys.executable, "-m", "bench", "compare", str(GOLDEN), str(GOLDEN), *form]
     done = subprocess.run(command, cwd=ROOT, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
     os.close(writing)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_terminal_that_says_it_has_no_columns_gets_the_answer(bench) -> None:
+    assert bench("compare", GOLDEN, GOLDEN, COLUMNS="0").stdout == bench("compare", GOLDEN, GOLDEN).stdout != ""
 
 
 def test_the_schema_describes_the_golden_report(bench) -> None:

@@ -71,6 +71,34 @@ def test_commands_that_read_reports(capsys: pytest.CaptureFixture[str], tmp_path
 
 
 @pytest.mark.backend_free
+def test_what_was_written_is_told(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    junit, lines = tmp_path / "new" / "report.xml", tmp_path / "lines"
+    code, found = said(capsys, "export", GOLDEN, "--to", "junit", "-o", junit)
+    assert code == 0
+    assert found == {
+        "format": "junit", "written": str(junit), "files": [str(junit)], "bytes": junit.stat().st_size,
+        "reports": ["golden"],
+    }  # fmt: skip
+    code, found = said(capsys, "export", GOLDEN, GOLDEN, "--to", "mllog", "-o", lines)
+    written = [path for path in lines.rglob("*") if path.is_file()]
+    assert (code, found["reports"]) == (0, ["golden", "golden-2"])
+    assert sorted(found["files"]) == sorted(map(str, written))
+    assert found["bytes"] == sum(path.stat().st_size for path in written)
+
+
+@pytest.mark.backend_free
+def test_what_a_page_shows_is_told(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    pytest.importorskip("altair")
+    page, mutants = tmp_path / "new" / "page.html", ROOT / "results/mutants/jax.json"
+    code, found = said(capsys, "page", GOLDEN, mutants, "-o", page)
+    assert code == 0
+    assert found == {
+        "written": str(page), "format": "html", "bytes": page.stat().st_size,
+        "reports": [str(GOLDEN)], "sweeps": [], "scorings": [], "mutants": [str(mutants)],
+    }  # fmt: skip
+
+
+@pytest.mark.backend_free
 def test_what_cannot_be_compared_has_the_exit_code_of_the_process(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

@@ -17,7 +17,9 @@ import pytest
 from bench.parity_groups import group_of
 from bench.report import Report
 from bench.report_file import load_report
+from movierank.backends import extra_of
 from movierank.datasets import load_dataset
+from movierank.install_hint import install_hint
 from movierank.splits import split_ratings
 
 BACKEND = os.environ.get("KERAS_BACKEND", "tensorflow")
@@ -181,7 +183,8 @@ def test_a_backend_that_is_not_installed_is_skipped_with_how_to_install_it(tmp_p
     ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment, check=False)
     assert done.returncode == 3
-    assert f"{BACKEND} is not installed: pip install 'movierank-bench[" in " ".join(done.stdout.split())
+    assert f"{BACKEND} is not installed: {install_hint(extra_of(BACKEND))}" in load_report(tmp_path / "r").runs[0].error
+    assert f"{BACKEND} is not installed: pip install" in " ".join(done.stdout.split())
     assert load_report(tmp_path / "r").runs[0].status == "skipped"
 
 

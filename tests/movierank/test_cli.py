@@ -92,12 +92,15 @@ def test_training_says_how_good_the_model_is_and_saves_it(home: Path, training: 
 def test_training_by_another_loop_ends_at_the_same_model(
     at_home: Path, training: Done, capsys: pytest.CaptureFixture[str], loop: str
 ) -> None:
-    options = ["--dataset", DATASET, "--batch-size", "100", "--model", f"{loop}.keras", "--loop", loop]
+    options = ["--dataset", DATASET, "--batch-size", "100", "--model", f"{loop}.keras", "--loop", loop, "--json"]
     assert main(["train", *options]) == 0
-    found, wanted = (
-        float(re.search(r"test RMSE (\S+)", text)[1]) for text in (capsys.readouterr().out, training.stdout)
-    )
-    assert found == pytest.approx(wanted, abs=0.0002)
+    said = capsys.readouterr()
+    found = json.loads(said.out)
+    assert found["test_rmse"] == pytest.approx(rmse_of(training.stdout), abs=0.0002)
+    assert (found["file"], found["backend"], found["loop"], found["epochs"]) == (f"{loop}.keras", backend(), loop, 5)
+    assert [record["epoch"] for record in found["history"]] == [1, 2, 3, 4, 5]
+    assert found["seconds"] > 0
+    assert said.err.splitlines() == [f"epoch {r['epoch']}/5: train RMSE {r['rmse']:.4f}" for r in found["history"]]
     (at_home / f"{loop}.keras").unlink()
 
 
@@ -159,6 +162,36 @@ def test_a_title_in_brackets_is_shown_as_it_is(empty_cache: Path, capsys: pytest
     assert main(["rank", "--dataset", name, "--user", "1", "--model", str(empty_cache / "model.keras")]) == 0
     titles = {row[1] for row in ranking(capsys.readouterr().out)}
     assert titles == {"[bold]One[/]", "[rec] (2007)", "Three"}
+
+
+def test_what_was_prepared_is_told(empty_cache: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["prepare", "--dataset", "synthetic:9x8x40"]) == 0
+    words = capsys.readouterr().out
+    assert words.startswith(
+        "synthetic:9x8x40 from synthetic: 40 ratings, highest user id 9, highest movie id 8, sha256"
+    )
+    assert main(["prepare", "--dataset", "synthetic:9x8x40", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found == {
+        "dataset": "synthetic:9x8x40", "source": "synthetic", "ratings": 40, "num_users": 9, "num_movies": 8,
+        "sha256": load_dataset("synthetic:9x8x40").sha256, "cache": str(empty_cache / "synthetic-9x8x40"),
+    }  # fmt: skip
+
+
+def test_a_reader_that_goes_away_is_no_error(at_home: Path) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    command = [sys.executable, "-m", "movierank", "prepare", "--dataset", DATASET, "--json"]
+    done = subprocess.run(
+        command,
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def refused(done: Done, message: str) -> None:
@@ -225,7 +258,7 @@ def test_a_backend_that_is_not_installed_is_said_with_the_way_to_install_it(
     raises = f'raise ModuleNotFoundError("No module named {name!r}", name={name!r})\n'
     (tmp_path / name / "__init__.py").write_text(raises)
     done = movierank("train", "--dataset", "synthetic:9x9x90", "--backend", name, cwd=tmp_path)
-    refused(done, rf"cannot import Keras with {name} \(No module named '{name}'\); .*'movierank-bench\[{extra}\]'")
+    refused(done, rf"cannot import Keras with {name} \(No module named '{name}'\): pip install .*\[{extra}\]'$")
 
 
 def test_debug_shows_where_an_error_comes_from(tmp_path: Path) -> None:

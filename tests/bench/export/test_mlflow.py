@@ -12,6 +12,7 @@ import pytest
 
 from bench.cli import main
 from bench.report_file import load_report
+from movierank.install_hint import install_hint
 
 pytestmark = pytest.mark.backend_free
 
@@ -87,4 +88,4 @@ def test_without_mlflow_the_extra_to_install_is_named(
 ) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     assert main(["export", str(real), "--to", "mlflow"]) == 2
-    assert 'pip install "movierank-bench[mlflow]"' in capsys.readouterr().err
+    assert install_hint("mlflow") in capsys.readouterr().err

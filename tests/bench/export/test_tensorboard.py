@@ -12,6 +12,7 @@ import pytest
 
 from bench.cli import main
 from bench.report_file import load_report
+from movierank.install_hint import install_hint
 
 pytestmark = pytest.mark.backend_free
 
@@ -80,5 +81,5 @@ def test_without_tensorboard_the_extra_to_install_is_named(
 ) -> None:
     hide(monkeypatch, "tensorboard")
     assert main(["export", str(real), "--to", "tensorboard", "-o", str(tmp_path / "out")]) == 2
-    assert 'pip install "movierank-bench[tensorboard]"' in capsys.readouterr().err
+    assert install_hint("tensorboard") in capsys.readouterr().err
     assert not (tmp_path / "out").exists()

@@ -1,0 +1,62 @@
+"""What to type to install an extra of this package, which lies on no index where it runs from a clone."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
+
+NAME = "movierank-bench"
+
+
+def install_hint(extra: str) -> str:
+    """Returns a command for a shell: `pip install '.[jax]'` in the clone, with its folder from anywhere else.
+
+    A clone is where `pyproject.toml` lies beside the package, or what pip says that it installed the package from
+    (`direct_url.json` of the distribution, PEP 610). An archive or a repository that pip was given is named likewise;
+    without either the package came from an index.
+
+    Args:
+        extra: of this package, such as `jax`.
+    """
+    origin = _origin()
+    url = str(origin.get("url", ""))
+    beside = Path(__file__).resolve().parents[1]
+    if (beside / "pyproject.toml").is_file():
+        return _in_clone(beside, extra, editable=_folder_of(url) == beside and _is_editable(origin))
+    if "dir_info" in origin and (folder := _folder_of(url)) is not None and folder.is_dir():
+        return _in_clone(folder, extra, editable=_is_editable(origin))
+    wanted = f"{NAME}[{extra}]"
+    if "vcs_info" in origin:
+        wanted += f" @ {origin['vcs_info']['vcs']}+{url}"
+    elif "archive_info" in origin:
+        wanted += f" @ {url}"
+    return f"pip install {shlex.quote(wanted)}"
+
+
+def _in_clone(folder: Path, extra: str, *, editable: bool) -> str:
+    there = "." if folder == Path.cwd() else str(folder)
+    wanted = shlex.quote(f"{there}[{extra}]")
+    return f"pip install {'-e ' if editable else ''}{wanted}"
+
+
+def _origin() -> dict[str, Any]:
+    """Returns what pip wrote of where the package came from; nothing where it is not installed or from an index."""
+    try:
+        text = distribution(NAME).read_text("direct_url.json")
+    except PackageNotFoundError:
+        return {}
+    return json.loads(text) if text else {}
+
+
+def _is_editable(origin: dict[str, Any]) -> bool:
+    return bool(origin.get("dir_info", {}).get("editable", False))
+
+
+def _folder_of(url: str) -> Path | None:
+    parts = urlsplit(url)
+    return Path(url2pathname(parts.path)).resolve() if parts.scheme == "file" else None
