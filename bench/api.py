@@ -187,12 +187,15 @@ def load_report(path: Path | str) -> Report:
 
 def write_page(
     reports: Path | str | Report | Sequence[Path | str] | Mapping[str, Path | str | Report], output: Path | str
-) -> None:
+) -> str:
     """Writes reports as one self-contained HTML page, or their figure as `.svg` or `.png`.
 
     Args:
         reports: one, several by their directories, or by a name for each.
         output: the file; one that exists is replaced.
+
+    Returns:
+        What a page does not draw, since it would be larger than 3 MiB with it; empty where it draws all.
 
     Raises:
         BenchError: a report cannot be read, the ending is another, or the file cannot be written.
@@ -206,7 +209,7 @@ def write_page(
         named = reports
     else:
         named = {str(each): each for each in ([reports] if isinstance(reports, Path | str) else reports)}
-    write_page([(name, _report(report)) for name, report in named.items()], Path(output))
+    return write_page([(name, _report(report)) for name, report in named.items()], Path(output))
 
 
 def _report(given: Path | str | Report) -> Report:

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
 
+from bench.formatting import three_digits
 from bench.precision import bare_loop, precision_of
 from bench.report import Cell, Floor, Run, StepTime, Workload
 from bench.summary import cell_of
@@ -119,10 +120,8 @@ def floors(runs: Sequence[Run], step_time: Sequence[StepTime], workload: Workloa
     records = []
     for row in step_time:
         cell = cell_of(row)
-        alike = [run for run in runs if _device_and_arithmetic(run.cell) == _device_and_arithmetic(cell)]
-        touched = [run.touched_rows for run in alike if run.cell == cell and run.touched_rows is not None]
-        own = _best_rates([run for run in alike if run.backend == cell.backend], cell)
-        best = _best_rates(alike, cell)
+        touched = [run.touched_rows for run in runs if run.cell == cell and run.touched_rows is not None]
+        own, best = device_rates(runs, cell)
         if own is None or best is None or not touched:
             continue
         bytes_of_weight = 2 if precision_of(cell) == "bfloat16" else 4
@@ -145,6 +144,28 @@ def floors(runs: Sequence[Run], step_time: Sequence[StepTime], workload: Workloa
             )
         )
     return records
+
+
+def device_rates(runs: Sequence[Run], cell: Cell) -> tuple[Rates | None, Rates | None]:
+    """Returns what the cell's own framework, and the best of all, reached on its device in its arithmetic.
+
+    Either is None where no run measured it.
+    """
+    alike = [run for run in runs if _device_and_arithmetic(run.cell) == _device_and_arithmetic(cell)]
+    return _best_rates([run for run in alike if run.backend == cell.backend], cell), _best_rates(alike, cell)
+
+
+def rates_in_words(rates: Rates | None) -> str:
+    """Returns for example `464 GFLOP/s, 316 GB/s`, and the launch where there is one; a dash for None."""
+    if rates is None:
+        return "–"
+    launch = f", {three_digits(rates.launch_us)} µs a launch" if rates.launch_us else ""
+    return f"{three_digits(rates.matrix_gflop_s)} GFLOP/s, {three_digits(rates.memory_gb_s)} GB/s{launch}"
+
+
+def limit_in_words(floor: Floor, runs: Sequence[Run]) -> str:
+    """Returns what binds a floor by the best rates of all, as `arithmetic (464 GFLOP/s, 316 GB/s)`."""
+    return f"{floor.best_bound} ({rates_in_words(device_rates(runs, floor.cell)[1])})"
 
 
 def sweeps_tables(loop: str) -> bool:

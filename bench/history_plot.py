@@ -43,7 +43,7 @@ def _picture(groups: Sequence[Group], suffix: str) -> bytes:
 def _page(groups: Sequence[Group]) -> bytes:
     from bench.charts.look import look_of
     from bench.page.document import document
-    from bench.page.figure import section
+    from bench.page.figure import plots_of, section
     from bench.page.other_figures import trend_figures
 
     look = look_of(cell_named(series.cell) for group in groups for series in group.series)
@@ -52,5 +52,6 @@ def _page(groups: Sequence[Group]) -> bytes:
         found = list(trend_figures(f"g{place}-", [group], look, apart=True))
         sections.append(section(group.title, f"g{place}", found))
         figures += found
-    page = document("movierank-bench: history", "Step time over reports", "", "\n".join(sections), figures, look)
+    html, plots = "\n".join(sections), plots_of(figures)
+    page = document("movierank-bench: history", "Step time over reports", "", html, plots, look)
     return page.encode(errors="replace")

@@ -38,15 +38,16 @@ def _page(arguments: argparse.Namespace) -> int:
 
     check_output(arguments.output)
     shown = load_shown(arguments.reports)
-    write_page(shown, arguments.output)
+    left_out = write_page(shown, arguments.output)
     if not arguments.json:
-        print(f"wrote {arguments.output}")
+        print("\n".join([f"wrote {arguments.output}", *([left_out] if left_out else [])]))
         return FINE
     kinds = ("reports", "sweeps", "scorings", "mutants")
     told = {
         "written": str(arguments.output),
         "format": arguments.output.suffix.lower().removeprefix("."),
         "bytes": arguments.output.stat().st_size,
+        "left_out": left_out,
         **{kind: [name for name, _ in getattr(shown, kind)] for kind in kinds},
     }
     print(json.dumps(told, indent=2))

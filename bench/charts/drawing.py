@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from html import escape
 from typing import Any
 
@@ -25,6 +26,7 @@ def spec(chart: Any) -> dict[str, Any]:
     return content
 
 
+@cache
 def libraries() -> str:
     """Returns Vega, Vega-Lite and vega-embed as one script that asks nobody for anything."""
     script: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=VERSION)

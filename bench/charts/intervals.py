@@ -27,12 +27,14 @@ class Row:
         value: the estimate; None where only dots are drawn.
         ci95: its interval.
         dots: what it rests on, each a value and a name such as `process 3, seed 0`.
+        told: what hovering tells besides.
     """
 
     cell: Cell
     value: float | None
     ci95: Interval | None
     dots: Sequence[tuple[float, str]] = field(default=())
+    told: str = ""
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,7 @@ def rows_chart(
     zero: bool = True,
     log: bool | None = None,
     band: Band | None = None,
+    told: str | None = None,
 ) -> Any:
     """Returns the plot.
 
@@ -72,6 +75,7 @@ def rows_chart(
         zero: whether the axis begins at 0.
         log: whether it is logarithmic; None for where the values ask for it.
         band: a reference.
+        told: what hovering calls each row's `told`; None where it has none.
     """
     if not rows:
         return nothing(look)
@@ -84,7 +88,7 @@ def rows_chart(
     def x(name: str) -> alt.X:
         return alt.X(f"{name}:Q", scale=scale, axis=axis)
 
-    parts = [*_band(band), *_intervals(rows, look, x, unit, form), *_dots(rows, look, x, unit, form)]
+    parts = [*_band(band), *_intervals(rows, look, x, unit, form, told), *_dots(rows, look, x, unit, form)]
     return finished(alt.layer(*parts), look, height=None if len(rows) <= NARROW_ROWS else 20 * len(rows))
 
 
@@ -102,13 +106,16 @@ def _band(band: Band | None) -> list[Any]:
     return [base.mark_rect(opacity=0.1, color=INK).encode(x=alt.X("low:Q"), x2="high:Q", tooltip=hover), line]
 
 
-def _intervals(rows: Sequence[Row], look: Look, x: Callable[[str], alt.X], unit: str, form: str) -> list[Any]:
+def _intervals(
+    rows: Sequence[Row], look: Look, x: Callable[[str], alt.X], unit: str, form: str, told: str | None
+) -> list[Any]:
     data = [
         {
             **look.fields(row.cell),
             "value": row.value,
             **ends_within(row.value, row.ci95),
             "interval": ends_in_words(row.ci95),
+            **({} if told is None else {"told": row.told}),
         }
         for row in rows
         if row.value is not None
@@ -116,6 +123,7 @@ def _intervals(rows: Sequence[Row], look: Look, x: Callable[[str], alt.X], unit:
     if not data:
         return []
     hover = [tip("name", "Cell"), tip("value", unit, form), tip("interval", "95 % interval")]
+    hover += [] if told is None else [tip("told", told)]
     base = layer(data)
     bars = base.transform_filter("isValid(datum.low)").mark_bar(height=12, opacity=0.3, cornerRadius=2)
     ticks = base.mark_tick(thickness=3, height=18, opacity=1)

@@ -21,6 +21,7 @@ DASHES = ([1, 0], [6, 3], [2, 2], [8, 2, 2, 2], [4, 4], [10, 4], [1, 3], [6, 2, 
 FIRST_LOOPS = ("fit", "fused", "native")  # have the same shape in every report
 ALARM = "#cc3311"
 PHASES = ("#4477aa", "#88ccee", "#44aa99", "#ddcc77", "#cc6677", "#aa4499", "#999933")  # Tol, "Colour schemes" (2021)
+KINDS_OF_WORK = (*PHASES, "#8b929c")  # grey where nothing is done
 
 INK = "currentColor"  # of the page that a plot stands in, light or dark
 ROW = 26  # px a row of a plot with one row a cell

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import altair as alt
@@ -10,26 +11,33 @@ import altair as alt
 from bench.charts.intervals import GOLDEN, Band, Row, rows_chart
 from bench.charts.look import ALARM, BOTH_SHOWN, INK, Look, finished, layer, nothing, tip
 from bench.metric_summary import metric_label
-from bench.parity_groups import group_of, share_of_envelope, worst_by_group
-from bench.parity_records import ORACLE
+from bench.parity_groups import group_of, share_of_envelope
+from bench.parity_records import ORACLE, ParityResult
 from bench.report import Report
-from bench.run_scores import epoch_scores, final_scores, mean_scores
+from bench.run_scores import final_scores, mean_scores
 from bench.summary import cell_named, cell_of
+from bench.thinning import Curve, drawn_dots
 
 LEAST_SHARE = 1e-3  # of what rounding explains; anything smaller is drawn there
 LARGEST_SHARE = 1e9  # likewise
 STAGE_ROW = 22  # px
 
 
-def final_chart(report: Report, look: Look) -> Any:
-    """Returns each process's final test metric as a dot, the mean over seeds with its interval, the oracle's band."""
+def final_chart(report: Report, look: Look, *, thin: bool = False) -> Any:
+    """Returns each process's final test metric as a dot, the mean over seeds with its interval, the oracle's band.
+
+    Of many dots `thin` leaves some (`bench.thinning`).
+    """
     ends = final_scores(report)
     rows = [
         Row(
             cell=cell_of(row),
             value=row.mean,
             ci95=row.ci95,
-            dots=[(value, f"process {run.process}, seed {run.seed}") for run, value in ends.get(cell_of(row), [])],
+            dots=drawn_dots(
+                [(value, f"process {run.process}, seed {run.seed}") for run, value in ends.get(cell_of(row), [])],
+                thin=thin,
+            ),
         )
         for row in mean_scores(report)
     ]
@@ -54,19 +62,18 @@ def _oracle(report: Report) -> Band | None:
     return Band(value=row.reference_mean, ends=row.reference_95, name=name)
 
 
-def epochs_chart(report: Report, look: Look) -> Any:
-    """Returns the training metric of each run over epochs.
+def epochs_chart(curves: Sequence[Curve], name: str, look: Look) -> Any:
+    """Returns the training metric `name` of each run over epochs.
 
     From one set of initial weights the runs of all cells coincide, so the marks of each cell stand a little aside.
     """
-    name = metric_label(report.workload)
     step = min(0.1, 0.6 / len(look.cells))
     aside = {str(cell): step * (place - (len(look.cells) - 1) / 2) for place, cell in enumerate(look.cells)}
     data = [
         {**look.fields(run.cell), "run": f"{run.process}", "seed": run.seed, "epoch": epoch,
          "aside": epoch + aside.get(str(run.cell), 0), "value": value}
-        for run, values in epoch_scores(report)
-        for epoch, value in enumerate(values, 1)
+        for run, values in curves
+        for epoch, value in values.items()
     ]  # fmt: skip
     axis = alt.Axis(title="epoch", tickMinStep=1, format="d", grid=False)
     scale = alt.Scale(nice=False, padding=10, zero=False)
@@ -85,11 +92,10 @@ def epochs_chart(report: Report, look: Look) -> Any:
     return finished(alt.layer(lines, dots), look, height=260)
 
 
-def parity_chart(report: Report, look: Look) -> Any:
-    """Returns distances by stage as a share of what rounding alone explains; of a stage's weights, the furthest out."""
-    if not report.parity:
+def parity_chart(worst: Sequence[ParityResult], look: Look) -> Any:
+    """Returns distances by stage as a share of what rounding alone explains, of one record a pair and kind of stage."""
+    if not worst:
         return nothing(look)
-    worst = worst_by_group(report.parity)
     stages = list(dict.fromkeys(group_of(result.stage) for result in worst))
     places = {str(cell): (place * GOLDEN) % 1 for place, cell in enumerate(look.cells)}
     data = [

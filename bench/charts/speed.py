@@ -1,17 +1,21 @@
-"""Plots of time: a step, a step over its floor, training to a target, the phases of a run."""
+"""Plots of time: a step, what it is spent on, a step over its floor, training to a target, the phases of a run."""
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import altair as alt
 
 from bench.charts.intervals import Band, Row, rows_chart
-from bench.charts.look import PHASES, Look, finished, layer, rows_axis, tip
-from bench.report import Cell, Floor, Report, Run
+from bench.charts.look import KINDS_OF_WORK, PHASES, Look, finished, layer, plain, rows_axis, tip
+from bench.floor import limit_in_words
+from bench.profile_records import Profile
+from bench.report import Cell, Report, Run
 from bench.summary import cell_of, process_medians, summarise
+from bench.thinning import drawn_dots
+from bench.trace import GROUPS
 
 PHASE_NAMES = {
     "import_s": "import",
@@ -24,26 +28,37 @@ PHASE_NAMES = {
 }
 
 
-def step_time_chart(report: Report, look: Look) -> Any:
-    """Returns every process as a dot, every cell's median as a tick and its interval as a bar."""
+def step_time_chart(report: Report, look: Look, *, thin: bool = False) -> Any:
+    """Returns every process as a dot, every cell's median as a tick and its interval as a bar.
+
+    Of many dots `thin` leaves some (`bench.thinning`).
+    """
     medians = process_medians(report.runs)
     rows = [
         Row(
             cell=cell_of(row),
             value=row.median_ms,
             ci95=row.ci95_ms,
-            dots=[(value, f"process {process}") for process, value in medians[cell_of(row)].items()],
+            dots=drawn_dots([(v, f"process {process}") for process, v in medians[cell_of(row)].items()], thin=thin),
         )
         for row in summarise(report.runs).step_time
     ]
     return rows_chart(rows, look, title="step time, ms", unit="ms/step")
 
 
-def floor_chart(floors: Sequence[Floor], look: Look) -> Any:
-    """Returns each cell's step time over the least that the device needs for it."""
-    rows = [Row(cell=row.cell, value=row.times_best_floor, ci95=row.times_best_floor_ci95) for row in floors]
+def floor_chart(report: Report, look: Look) -> Any:
+    """Returns each cell's step time over the least that the device needs for it, and which of its limits that is."""
+    rows = [
+        Row(
+            cell=row.cell,
+            value=row.times_best_floor,
+            ci95=row.times_best_floor_ci95,
+            told=limit_in_words(row, report.runs),
+        )
+        for row in report.floors
+    ]
     line = Band(value=1, ends=None, name="the floor itself")
-    return rows_chart(rows, look, title="step time ÷ floor", unit="× floor", band=line)
+    return rows_chart(rows, look, title="step time ÷ floor", unit="× floor", band=line, told="The floor is bound by")
 
 
 def time_to_target_chart(report: Report, look: Look) -> Any:
@@ -75,24 +90,48 @@ def phases(runs: Sequence[Run]) -> dict[Cell, dict[str, float]]:
 
 def phases_chart(report: Report, look: Look) -> Any:
     """Returns the phases of a run end to end."""
-    names = list(PHASE_NAMES)
     data = [
-        {**look.fields(cell), "phase": PHASE_NAMES[name], "place": names.index(name), "seconds": seconds}
+        {**look.fields(cell), "part": PHASE_NAMES[name], "value": of_cell[name]}
         for cell, of_cell in phases(report.runs).items()
-        for name, seconds in of_cell.items()
+        for name in PHASE_NAMES
+        if name in of_cell
     ]
+    hover = [tip("name", "Cell"), tip("part", "Phase"), tip("value", "Seconds", ".3~g")]
+    x = alt.X("value:Q", stack="zero", axis=alt.Axis(title="seconds, median over processes", tickCount=6))
+    return _stacked(data, dict(zip(PHASE_NAMES.values(), PHASES, strict=True)), x, hover, look)
+
+
+def profiles_chart(profiles: Sequence[Profile], look: Look) -> Any:
+    """Returns what kinds of work a traced step's time goes to, end to end; all bars are of equal length."""
+    data = [
+        {**look.fields(profile.cell), "part": share.group, "value": share.share, "most": _most(profile, share.group)}
+        for profile in profiles
+        for share in profile.shares
+        if share.group in GROUPS
+    ]
+    hover = [tip("name", "Cell"), tip("part", "Kind of work"), tip("value", "Of a step", ".1%"), tip("most", "Mostly")]
+    axis, scale = alt.Axis(title="share of a traced step", tickCount=6, format="%"), alt.Scale(domain=[0, 1])
+    x = alt.X("value:Q", stack="zero", axis=axis, scale=scale)
+    return _stacked(data, dict(zip(GROUPS, KINDS_OF_WORK, strict=True)), x, hover, look)
+
+
+def _most(profile: Profile, group: str) -> str:
+    """Returns the operation of a kind that takes most; the report has the first ten of all kinds."""
+    return next((plain(one.name) for one in profile.operations if one.group == group), "many small ones")
+
+
+def _stacked(
+    data: Sequence[Mapping[str, Any]], colours: Mapping[str, str], x: alt.X, hover: Sequence[alt.Tooltip], look: Look
+) -> Any:
+    """Returns a bar a cell of `part`s as long as their `value`, in the order of `colours`."""
+    places = {part: place for place, part in enumerate(colours)}
     colour = alt.Color(
-        "phase:N",
+        "part:N",
         title=None,
-        scale=alt.Scale(domain=list(PHASE_NAMES.values()), range=list(PHASES)),
-        # The filters do not name phases, so this plot does.
+        scale=alt.Scale(domain=list(colours), range=list(colours.values())),
+        # The filters do not name the parts, so this plot does.
         legend=alt.Legend(orient="top", columns=3, symbolType="square"),
     )
-    bars = layer(data).mark_bar(height=16).encode(
-        x=alt.X("seconds:Q", stack="zero", axis=alt.Axis(title="seconds, median over processes", tickCount=6)),
-        y=rows_axis(look),
-        color=colour,
-        order=alt.Order("place:Q"),
-        tooltip=[tip("name", "Cell"), tip("phase", "Phase"), tip("seconds", "Seconds", ".3~g")],
-    )  # fmt: skip
-    return finished(bars, look)
+    bars = layer([{**row, "place": places[row["part"]]} for row in data]).mark_bar(height=16)
+    order = alt.Order("place:Q")
+    return finished(bars.encode(x=x, y=rows_axis(look), color=colour, order=order, tooltip=list(hover)), look)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
 
-from bench.charts.drawing import libraries, spec
+from bench.charts.drawing import libraries
 from bench.charts.look import Look, config, plain
-from bench.page.figure import Figure
 from bench.page.tables import text
 
 SHAPE_PATHS = {
@@ -24,7 +23,9 @@ SHAPE_PATHS = {
 }
 
 
-def document(title: str, heading: str, top: str, sections: str, figures: Sequence[Figure], look: Look) -> str:
+def document(
+    title: str, heading: str, top: str, sections: str, plots: Mapping[str, Mapping[str, Any]], look: Look
+) -> str:
     """Returns a whole page that needs nothing but itself.
 
     Args:
@@ -32,7 +33,7 @@ def document(title: str, heading: str, top: str, sections: str, figures: Sequenc
         heading: of the page.
         top: HTML before the filters, such as the answers.
         sections: HTML behind them.
-        figures: of all sections.
+        plots: of all sections by key, as `bench.page.figure.plots_of` returns them.
         look: of all figures; its cells are what the filters choose from.
     """
     here = files("bench.page")
@@ -40,11 +41,7 @@ def document(title: str, heading: str, top: str, sections: str, figures: Sequenc
     data = {
         "config": config(),
         "cells": {str(cell): [cell.backend, cell.device, cell.loop] for cell in look.cells},
-        "figures": {
-            figure.key: spec(figure.chart) | {"description": figure.description}
-            for figure in figures
-            if figure.chart is not None
-        },
+        "figures": plots,
     }
     return f"""<!doctype html>
 <html lang="en">

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bench.charts.drawing import spec
 from bench.page.tables import Table, folded, text
 
 
@@ -47,6 +48,15 @@ class Figure:
             f'<figure{kind} aria-labelledby="{self.key}-title">\n<h3 id="{self.key}-title">{text(self.title)}</h3>\n'
             f'<p class="note">{text(self.note)}</p>\n{plot}\n{table}\n</figure>'
         )
+
+
+def plots_of(figures: Iterable[Figure]) -> dict[str, dict[str, Any]]:
+    """Returns the plots by key as Vega-Lite, for the page's script."""
+    return {
+        figure.key: spec(figure.chart) | {"description": figure.description}
+        for figure in figures
+        if figure.chart is not None
+    }
 
 
 def section(title: str, key: str, figures: Sequence[Figure]) -> str:

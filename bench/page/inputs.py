@@ -15,7 +15,7 @@ from bench.report import Cell, Report
 from bench.report_file import load_report
 from bench.score_records import SCHEMA as SCORE_SCHEMA
 from bench.score_records import ScoreReport
-from bench.summary import cell_named
+from bench.summary import Summary, cell_named, cell_of
 from bench.sweep_records import SCHEMA as SWEEP_SCHEMA
 from bench.sweep_records import SWEEP_NAME, Sweep, load_sweep
 
@@ -49,6 +49,11 @@ class Shown:
         found += [cell for _, sweep in self.sweeps for cell in sweep.settings.cells]
         found += [cell_named(line.cell) for _, scoring in self.scorings for line in scoring.throughput]
         return list(dict.fromkeys(found))
+
+    def cells_in_order(self, summaries: Sequence[Summary]) -> list[Cell]:
+        """Returns the same, those with a step time first, the fastest of them first; `summaries` are of the reports."""
+        timed = [cell_of(row) for summary in summaries for row in summary.step_time]
+        return list(dict.fromkeys([*timed, *self.cells()]))
 
 
 def load_shown(paths: Sequence[Path]) -> Shown:

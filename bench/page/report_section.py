@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 
 import msgspec
@@ -46,9 +47,11 @@ def answer_html(name: str, report: Report, key: str) -> str:
 </section>"""
 
 
-def report_section(key: str, name: str, report: Report, summary: Summary, look: Look) -> tuple[str, list[Figure]]:
-    """Returns the section, and its figures for the page's script."""
-    figures = list(report_figures(key, report, summary, look))
+def report_section(
+    key: str, name: str, report: Report, summary: Summary, look: Look, *, thin: bool
+) -> tuple[str, list[Figure]]:
+    """Returns the section, and its figures for the page's script; `thin` as for `report_figures`."""
+    figures = list(report_figures(key, report, summary, look, thin=thin))
     conditions = msgspec.to_builtins(report.conditions) if report.conditions else {}
     machine = [
         ("Machine", msgspec.to_builtins(report.machine)),
@@ -78,6 +81,15 @@ process there is none. “× fastest” pairs processes that ran side by side, s
     )
 
 
+def left_out_section(key: str, name: str) -> str:
+    """Returns what stands for a report whose plots and tables did not fit on the page."""
+    return f"""<section class="report" aria-labelledby="{key}">
+<h2 id="{key}">{text(name)}</h2>
+<p>Its plots and tables are left out, since the page would be too large with them; its answer is at the top. Give it a
+page of its own: <code>python -m bench page {text(shlex.quote(name))} -o FILE.html</code></p>
+</section>"""
+
+
 def _cells_table(report: Report, summary: Summary, look: Look) -> Table:
     """Returns one line a cell, fastest first, with what a reader asks first."""
     rmse = {cell_of(row): row for row in mean_scores(report)}
@@ -105,9 +117,10 @@ def _cells_table(report: Report, summary: Summary, look: Look) -> Table:
             row.processes,
         )
         rows.append((values, [str(cell)]))
-    goal_name = f"to RMSE {report.time_to_target[0].target:g}, s" if report.time_to_target else "to target, s"
+    metric = metric_label(report.workload)
+    goal_name = f"to {metric} {report.time_to_target[0].target:g}, s" if report.time_to_target else "to target, s"
     header = ["Cell", "ms/step [95 %]", "× fastest [95 %]", "× floor", f"Training {goal_name} [95 %]",
-              "First step, cold, s", "First step, warm, s", f"Test {metric_label(report.workload)}", "Memory, MiB",
+              "First step, cold, s", "First step, warm, s", f"Test {metric}", "Memory, MiB",
               "Processes"]  # fmt: skip
     kept = [place for place in range(len(header)) if place < 2 or any(values[place] != "–" for values, _ in rows)]
     return Table([header[place] for place in kept], [([values[i] for i in kept], about) for values, about in rows])

@@ -11,9 +11,10 @@ from bench.errors import BenchError
 from bench.headline import headline
 from bench.metric_summary import metric_label
 from bench.page.inputs import Shown
-from bench.report import Cell, Report
+from bench.parity_groups import worst_by_group
+from bench.report import Report
 from bench.report_file import atomic_write, make_folder_of
-from bench.summary import Summary, cell_of, summarise
+from bench.summary import Summary, summarise
 from movierank.install_hint import install_hint
 
 PAGES = (".html", ".htm")
@@ -22,16 +23,19 @@ PACKAGES = ("altair", "vl_convert")
 PLOT_WIDTH = 300  # px of one plot in a picture
 
 
-def write_page(shown: Shown | Sequence[tuple[str, Report]], output: Path) -> None:
+def write_page(shown: Shown | Sequence[tuple[str, Report]], output: Path) -> str:
     """Writes a page, or the figure of its reports where `output` ends with `.svg` or `.png`.
 
     The page needs nothing but itself: styles, data and the libraries that draw it are inside, and it asks nobody for
-    anything. The same reports give the same bytes. A picture has one row a report: step time and RMSE, beside them
-    parity.
+    anything. The same reports give the same bytes. A page that would be larger than 3 MiB draws less, by rules that
+    it tells (`bench.page.assembly`). A picture has one row a report: step time and RMSE, beside them parity.
 
     Args:
         shown: what to show; reports alone may be given as a name and a report each.
         output: the file; one that exists is replaced.
+
+    Returns:
+        What a page does not draw, in a sentence or two; empty where it draws all.
 
     Raises:
         BenchError: if there is nothing to show, the ending is none of the three, Altair is missing, a report holds
@@ -42,7 +46,14 @@ def write_page(shown: Shown | Sequence[tuple[str, Report]], output: Path) -> Non
     if shown.empty:
         raise BenchError("a page needs at least one report")
     summaries = [_summary(name, report) for name, report in shown.reports]
-    write_data(_picture(shown, output) if output.suffix.lower() in PICTURES else _page(shown, summaries), output)
+    if output.suffix.lower() in PICTURES:
+        write_data(_picture(shown, summaries, output), output)
+        return ""
+    from bench.page.assembly import assemble
+
+    page, left_out = assemble(shown, summaries)
+    write_data(page, output)
+    return left_out
 
 
 def check_output(output: Path) -> None:
@@ -76,7 +87,7 @@ def _summary(name: str, report: Report) -> Summary:
         raise BenchError(f"{name} holds an impossible step time: {error}. Measure it again.") from error
 
 
-def _picture(shown: Shown, output: Path) -> bytes:
+def _picture(shown: Shown, summaries: Sequence[Summary], output: Path) -> bytes:
     import altair as alt
 
     from bench.charts.drawing import picture
@@ -87,7 +98,7 @@ def _picture(shown: Shown, output: Path) -> bytes:
     if not shown.reports:
         raise BenchError("a picture shows reports of run; write sweeps, scorings and planted faults to .html")
     rows: list[Any] = []
-    cells = _in_order([summarise(report.runs) for _, report in shown.reports], shown.cells())
+    cells = shown.cells_in_order(summaries)
     named, bare = look_of(cells, width=PLOT_WIDTH, legend=True), look_of(cells, width=PLOT_WIDTH)
     for name, report in shown.reports:
         left = alt.vconcat(
@@ -95,54 +106,8 @@ def _picture(shown: Shown, output: Path) -> bytes:
             final_chart(report, bare).properties(title=f"{metric_label(report.workload)} at the end"),
             spacing=28,
         ).resolve_scale(color="independent", shape="independent")
-        parity = parity_chart(report, bare).properties(title="Parity by stage")
+        parity = parity_chart(worst_by_group(report.parity), bare).properties(title="Parity by stage")
         row = alt.hconcat(left, parity, spacing=28).resolve_scale(color="independent", shape="independent")
         rows.append(row.properties(title=name) if len(shown.reports) > 1 else row)
     chart = alt.vconcat(*rows, spacing=36) if len(rows) > 1 else rows[0]
     return picture(chart, output.suffix.lower(), " ".join(headline(report) for _, report in shown.reports))
-
-
-def _in_order(summaries: Sequence[Summary], cells: Sequence[Cell]) -> list[Cell]:
-    """Returns all cells once, those with a step time first, the fastest of them first."""
-    timed = [cell_of(row) for summary in summaries for row in summary.step_time]
-    return list(dict.fromkeys([*timed, *cells]))
-
-
-def _page(shown: Shown, summaries: Sequence[Summary]) -> bytes:
-    from bench.charts.look import look_of
-    from bench.history import group_reports
-    from bench.page import other_figures
-    from bench.page.document import document
-    from bench.page.figure import Figure, section
-    from bench.page.report_section import answer_html, report_section
-
-    look = look_of(_in_order(summaries, shown.cells()))
-    parts: list[str] = []
-    figures: list[Figure] = []
-
-    def add(title: str, key: str, found: Sequence[Figure]) -> None:
-        parts.append(section(title, key, found))
-        figures.extend(found)
-
-    if len(shown.reports) > 1:
-        by_name = {name: summary for (name, _), summary in zip(shown.reports, summaries, strict=True)}
-        groups = group_reports([(Path(name), report) for name, report in shown.reports])
-        together = [other_figures.side_by_side_figure(by_name, look)]
-        together += other_figures.trend_figures("trend", groups, look, apart=False)
-        add("Reports together", "together", together)
-    answers = []
-    for place, ((name, report), summary) in enumerate(zip(shown.reports, summaries, strict=True)):
-        answers.append(answer_html(name, report, f"r{place}"))
-        html, found = report_section(f"r{place}", name, report, summary, look)
-        parts.append(html)
-        figures.extend(found)
-    for place, (name, sweep) in enumerate(shown.sweeps):
-        add(f"Sweep {name}", f"s{place}", list(other_figures.sweep_figures(f"s{place}", sweep, look)))
-    for place, (name, scoring) in enumerate(shown.scorings):
-        add(f"Scoring {name}", f"c{place}", [other_figures.scoring_figure(f"c{place}", scoring, look)])
-    for place, (name, result) in enumerate(shown.mutants):
-        add(f"Planted faults {name}", f"m{place}", [other_figures.mutants_figure(f"m{place}", result, look)])
-    names = [name for kind in (shown.reports, shown.sweeps, shown.scorings, shown.mutants) for name, _ in kind]
-    title = f"movierank-bench: {', '.join(names)}"
-    page = document(title, "movierank-bench", "\n".join(answers), "\n".join(parts), figures, look)
-    return page.encode(errors="replace")

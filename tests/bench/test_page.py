@@ -13,11 +13,14 @@ import msgspec
 import pytest
 
 from bench.errors import BenchError
+from bench.formatting import three_digits
 from bench.headline import answer
 from bench.page import write_page
 from bench.page.inputs import load_shown
 from bench.parity_records import ParityResult
+from bench.profile_records import Profile
 from bench.report import Report, Run
+from bench.report_file import load_report
 from movierank.install_hint import install_hint
 
 pytest.importorskip("altair")
@@ -66,6 +69,25 @@ def page_of(tmp_path: Path, *reports: tuple[str, Report]) -> Page:
     output = tmp_path / "page.html"
     write_page(reports, output)
     return Page(output.read_text())
+
+
+def data_of(page: Page, key: str) -> list[dict[str, Any]]:
+    """Returns the rows of all data of a plot."""
+    found = [row for rows in page.data["figures"][key].get("datasets", {}).values() for row in rows]
+
+    def collect(part: Any) -> None:
+        if isinstance(part, dict):
+            data = part.get("data")
+            if isinstance(data, dict) and isinstance(data.get("values"), list):
+                found.extend(data["values"])
+            for inner in part.values():
+                collect(inner)
+        elif isinstance(part, list):
+            for inner in part:
+                collect(inner)
+
+    collect(page.data["figures"][key])
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -183,8 +205,41 @@ def test_whatever_was_measured_finds_its_place(tmp_path: Path) -> None:
     write_page(load_shown([results / name for name in names]), output)
     assert output.stat().st_size < 3 * 2**20
     page = Page(output.read_text())
-    expected = {"r0-target", "r0-floor", "r1-step-time", "s0-time", "s0-memory", "c0-pairs", "m0-faults"}
+    expected = {"r0-target", "r0-floor", "r0-profiles", "r1-step-time", "s0-time", "s0-memory", "c0-pairs", "m0-faults"}
     assert expected <= set(page.data["figures"])
+
+
+def test_a_profile_is_a_bar_of_shares_that_add_up_with_words_and_a_table(tmp_path: Path) -> None:
+    report = load_report(ROOT / "results" / "loops-2cores")
+    page = page_of(tmp_path, ("loops", report))
+    drawn: dict[str, float] = {}
+    for row in data_of(page, "r0-profiles"):
+        drawn[row["cell"]] = drawn.get(row["cell"], 0) + row["value"]
+    assert drawn == {str(profile.cell): pytest.approx(1) for profile in report.profiles}
+    assert len(drawn) == 9
+    (label,) = [a["aria-label"] for tag, a in page.elements if tag == "div" and a.get("id") == "r0-profiles"]
+    jax = report.profiles[0]
+    assert f"jax fit {jax.shares[0].group} {jax.shares[0].share:.0%}" in (label or "")
+    assert f"{100 * jax.shares[0].share:.1f}" in page.text
+    assert jax.operations[0].name in page.text
+
+
+def test_a_profile_that_failed_is_told_and_not_drawn(make_report: MakeReport, tmp_path: Path) -> None:
+    failed = Profile(backend="jax", device="cpu", loop="fit", process=0, error="the profiler saw no step")
+    page = page_of(tmp_path, ("a", msgspec.structs.replace(make_report(), profiles=[failed])))
+    assert "no profile: the profiler saw no step" in page.text
+    assert "r0-profiles" not in page.data["figures"]
+
+
+def test_the_floor_says_what_binds_it_and_by_which_rates(tmp_path: Path) -> None:
+    report = load_report(ROOT / "results" / "loops-2cores")
+    page = page_of(tmp_path, ("loops", report))
+    fastest = three_digits(max(run.matrix_gflop_s or 0 for run in report.runs))
+    told = [row["told"] for row in data_of(page, "r0-floor") if "told" in row]
+    assert len(told) == len(report.floors)
+    assert all(words.startswith(f"arithmetic ({fastest} GFLOP/s, ") and words.endswith(" GB/s)") for words in told)
+    assert "Best rates on this device" in page.text
+    assert f"{fastest} GFLOP/s" in page.text
 
 
 def test_a_metric_of_one_s_own_is_called_by_its_name(make_report: MakeReport, tmp_path: Path) -> None:

@@ -140,7 +140,8 @@ def test_filters_leave_out_of_plots_and_tables_what_is_not_chosen(open_page: Ope
     assert any("torch" in cells for cells in driver.execute_script(visible))
     for value in ("torch", "native"):
         driver.find_element(By.CSS_SELECTOR, f"[data-filter][value={value}]").send_keys(Keys.SPACE)
-    for key in ("r0-step-time", "r0-final", "r0-target", "r0-floor", "r0-phases", "together-step-time"):
+    keys = ("step-time", "final", "target", "floor", "profiles", "phases")
+    for key in (*(f"r0-{key}" for key in keys), "together-step-time"):
         words = labels(driver, key)
         assert "jax fused" in words, key
         assert "torch" not in words, key

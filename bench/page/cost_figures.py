@@ -1,0 +1,148 @@
+"""The figures of what a training costs: time to a target, step time over its floor, what steps and runs consist of."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from bench.charts import speed
+from bench.charts.look import Look
+from bench.floor import device_rates, rates_in_words
+from bench.metric_summary import metric_label
+from bench.page.figure import Figure
+from bench.page.tables import Table, cell_name, estimate, number
+from bench.report import Cell, Report
+from bench.trace import GROUPS
+
+NAMED_OPERATIONS, NAMED_GROUPS = 3, 3  # that take most of a step
+
+
+def cost_figures(key: str, report: Report, look: Look) -> Iterator[Figure]:
+    """Yields what there is data for.
+
+    Args:
+        key: of the report on the page.
+        report: to show.
+        look: of the page.
+    """
+    if report.time_to_target:
+        yield _time_to_target(key, report, look)
+    if report.floors:
+        yield _floor(key, report, look)
+    if report.profiles:
+        yield _profiles(key, report, look)
+    if any(run.import_s is not None for run in report.runs):
+        yield _phases(key, report, look)
+
+
+def _time_to_target(key: str, report: Report, look: Look) -> Figure:
+    records, name = report.time_to_target, metric_label(report.workload)
+    rows, never = [], []
+    for row in records:
+        cell = Cell(backend=row.backend, device=row.device, loop=row.loop)
+        epochs = [f"{each}" if each is not None else "never" for each in row.epochs]
+        reached = f"{row.reached} of {row.processes}"
+        rows.append(
+            (
+                (cell_name(cell, look.names), estimate(row.typical_s, row.ci95_s), reached, ", ".join(epochs)),
+                [str(cell)],
+            )
+        )
+        if row.reached < row.processes:
+            never.append(f"{cell_name(cell, look.names)} {row.processes - row.reached} of {row.processes}")
+    said = [f"{values[0]} {values[1]} s" for values, _ in rows]
+    left_out = " Processes that never got there are not in it; the table tells how many." if never else ""
+    return Figure(
+        key=f"{key}-target",
+        title=f"Training until test {name} {records[0].target:g}",
+        note=f"Seconds of training at steady speed, starting and evaluating left out, with 95 % intervals.{left_out}",
+        description=f"Seconds of training until the test {name} is at the target: {'; '.join(said)}. "
+        f"Never reached: {'; '.join(never) or 'none'}.",
+        chart=speed.time_to_target_chart(report, look) if any(r.typical_s is not None for r in records) else None,
+        table=Table(("Cell", "Seconds [95 %]", "Processes that got there", "Epochs needed, by process"), rows),
+    )
+
+
+def _floor(key: str, report: Report, look: Look) -> Figure:
+    rows = []
+    for row in report.floors:
+        own, best = device_rates(report.runs, row.cell)
+        rows.append(
+            (
+                (
+                    cell_name(row.cell, look.names),
+                    estimate(row.times_best_floor, row.times_best_floor_ci95),
+                    number(row.best_floor_ms),
+                    row.best_bound,
+                    rates_in_words(best),
+                    estimate(row.times_floor, row.times_floor_ci95),
+                    rates_in_words(own),
+                ),
+                [str(row.cell)],
+            )
+        )
+    said = [f"{values[0]} {values[1]}, bound by {values[3]}" for values, _ in rows]
+    header = ("Cell", "× floor [95 %]", "Floor, ms", "Bound by", "Best rates on this device",
+              "× floor of its own framework [95 %]", "Its framework's rates")  # fmt: skip
+    rates = dict.fromkeys(str(values[4]) for values, _ in rows)
+    return Figure(
+        key=f"{key}-floor",
+        title="Step time over its floor",
+        note="1 (dashed) is the least time that this device needs for the step's arithmetic and memory traffic, by the "
+        f"best rates that any framework reached on it: {'; '.join(rates)}. Bars are 95 % intervals.",
+        description=f"Step time over the least that the device needs: {'; '.join(said)}.",
+        chart=speed.floor_chart(report, look),
+        table=Table(header, rows),
+    )
+
+
+def _profiles(key: str, report: Report, look: Look) -> Figure:
+    rows = []
+    for profile in report.profiles:
+        shares = {share.group: share.share for share in profile.shares}
+        name = cell_name(profile.cell, look.names)
+        most = [f"{one.name} {one.share:.0%}" for one in profile.operations[:NAMED_OPERATIONS]]
+        told = ", ".join(most) if profile.file is not None else f"no profile: {profile.error}"
+        parts = [f"{100 * shares.get(group, 0):.1f}" if shares else "–" for group in GROUPS]
+        traced = number(profile.step_ms), number(profile.operations_per_step)
+        rows.append(((name, *traced, *parts, told), [str(profile.cell)]))
+    largest = [
+        f"{cell_name(profile.cell, look.names)} "
+        + ", ".join(f"{share.group} {share.share:.0%}" for share in profile.shares[:NAMED_GROUPS])
+        for profile in report.profiles
+        if profile.shares
+    ]
+    header = ("Cell", "Traced step, ms", "Operations a step", *(f"{group}, %" for group in GROUPS), "Most time in")
+    return Figure(
+        key=f"{key}-profiles",
+        title="Where a step goes",
+        note="From a trace of one process of each cell after its rounds. Tracing slows a step, short operations and "
+        "Python most, so this tells where to look and not how long it takes (docs/profile.md).",
+        description=f"Shares of a traced step by kind of work, the largest of each cell: "
+        f"{'; '.join(largest) or 'none traced'}.",
+        chart=speed.profiles_chart(report.profiles, look) if largest else None,
+        table=Table(header, rows),
+        wide=True,
+    )
+
+
+def _phases(key: str, report: Report, look: Look) -> Figure:
+    found = speed.phases(report.runs)
+    rows = [
+        (
+            (cell_name(cell, look.names), *(number(of_cell.get(name)) for name in speed.PHASE_NAMES),
+             number(sum(of_cell.values()))),
+            [str(cell)],
+        )
+        for cell, of_cell in found.items()
+    ]  # fmt: skip
+    said = [f"{values[0]} {values[-1]} s" for values, _ in rows]
+    header: Sequence[str] = ("Cell", *(f"{name}, s" for name in speed.PHASE_NAMES.values()), "sum, s")
+    return Figure(
+        key=f"{key}-phases",
+        title="Phases of a run",
+        note=f"From starting Python to the first predictions, {report.workload.epochs} epochs of training; the first "
+        "step is with tracing and compilation and found nothing compiled. Warm-up and timed rounds are left out.",
+        description=f"Seconds of a run from start to predictions: {'; '.join(said)}.",
+        chart=speed.phases_chart(report, look),
+        table=Table(header, rows),
+    )
