@@ -46,6 +46,7 @@ from bench.convergence_records import ReferenceRmse, TimeToTarget
 from bench.errors import BenchError
 from bench.report import Cell, Run
 from bench.statistics import CONFIDENCE, LARGEST_LOG, Interval
+from bench.workload import Better
 
 TARGET_RMSE = 0.26
 
@@ -110,41 +111,51 @@ class LearningCurve:
         seed: of the initial weights.
         epoch_s: time of one epoch at steady speed, in seconds: its own median step time times the steps; None where
             none of its rounds counts (`bench.calm_rounds`), which says nothing against its epochs.
-        test_rmse: after each epoch, in label units.
+        scores: of the test part after each epoch: its RMSE in label units, or an own workload's metric.
+        better: whether a lower or a higher score is better.
     """
 
     cell: Cell
     process: int
     seed: int
     epoch_s: float | None
-    test_rmse: tuple[float, ...]
+    scores: tuple[float, ...]
+    better: Better = "lower"
 
     def epochs_to(self, target: float) -> int | None:
-        """Returns after how many epochs the test RMSE was at or below `target` first; None where it never was."""
-        return next((epoch for epoch, rmse in enumerate(self.test_rmse, start=1) if rmse <= target), None)
+        """Returns after how many epochs the score was at `target` or better first; None where it never was."""
+        sign = 1 if self.better == "lower" else -1
+        return next((epoch for epoch, score in enumerate(self.scores, 1) if sign * score <= sign * target), None)
 
 
 def learning_curve(
-    run: Run, step_times_ms: Sequence[float], test_rmse: Sequence[float], *, num_train: int, batch_size: int
+    run: Run,
+    step_times_ms: Sequence[float],
+    scores: Sequence[float],
+    *,
+    num_train: int,
+    batch_size: int,
+    better: Better = "lower",
 ) -> LearningCurve | None:
     """Returns the learning curve of a run.
 
     Args:
         run: that trained.
         step_times_ms: of its rounds that count, of full batches; a last batch that is smaller counts in its proportion.
-        test_rmse: after each epoch, as `rmse_by_epoch` returns it.
-        num_train: ratings in the train part.
+        scores: of the test part after each epoch, such as `rmse_by_epoch` returns.
+        num_train: examples in the train part.
         batch_size: examples a step.
+        better: as in `LearningCurve`.
 
     Returns:
         None where the run broke off, was not timed or left no predictions: such a run cannot vouch for its model, and
         is no run that failed to reach a target either.
     """
-    if run.status != "ok" or not run.step_time_ms or not test_rmse:
+    if run.status != "ok" or not run.step_time_ms or not scores:
         return None
     steps = num_train / batch_size
     epoch_s = statistics.process_median(step_times_ms) * steps / 1000 if step_times_ms else None
-    return LearningCurve(run.cell, run.process, run.seed, epoch_s, tuple(test_rmse))
+    return LearningCurve(run.cell, run.process, run.seed, epoch_s, tuple(scores), better)
 
 
 def rmse_by_epoch(
@@ -167,15 +178,24 @@ def rmse_by_epoch(
 def time_to_target(curves: Iterable[LearningCurve], target: float = TARGET_RMSE) -> list[TimeToTarget]:
     """Returns how long each cell trains until its test RMSE is at or below `target`, the fastest cell first.
 
-    Processes that never reach it within the epochs trained are counted and no more: the time is of those that did, and
-    would be longer if the others had been trained on. Cells of which no process reached it come last.
-
     Raises:
         BenchError: `target` is not above 0 and finite.
         ValueError: a step time is not finite and positive.
     """
     if not (math.isfinite(target) and target > 0):
         raise BenchError(f"the target RMSE must be above 0; received {target}. Give for example {TARGET_RMSE}.")
+    return time_to_score(curves, target)
+
+
+def time_to_score(curves: Iterable[LearningCurve], target: float) -> list[TimeToTarget]:
+    """Returns how long each cell trains until its test score is at `target` or better, the fastest cell first.
+
+    Processes that never reach it within the epochs trained are counted and no more: the time is of those that did, and
+    would be longer if the others had been trained on. Cells of which no process reached it come last.
+
+    Raises:
+        ValueError: a step time is not finite and positive.
+    """
     cells: dict[Cell, list[LearningCurve]] = {}
     for curve in curves:
         cells.setdefault(curve.cell, []).append(curve)

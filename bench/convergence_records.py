@@ -38,14 +38,14 @@ class ReferenceRmse(Record, frozen=True, kw_only=True):
 
 
 class TimeToTarget(Record, frozen=True, kw_only=True):
-    """How long one cell trains until its test RMSE is at or below a target.
+    """How long one cell trains until its test RMSE, or an own workload's metric, is at a target or better.
 
     The time is that of the training steps at steady speed, up to the end of the first epoch after which the target is
     met. Importing, building, compiling and evaluating are left out.
 
     Attributes:
         backend, device, loop: the cell.
-        target: test RMSE in label units.
+        target: test RMSE in label units; of a workload of the user's own, of its metric.
         typical_s: time in seconds of the processes that reached the target and no others; None where none did. It is
             the geometric mean over seeds of the epochs needed, times that over processes of the time of an epoch, from
             the rounds that count (`bench.calm_rounds`).

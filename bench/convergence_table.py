@@ -9,12 +9,13 @@ from bench.formatting import with_interval
 from bench.report import Cell
 
 
-def time_to_target_lines(rows: Sequence[TimeToTarget], names: Mapping[str, str]) -> list[str]:
+def time_to_target_lines(rows: Sequence[TimeToTarget], names: Mapping[str, str], metric: str = "RMSE") -> list[str]:
     """Returns a heading and one line a cell; nothing where there are no rows.
 
     Args:
         rows: of one target.
         names: how each cell is called, as `bench.summary.short_names` returns it.
+        metric: what the target is of.
     """
     if not rows:
         return []
@@ -22,7 +23,7 @@ def time_to_target_lines(rows: Sequence[TimeToTarget], names: Mapping[str, str])
     times = _padded(["–" if row.typical_s is None else with_interval(row.typical_s, row.ci95_s) for row in rows])
     epochs = _padded([_epochs(row) for row in rows])
     return [
-        f"Seconds of training to test RMSE {rows[0].target:g} (95 % intervals over seeds and processes):",
+        f"Seconds of training to test {metric} {rows[0].target:g} (95 % intervals over seeds and processes):",
         *(
             f"  {cell}  {time}  {needed}  {_reached(row)}"
             for row, cell, time, needed in zip(rows, called, times, epochs, strict=True)

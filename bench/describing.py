@@ -45,6 +45,7 @@ def describe(message: Describe) -> Described:
         name=workload.name,
         metric=workload.metric,
         better=workload.better,
+        target=workload.target,
         batch_size=workload.batch_size,
         epochs=workload.epochs,
         sha256=sha256_of([parts.train.features, parts.train.label, parts.test.features, parts.test.label]),

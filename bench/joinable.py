@@ -35,12 +35,12 @@ class NamedReport(NamedTuple):
     @property
     def seeds(self) -> set[int]:
         """The seeds of the initial weights whose trainings are complete."""
-        return {run.seed for run in self.report.runs if run.test_rmse is not None}
+        return {run.seed for run in self.report.runs if run.trained}
 
     @property
     def failed(self) -> list[tuple[str, str]]:
         """The cells without a finished training that were not skipped, each with the reason."""
-        finished = {run.cell for run in self.report.runs if run.test_rmse is not None}
+        finished = {run.cell for run in self.report.runs if run.trained}
         lost = [run for run in self.report.runs if run.cell not in finished and run.status != "skipped"]
         return list({str(run.cell): run.error or run.status for run in lost}.items())
 
@@ -53,11 +53,8 @@ def require_joinable(reports: Sequence[NamedReport]) -> None:
             have different workloads.
     """
     for name, report, _ in reports:
-        if report.workload.workload is not None:
-            raise BenchError(
-                f"{name} is of {report.workload.workload}, a workload of your own: its cells were judged when they "
-                "were measured, by each backend's float64; measure all backends in one run"
-            )
+        if report.workload.not_judged is not None:
+            raise BenchError(f"{name}: whether its trainings agree cannot be judged: {report.workload.not_judged}")
         if report.workload.init == "backend":
             raise BenchError(
                 f"{name} was measured with each backend's own initial weights, so its trainings are different ones; "
@@ -77,6 +74,8 @@ def require_joinable(reports: Sequence[NamedReport]) -> None:
             raise BenchError(
                 f"{first.name} and {other.name} have different workloads: {differing}; measure both with the same"
             )
+        if first.report.workload.weights_sha256 != other.report.workload.weights_sha256:
+            raise BenchError(f"{first.name} and {other.name} {_different_weights(first.report, other.report)}")
 
 
 def _differing(a: Report, b: Report) -> str:
@@ -86,12 +85,22 @@ def _differing(a: Report, b: Report) -> str:
     return ", ".join(parts)
 
 
+def _different_weights(a: Report, b: Report) -> str:
+    if a.settings.seeds != b.settings.seeds:
+        return f"have {a.settings.seeds} and {b.settings.seeds} seeds; measure both with the same --seeds"
+    return (
+        "start from different initial weights, as other backends or releases draw them; measure both in one run or by "
+        "`versus`, or let build() set weights drawn by NumPy (docs/own-workload.md)"
+    )
+
+
 def _words(field: str) -> str:
-    return "sha256 of the dataset" if field == "sha256" else field.replace("_", " ")
+    named = {"sha256": "sha256 of the dataset", "model_sha256": "sha256 of the model"}
+    return named.get(field, field.replace("_", " "))
 
 
 def _short(field: str, value: object) -> str:
-    return f"{str(value)[:12]}…" if field == "sha256" else str(value)
+    return f"{str(value)[:12]}…" if field.endswith("sha256") else str(value)
 
 
 def common_references(reports: Sequence[NamedReport], split: Split) -> StoredReferences:

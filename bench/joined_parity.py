@@ -78,7 +78,7 @@ def join(reports: Sequence[NamedReport], split: Split) -> JoinedParity:
     require_joinable(reports)
     references = common_references(reports, split)
     own = [require_as_recorded(report, references) for report in reports]
-    name = _naming(reports)
+    name = naming(reports)
     found = [
         trajectory
         for report in reports
@@ -93,19 +93,17 @@ def join(reports: Sequence[NamedReport], split: Split) -> JoinedParity:
         else judge(found, references.references, references.test, reports[0].report.workload.epochs)
     )
     return JoinedParity(
-        reports=[_described(report, name(report)) for report in reports],
+        reports=[described(report, name(report)) for report in reports],
         results=results,
         divergences=divergences(found, references.references),
-        notes=_notes(reports),
+        notes=notes_on(reports),
         failed=any(report.failed for report in reports),
     )
 
 
-def _naming(reports: Sequence[NamedReport]) -> Callable[[NamedReport], Callable[[Run], str]]:
+def naming(reports: Sequence[NamedReport]) -> Callable[[NamedReport], Callable[[Run], str]]:
     """Returns how to name the runs of a report: by their cell, and by the report too where another has the cell."""
-    holders = Counter(
-        cell for report in reports for cell in {run.cell for run in report.report.runs if run.test_rmse is not None}
-    )
+    holders = Counter(cell for report in reports for cell in {run.cell for run in report.report.runs if run.trained})
 
     def of_report(report: NamedReport) -> Callable[[Run], str]:
         return lambda run: f"{report.name}:{run.cell}" if holders[run.cell] > 1 else str(run.cell)
@@ -113,8 +111,9 @@ def _naming(reports: Sequence[NamedReport]) -> Callable[[NamedReport], Callable[
     return of_report
 
 
-def _described(report: NamedReport, name: Callable[[Run], str]) -> JoinedReport:
-    trained = [run for run in report.report.runs if run.test_rmse is not None]
+def described(report: NamedReport, name: Callable[[Run], str]) -> JoinedReport:
+    """Returns what is told of one of the reports, its runs named by `name`."""
+    trained = [run for run in report.report.runs if run.trained]
     packages = report.report.software.packages
     machine = report.report.machine
     return JoinedReport(
@@ -131,7 +130,8 @@ def _described(report: NamedReport, name: Callable[[Run], str]) -> JoinedReport:
     )
 
 
-def _notes(reports: Sequence[NamedReport]) -> list[str]:
+def notes_on(reports: Sequence[NamedReport]) -> list[str]:
+    """Returns sentences on what was not compared."""
     notes = [f"{report.name} holds no finished training." for report in reports if not report.seeds]
     notes += [
         f"{report.name}: no training of {cell} was finished: {why}."

@@ -9,8 +9,6 @@ from pathlib import Path
 from rich.console import Console
 
 from bench.conditions import noting_conditions
-from bench.convergence import learning_curve, rmse_by_epoch, time_to_target
-from bench.convergence_records import TimeToTarget
 from bench.errors import BenchError
 from bench.interrupts import interruptible, interrupts_held
 from bench.machine_state import watch_of
@@ -21,14 +19,13 @@ from bench.own_parity_check import check_own_parity
 from bench.own_workload import OwnWorkload, describe, refuse_what_is_built_in, with_own
 from bench.parity_check import Parity, check_parity, judging_envelopes
 from bench.precision import precision_of
-from bench.predictions import MOST_STORED, Arrays, stages_of
+from bench.predictions import MOST_STORED
 from bench.progress import Progress
 from bench.protocol import Job
-from bench.recorder import Recorder
-from bench.report import Cell, Report, Run, Workload
+from bench.report import Cell, Report, Workload
 from bench.report_file import REPORT_NAME, claimed
-from bench.summary import rounds_by_process
 from bench.supervisor import Plan, Side, Supervisor
+from bench.training_times import time_to_metric, time_to_rmse
 from movierank.datasets import load_dataset
 from movierank.errors import MovierankError
 from movierank.ratings import Dataset
@@ -136,7 +133,7 @@ def _finished(
     if own is not None:
         if judges:
             parity = check_own_parity(side, own.described, parts, options.timeout_s, say)
-        return recorder.finish(parity, [])
+        return recorder.finish(parity, time_to_metric(recorder.runs, workload))
     if split is None:
         raise TypeError("the built-in workload has a split")
     if options.envelope == "backend":
@@ -153,29 +150,7 @@ def _finished(
                 say=say,
                 own=judging_envelopes(recorder.report),
             )
-    return recorder.finish(parity, _time_to_target(recorder, workload, split, options.target_rmse))
-
-
-def _time_to_target(recorder: Recorder, workload: Workload, split: Split, target: float) -> list[TimeToTarget]:
-    label = split.test.take(slice(0, MOST_STORED)).label
-    counted = rounds_by_process(recorder.runs)
-    curves = [
-        learning_curve(
-            run,
-            counted.get(run.cell, {}).get(run.process, []),
-            rmse_by_epoch(_epochs_of(run, recorder, len(label)), label),
-            num_train=workload.num_train,
-            batch_size=workload.batch_size,
-        )
-        for run in recorder.runs
-    ]
-    return time_to_target([curve for curve in curves if curve is not None], target)
-
-
-def _epochs_of(run: Run, recorder: Recorder, count: int) -> Arrays:
-    """Returns the predictions after each epoch; none where they are not of the `count` ratings that are stored."""
-    stages = {stage: array for stage, array in stages_of(run, recorder.arrays).items() if stage.startswith("epoch ")}
-    return stages if all(array.shape == (count,) for array in stages.values()) else {}
+    return recorder.finish(parity, time_to_rmse(recorder, split, options.target_rmse))
 
 
 def _refuse_existing(options: Options) -> None:

@@ -16,11 +16,13 @@ class Own(msgspec.Struct, frozen=True, kw_only=True):
         target: `package.module:object` or `/path/file.py:object`.
         metric: that is reported, as Keras's logs name it.
         weights: file (.npz) with the initial weights of the job's seed, in the order of `model.weights`.
+        tests_epochs: whether the test part is evaluated after each epoch, not after the last one alone.
     """
 
     target: str
     metric: str
     weights: str
+    tests_epochs: bool = False
 
 
 class Describe(Message, frozen=True, kw_only=True):
@@ -42,7 +44,7 @@ class Describe(Message, frozen=True, kw_only=True):
 
 
 class Described(Message, frozen=True, kw_only=True):
-    """The answer to a `Describe`; name, metric, better, batch size and epochs as in `bench.workload.Workload`.
+    """The answer to a `Describe`; name, metric, better, target, batch size and epochs as in its `Workload`.
 
     Attributes:
         sha256: of the arrays, in order.
@@ -61,6 +63,7 @@ class Described(Message, frozen=True, kw_only=True):
     name: str
     metric: str
     better: Literal["lower", "higher"]
+    target: float | None = None
     batch_size: int
     epochs: int
     sha256: str

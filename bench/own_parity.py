@@ -74,6 +74,31 @@ class OwnReference:
     stored: SeedEnvelope
 
 
+@dataclass(frozen=True)
+class Referred:
+    """A training with what it is judged by.
+
+    Attributes:
+        trajectory: what it left behind.
+        training: the same in float64.
+        reference: of its seed, where it was trained.
+    """
+
+    trajectory: Trajectory
+    training: Training
+    reference: OwnReference
+
+    @property
+    def name(self) -> str:
+        """The name of its cell in the records."""
+        return self.trajectory.label
+
+    @property
+    def oracle(self) -> Training | None:
+        """Its oracle, where there is one."""
+        return self.reference.oracle
+
+
 References = Mapping[tuple[Mathematics, int], OwnReference]
 
 
@@ -130,11 +155,32 @@ def judge_own(
         Records as `bench.parity.judge` returns them, `oracle` being that of the cell's own backend, and where pairs
         first part.
     """
-    found = [
-        _Side(t, Training(_float64(t.values), None), reference)
-        for t in sorted(trajectories, key=lambda t: (t.label, t.seed, t.process))
-        if (reference := references.get((Mathematics.of(t.cell, described.tables), t.seed))) is not None
+    found = with_references(trajectories, references, described.tables)
+    return judge_together(found, described.tables, described.traced)
+
+
+def with_references(
+    trajectories: Sequence[Trajectory], references: References, tables: Sequence[str]
+) -> list[Referred]:
+    """Returns each training with what it is judged by; one without a reference is left out."""
+    return [
+        Referred(t, Training(_float64(t.values), None), reference)
+        for t in trajectories
+        if (reference := references.get((Mathematics.of(t.cell, tables), t.seed))) is not None
     ]
+
+
+def judge_together(
+    trainings: Sequence[Referred], tables: Sequence[str], traced: Sequence[str]
+) -> tuple[list[ParityResult], list[Divergence]]:
+    """Compares all trainings, each with its own oracle and with every other of its seed; returns as `judge_own`.
+
+    Args:
+        trainings: of all cells, seeds and processes.
+        tables: the weights that embedding layers look rows up in.
+        traced: what each number of a bias trace is called.
+    """
+    found = sorted(trainings, key=lambda t: (t.name, t.trajectory.seed, t.trajectory.process))
     compared = [(side, None, side.oracle) for side in found if side.oracle is not None]
     pairs = [
         (a, b, b.training)
@@ -154,7 +200,7 @@ def judge_own(
         limit = {
             s: of_a[s] if of_b is None else math.hypot(of_a[s], of_b[s]) for s in of_a if of_b is None or s in of_b
         }
-        known, left = (None, {}) if b is None else _explained(a, b, limit, described.tables)
+        known, left = (None, {}) if b is None else _explained(a, b, limit, tables)
         for stage, at_stage in of_stage.items():
             if stage not in limit:
                 continue
@@ -169,22 +215,7 @@ def judge_own(
                 worst[key] = judged
     order = {stage: place for place, stage in enumerate(dict.fromkeys(s for of in limits.values() for s in of))}
     keys = sorted(worst, key=lambda key: (key[1] != ORACLE, key[0], key[1], order[key[2]]))
-    return [worst[key].result for key in keys], _divergences(found, described.traced)
-
-
-@dataclass(frozen=True)
-class _Side:
-    trajectory: Trajectory
-    training: Training
-    reference: OwnReference
-
-    @property
-    def name(self) -> str:
-        return self.trajectory.label
-
-    @property
-    def oracle(self) -> Training | None:
-        return self.reference.oracle
+    return [worst[key].result for key in keys], _divergences(found, traced)
 
 
 def _float64(values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -201,7 +232,7 @@ def _resolution(stage: str, trainings: Sequence[Mapping[str, np.ndarray]], examp
 
 
 def _explained(
-    a: _Side, b: _Side, limit: Mapping[str, float], tables: Sequence[str]
+    a: Referred, b: Referred, limit: Mapping[str, float], tables: Sequence[str]
 ) -> tuple[str | None, dict[str, Distance]]:
     """Returns the deviation that is known of one of the two, and how far apart they are without it."""
     names = [known_deviation(side.trajectory.cell) for side in (a, b)]
@@ -232,9 +263,9 @@ def _less(training: Training, oracle: Training) -> Training:
     return Training({stage: training.values[stage] - oracle.values[stage] for stage in common}, None)
 
 
-def _divergences(sides: Sequence[_Side], names: Sequence[str]) -> list[Divergence]:
+def _divergences(sides: Sequence[Referred], names: Sequence[str]) -> list[Divergence]:
     """Returns where trainings first part, of each cell the first process that recorded its steps."""
-    first: dict[tuple[str, int], _Side] = {}
+    first: dict[tuple[str, int], Referred] = {}
     for side in sides:
         trace = side.training.values.get(BIAS_TRACE)
         if trace is not None and trace.size and side.oracle is not None:
@@ -252,6 +283,6 @@ def _divergences(sides: Sequence[_Side], names: Sequence[str]) -> list[Divergenc
     return found
 
 
-def _slack(side: _Side) -> float:
+def _slack(side: Referred) -> float:
     size = float(np.max(np.abs(side.training.values[BIAS_TRACE][0])))
     return max(side.reference.stored.bias_step, FLOAT32_EPS * size, LEAST)

@@ -15,6 +15,7 @@ from bench.environment import worker_environment
 from bench.errors import BenchError
 from bench.own_messages import Described
 from bench.own_parity import Mathematics, judge_own, reference_of
+from bench.own_references import to_arrays
 from bench.parity_check import Parity, trajectories
 from bench.predictions import load_arrays
 from bench.protocol import Job, Train, Trained, log_name
@@ -57,7 +58,8 @@ def check_own_parity(
             references[where, seed] = reference_of(where, seed, *trained, examples)
     results, divergences = judge_own(found, references, described)
     envelopes = [reference.stored for reference in references.values()]
-    return Parity(results=results, envelopes=envelopes, divergences=divergences)
+    arrays = to_arrays({(str(where), seed): reference for (where, seed), reference in references.items()})
+    return Parity(results=results, envelopes=envelopes, divergences=divergences, arrays=arrays)
 
 
 def _trained(
@@ -70,11 +72,13 @@ def _trained(
     say: Callable[[str], None],
 ) -> tuple[Values | None, Values | None, list[Values]] | None:
     """Returns the float64 run or in its place a float32 one, and the copies; None where there are no copies."""
+    job = side.make_job(Cell(backend=where.backend, device=where.device, loop=where.loop), seed)
     job = replace(
-        side.make_job(Cell(backend=where.backend, device=where.device, loop=where.loop), seed),
+        job,
         early_stages=early,
         compile_cache=None,
         predictions=str((folder / "reference.npz").absolute()),
+        own=None if job.own is None else replace(job.own, tests_epochs=False),
     )
     try:
         copies = _trainings(side, job, range(COPIES), timeout_s)

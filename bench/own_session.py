@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -16,7 +17,7 @@ from bench.own_messages import Own
 from bench.own_recorder import record_early_stages
 from bench.permuted_copy import Course
 from bench.predictions import load_arrays
-from bench.protocol import Job
+from bench.protocol import Job, Trained
 from bench.rounding import FLOAT32_EPS
 from bench.session import Session
 from bench.stages import Values
@@ -50,8 +51,19 @@ class OwnSession(Session):
 
     def __init__(self, job: Job, own: Own, workload: Workload, parts: Parts) -> None:
         self.metric = own.metric
+        self.tests_epochs = own.tests_epochs
         # `Parts` has all that a session asks of a `Split`.
         super().__init__(job, cast(Split, parts), lambda: _build(job, own, workload, parts))
+
+    def train(self, copy: int | None = None) -> Trained:
+        """Trains as `Session.train` does, and tests after each epoch where a job asks for that."""
+        self._tested: list[float | None] = []
+        return super().train(copy)
+
+    def _look_after_epoch(self) -> None:
+        if self.tests_epochs:
+            score = self._evaluate()
+            self._tested.append(score if math.isfinite(score) else None)
 
     def _course(self, initial: training.TrainingState, copy: int | None) -> Course:
         if copy is None:
@@ -70,7 +82,7 @@ class OwnSession(Session):
         return {f"training {self.metric}": np.array(train), f"test {self.metric}": np.array([test])}
 
     def _told(self, train: list[float], test: float) -> dict[str, Any]:
-        return {"train_metric": train, "test_metric": test}
+        return {"train_metric": train, "test_metric": test, "test_metric_by_epoch": self._tested}
 
     def _predict(self, features: Any) -> npt.NDArray[np.floating[Any]]:
         outputs = self.model.predict(features, batch_size=self.job.batch_size, verbose=0)

@@ -31,6 +31,7 @@ BUILT_IN = (
     "epochs",
     "embedding_dimension",
     "learning_rate",
+    "target_rmse",
 )
 
 
@@ -58,7 +59,8 @@ class OwnWorkload:
     def part_of_job(self, seed: int) -> Own:
         """Returns what a job says of it."""
         weights = str((self.folder / weights_name(seed)).absolute())
-        return Own(target=self.target, metric=self.described.metric, weights=weights)
+        tests_epochs = self.described.target is not None
+        return Own(target=self.target, metric=self.described.metric, weights=weights, tests_epochs=tests_epochs)
 
 
 def weights_name(seed: int) -> str:
@@ -77,7 +79,7 @@ def refuse_what_is_built_in(options: Options) -> None:
     if given:
         named = ", ".join(f"--{name.replace('_', '-')}" for name in given)
         raise BenchError(
-            f"{named}: the built-in workload's; {options.workload} says its own data, batch size and epochs"
+            f"{named}: the built-in workload's; {options.workload} says its own data, batch size, epochs and target"
         )
     if options.envelope == "backend":
         raise BenchError(
@@ -159,6 +161,8 @@ def _record(options: Options, described: Described) -> Workload:
         workload=options.workload,
         metric=described.metric,
         better=described.better,
+        target=described.target,
+        tables=described.tables,
         model_sha256=described.model_sha256,
         weights_sha256=described.weights_sha256 if options.init == "shared" else None,
         parameters=described.parameters,

@@ -65,15 +65,20 @@ def _parity(arguments: argparse.Namespace) -> int:
 
 
 def joined_of(paths: Sequence[Path]) -> JoinedParity:
-    """Judges the reports that lie there together, by the prepared ratings.
+    """Judges the reports that lie there together: of the built-in workload by the prepared ratings.
 
     Raises:
         BenchError: they cannot be read or joined, or the ratings are others.
     """
+    reports = _load(paths)
+    workload = reports[0].report.workload
+    if workload.workload is not None:
+        from bench.joined_own import join_own
+
+        return join_own(reports)
     from bench.joined_parity import join
 
-    reports = _load(paths)
-    return join(reports, _split(reports[0].report.workload))
+    return join(reports, _split(workload))
 
 
 def _load(paths: Sequence[Path]) -> list[NamedReport]:

@@ -184,6 +184,7 @@ class Trained(Message, frozen=True, kw_only=True):
     test_rmse: float | None = None
     train_metric: list[float] = msgspec.field(default_factory=list)
     test_metric: float | None = None
+    test_metric_by_epoch: list[float | None] = msgspec.field(default_factory=list)
     train_s: float
     evaluate_s: float
     predict_s: float

@@ -129,7 +129,7 @@ def epochs(report: Report) -> list[Row]:
     """Returns one row an epoch of each process's training: `train_rmse` as `fit` reports it, epochs from 1.
 
     `test_rmse` is that of the last epoch, NaN before. Of a workload of one's own they are NaN, and `train_metric` and
-    `test_metric` are those that it is told by.
+    `test_metric` are those that it is told by; with a target, `test_metric` is there after each epoch.
     """
     return [
         {
@@ -138,7 +138,7 @@ def epochs(report: Report) -> list[Row]:
             "train_rmse": _number(rmse),
             "test_rmse": _number(run.test_rmse if epoch == len(run.train_rmse) else None),
             "train_metric": _number(metric),
-            "test_metric": _number(run.test_metric if epoch == len(run.train_metric) else None),
+            "test_metric": _number(_tested(run, epoch)),
         }
         for run in report.runs
         for epoch, (rmse, metric) in enumerate(zip_longest(run.train_rmse, run.train_metric), start=1)
@@ -195,6 +195,12 @@ def _process(run: Run) -> Row:
 
 def _named(cell: Cell) -> Row:
     return {"cell": str(cell), "backend": cell.backend, "device": cell.device, "loop": cell.loop}
+
+
+def _tested(run: Run, epoch: int) -> float | None:
+    if run.test_metric_by_epoch:
+        return run.test_metric_by_epoch[epoch - 1]
+    return run.test_metric if epoch == len(run.train_metric) else None
 
 
 def _by_cell(rows: Iterable[OfCell]) -> dict[Cell, OfCell]:

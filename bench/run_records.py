@@ -37,6 +37,9 @@ class Workload(Record, frozen=True, kw_only=True):
         weights_sha256: of the initial weights of all seeds; likewise.
         parameters: numbers in the model's weights; likewise.
         optimizer: its class; likewise.
+        target: value of the metric up to which training time is told (`Report.time_to_target`); None where the
+            workload names none. Of the built-in one it is told there alone.
+        tables: the weights that embedding layers look rows up in, of a workload of the user's own.
         not_judged: why parity cannot be judged; None where it can.
     """
 
@@ -60,6 +63,8 @@ class Workload(Record, frozen=True, kw_only=True):
     weights_sha256: str | None = None
     parameters: int | None = None
     optimizer: str | None = None
+    target: float | None = None
+    tables: list[str] = []
     not_judged: str | None = None
 
 
@@ -132,7 +137,7 @@ class Run(Record, frozen=True, kw_only=True):
         compile_cache: whether the first process of the cell had left compiled code for that step (`warm`) or not
             (`cold`); None where nothing was compiled (`eager`, `graph`).
         train_s: the convergence run, all epochs, evaluation and prediction left out, in seconds.
-        evaluate_s: one pass over the test part, the first, in seconds.
+        evaluate_s: one pass over the test part, in seconds; the first, unless each epoch is followed by one.
         predict_s: one prediction of the test part, after an earlier one, in seconds.
         fit_setup_ms: what one `fit` call costs outside its epochs, one value a round, in ms.
         warmup_ms: step time of each warm-up round, in ms.
@@ -147,6 +152,7 @@ class Run(Record, frozen=True, kw_only=True):
         test_rmse: after the last epoch, as `evaluate` reports it.
         train_metric: of a workload of the user's own, instead of `train_rmse`: the metric that it is told by.
         test_metric: likewise, instead of `test_rmse`.
+        test_metric_by_epoch: the same after each epoch, where the workload names a target; None where it is no number.
         peak_rss_mib: highest resident memory of the worker.
         peak_device_mib: highest device memory in use on a GPU; None on the CPU.
         matrix_gflop_s: its framework's fastest matrix product on this device, in 10^9 operations a second, a
@@ -187,6 +193,7 @@ class Run(Record, frozen=True, kw_only=True):
     test_rmse: float | None = None
     train_metric: list[float] = []
     test_metric: float | None = None
+    test_metric_by_epoch: list[float | None] = []
     peak_rss_mib: float | None = None
     peak_device_mib: float | None = None
     matrix_gflop_s: float | None = None

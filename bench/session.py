@@ -113,6 +113,7 @@ class Session:
                 raise NotFiniteError(f"the loss is {logs['loss']} after epoch {epoch}; try a lower learning rate")
             scores.append(logs[self.metric])
             stages[f"epoch {epoch}"] = self._predict_stored()
+            self._look_after_epoch()
             started = time.perf_counter()
 
         with self._telling_divergence():
@@ -126,9 +127,7 @@ class Session:
                 loop=self.loop,
             )
         started = time.perf_counter()
-        test = training.evaluate_logs(
-            self.model, self.split.test.features, self.split.test.label, batch_size=self.job.batch_size
-        )[self.metric]
+        test = self._evaluate()
         evaluated = time.perf_counter()
         predictions = self._predict(self.split.test.features)
         predicted = time.perf_counter()
@@ -181,6 +180,15 @@ class Session:
         if copy is None:
             return Course(initial, initial, self.split.train)
         return permuted_copy(initial, self.split.train, self.job.batch_size, self.job.seed, copy)
+
+    def _evaluate(self) -> float:
+        """Returns the metric of the test part."""
+        test = self.split.test
+        logs = training.evaluate_logs(self.model, test.features, test.label, batch_size=self.job.batch_size)
+        return logs[self.metric]
+
+    def _look_after_epoch(self) -> None:
+        """Does what a workload asks for between two epochs, untimed; of the built-in one predictions tell all."""
 
     def _scores(self, train: Sequence[float], test: float) -> Values:
         """Returns what the stages hold of the metric; of the built-in workload's it follows from predictions."""

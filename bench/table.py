@@ -33,7 +33,7 @@ def print_report(report: Report, directory: Path, console: Console) -> None:
     if (own := own_rounding_table(report, names)) is not None:
         console.print(own)
     converged = [
-        *time_to_target_lines(report.time_to_target, names),
+        *time_to_target_lines(report.time_to_target, names, metric_label(report.workload)),
         *reference_rmse_lines(report.reference_rmse, names),
     ]
     for line in [

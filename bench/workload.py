@@ -6,6 +6,7 @@ neither Keras nor a framework.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,6 +49,8 @@ class Workload:
         batch_size: examples a step.
         epochs: of the training whose metric is reported.
         better: whether a lower or a higher value of the metric is better.
+        target: value of the metric on the test part up to which training time is told; None for none. It costs an
+            evaluation after each epoch, which is not timed.
     """
 
     name: str
@@ -57,6 +60,7 @@ class Workload:
     batch_size: int
     epochs: int
     better: Better = "lower"
+    target: float | None = None
 
     def __post_init__(self) -> None:
         """Refuses what means nothing.
@@ -72,6 +76,8 @@ class Workload:
                 raise ValueError(f"{name} must be a name; received {value!r}")
         if self.better not in ("lower", "higher"):
             raise ValueError(f"better must be 'lower' or 'higher'; received {self.better!r}")
+        if self.target is not None and not (isinstance(self.target, int | float) and math.isfinite(self.target)):
+            raise ValueError(f"target must be a number that the metric can reach; received {self.target!r}")
 
 
 def absolute_target(text: str) -> str:

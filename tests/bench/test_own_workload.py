@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 
 from bench import BenchError, compare, judge_parity
@@ -42,7 +43,7 @@ def some():
     parts = (arrays.train_x, {train}), (arrays.train_y, {train}), (arrays.test_x, {test}), (arrays.test_y, {test})
     return Arrays(*(first(part, count) for part, count in parts))
 
-small = replace(full, arrays=some, epochs=2)
+small = replace(full, arrays=some, epochs=2, target={target})
 """
 WRONG = """
 import keras
@@ -57,10 +58,10 @@ wrong = Workload(name="wrong", build=build, arrays=arrays, metric="mae", batch_s
 """
 
 
-def small(name: str, folder: Path, train: int, test: int) -> str:
-    """Writes a workload that is the first part of an example."""
+def small(name: str, folder: Path, train: int, test: int, target: float | None = None) -> str:
+    """Writes a workload that is the first part of an example, with a target of its own."""
     file = folder / f"small_{name}.py"
-    file.write_text(SMALL.format(examples=str(EXAMPLES), name=name, train=train, test=test))
+    file.write_text(SMALL.format(examples=str(EXAMPLES), name=name, train=train, test=test, target=target))
     return f"{file}:small"
 
 
@@ -79,7 +80,7 @@ def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
 def digits(tmp_path_factory) -> tuple[str, Path, Report, str]:
     pytest.importorskip("sklearn")
     folder = tmp_path_factory.mktemp("digits")
-    target, output = small("digits", folder, 1_020, 297), folder / "report"
+    target, output = small("digits", folder, 1_020, 297, 0.5), folder / "report"
     backends = ",".join([BACKEND, *OTHERS[:1]] if BACKEND == "jax" else [BACKEND])  # two side by side take a minute
     done = bench("run", "--workload", target, "--backends", backends, "--output", str(output), *SHORT)
     assert done.returncode == 0, done.stderr + done.stdout
@@ -107,6 +108,21 @@ def test_a_report_says_what_was_measured_and_calls_the_metric_by_its_name(digits
         assert len(run.step_time_ms) == 2
     assert "Test accuracy" in " ".join(said.split())
     assert "RMSE" not in said
+
+
+def test_training_time_to_its_own_target_is_told(digits) -> None:
+    _, _, report, said = digits
+    assert report.workload.target == 0.5
+    for run in report.runs:
+        assert len(run.test_metric_by_epoch) == 2
+        assert run.test_metric_by_epoch[-1] == pytest.approx(run.test_metric, abs=1e-6)
+    assert {(row.backend, row.loop) for row in report.time_to_target} == {(r.backend, r.loop) for r in report.runs}
+    for row in report.time_to_target:
+        (run,) = [run for run in report.runs if run.backend == row.backend]
+        needed = 1 if run.test_metric_by_epoch[0] >= 0.5 else 2
+        assert (row.target, row.reached, row.epochs) == (0.5, 1, [needed])
+        assert row.typical_s == pytest.approx(needed * np.median(run.step_time_ms) * 1020 / 50 / 1000)
+    assert "Seconds of training to test accuracy 0.5" in " ".join(said.split())
 
 
 def test_its_parity_is_judged_at_every_stage(digits) -> None:
@@ -140,8 +156,14 @@ def test_compare_tells_its_metric_and_refuses_another_model(digits, tmp_path) ->
     refused = compare(report, msgspec.structs.replace(report, workload=other))
     assert "model_sha256" in refused.not_comparable
     assert refused.metrics == []
-    with pytest.raises(BenchError, match="a workload of your own"):
-        judge_parity(output)
+
+
+def test_its_parity_can_be_judged_again_from_what_it_stores(digits) -> None:
+    _, output, report, _ = digits
+    joined = judge_parity(output)
+    assert joined.results == report.parity
+    assert joined.divergences == report.divergences
+    assert not joined.failed
 
 
 @pytest.mark.one_backend
@@ -168,7 +190,35 @@ def test_the_retrieval_example_has_one_oracle_for_each_way_to_update_tables(movi
     assert report.workload.metric == "rmse"
     assert {row.b for row in report.parity} == {"oracle"}
     assert {row.verdict for row in report.parity} == {"within"}
+    assert report.workload.tables == ["user_tower/embeddings", "movie_tower/embeddings"]
+    assert (report.time_to_target, report.runs[0].test_metric_by_epoch) == ([], [])
+    assert judge_parity(output).results == report.parity
     assert "weights 1/user_tower/embeddings" in {row.stage for row in report.parity}
+
+
+@pytest.mark.one_backend
+def test_two_environments_are_measured_and_traced_with_it(tmp_path, capfd, monkeypatch) -> None:
+    pytest.importorskip("sklearn")
+    monkeypatch.setattr("bench.run_command.write_page_beside", lambda output: None)  # a page of either takes seconds
+    target, output = small("digits", tmp_path, 1_020, 297, 0.5), tmp_path / "both"
+    both = ("versus", sys.executable, sys.executable, "--workload", target, "--backends", BACKEND, "--profile")
+    short = ("--quick", "--patience", "0", "--max-regression", "10000%", "--output", str(output))
+    code = main([*both, *short, *SHORT])
+    said = capfd.readouterr().err
+    assert code == 0, said
+    assert f"base:{BACKEND}/cpu/fit and new:{BACKEND}/cpu/fit are the same model at all" in said
+    base, new = load_report(output / "base"), load_report(output / "new")
+    assert base.workload == new.workload
+    assert base.workload.weights_sha256
+    for side, report in (("base", base), ("new", new)):
+        assert [row.target for row in report.time_to_target] == [0.5]
+        (profile,) = report.profiles
+        assert profile.error is None
+        assert (output / side / profile.file).is_file()
+        shares = {share.group: share.share for share in profile.shares}
+        assert sum(shares.values()) == pytest.approx(1)
+        assert {"matrix products", "optimizer update"} <= shares.keys()
+        assert profile.steps == 20
 
 
 def test_an_error_in_the_users_code_is_told_with_its_line(tmp_path) -> None:
@@ -195,6 +245,7 @@ def test_a_model_that_draws_random_numbers_is_not_judged(digits) -> None:
         (("--loops", "fit,native"), "native is the built-in model"),
         (("--dataset", "1m"), "--dataset"),
         (("--epochs", "3", "--batch-size", "7"), "--batch-size, --epochs"),
+        (("--target-rmse", "0.3"), "--target-rmse"),
     ],
 )
 def test_what_only_the_built_in_workload_has_is_refused(tmp_path, capsys, options, word) -> None:
@@ -211,7 +262,12 @@ def test_a_target_must_name_a_module_or_file_and_an_object(target) -> None:
 
 @pytest.mark.parametrize(
     ("change", "word"),
-    [({"batch_size": 0}, "batch_size"), ({"metric": ""}, "metric"), ({"better": "more"}, "better")],
+    [
+        ({"batch_size": 0}, "batch_size"),
+        ({"metric": ""}, "metric"),
+        ({"better": "more"}, "better"),
+        ({"target": float("nan")}, "target"),
+    ],
 )
 def test_a_workload_refuses_what_means_nothing(change, word) -> None:
     fields = {"name": "w", "build": lambda seed: None, "arrays": lambda: Arrays(0, 0, 0, 0), "metric": "mae"}
