@@ -11,8 +11,8 @@ BUSY_SHARE = 0.075  # of the usable cores, used by other programs: from here on 
 
 # Equal checksums mean equal ratings in equal order, or the same model, wherever they came from. Initial weights move
 # no step time, and the metric by what a seed does; they are drawn by a backend, which may be another one. A target
-# moves nothing that is measured, and a model's tables follow from its checksum.
-MAY_DIFFER = ("source", "workload", "weights_sha256", "target", "tables")
+# moves nothing that is measured; a model's tables and its step follow from its checksum, where somebody looked.
+MAY_DIFFER = ("source", "workload", "weights_sha256", "target", "tables", "step_operations", "step_bytes")
 
 
 def workload_key(report: Report) -> dict[str, Any]:

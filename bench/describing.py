@@ -14,6 +14,7 @@ from bench.own_examples import sha256_of
 from bench.own_messages import Describe, Described
 from bench.own_recorder import trace_names
 from bench.own_session import joined
+from bench.own_step import least_step
 from bench.own_workload import weights_name
 from bench.workload_loading import build_model, load_parts, load_workload, telling
 from movierank import training
@@ -41,6 +42,7 @@ def describe(message: Describe) -> Described:
     }
     for seed, arrays in weights.items():
         np.savez(Path(message.folder) / weights_name(seed), *arrays)
+    least = least_step(model, parts.train.take(slice(0, workload.batch_size)), message.backend)
     return Described(
         name=workload.name,
         metric=workload.metric,
@@ -60,6 +62,8 @@ def describe(message: Describe) -> Described:
         tables=own_model.tables(model),
         random=own_model.random_layers(model),
         traced=trace_names(model.weights),
+        step_operations=None if least is None else least[0],
+        step_bytes=None if least is None else least[1],
     )
 
 

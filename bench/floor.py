@@ -120,12 +120,10 @@ def floors(runs: Sequence[Run], step_time: Sequence[StepTime], workload: Workloa
     records = []
     for row in step_time:
         cell = cell_of(row)
-        touched = [run.touched_rows for run in runs if run.cell == cell and run.touched_rows is not None]
         own, best = device_rates(runs, cell)
-        if own is None or best is None or not touched:
+        step = _step_of(cell, runs, workload)
+        if own is None or best is None or step is None:
             continue
-        bytes_of_weight = 2 if precision_of(cell) == "bfloat16" else 4
-        step = least_step(bare_loop(cell.loop), workload, min(touched), bytes_of_weight)
         floor_ms, bound = step.least_ms(own)
         best_floor_ms, best_bound = step.least_ms(best)
         records.append(
@@ -144,6 +142,15 @@ def floors(runs: Sequence[Run], step_time: Sequence[StepTime], workload: Workloa
             )
         )
     return records
+
+
+def _step_of(cell: Cell, runs: Sequence[Run], workload: Workload) -> Step | None:
+    """Returns what a step of the cell must do; None where nobody told."""
+    bytes_of_weight = 2 if precision_of(cell) == "bfloat16" else 4
+    if workload.step_operations is not None and workload.step_bytes is not None:
+        return Step(workload.step_operations, workload.step_bytes * bytes_of_weight / 4)
+    touched = [run.touched_rows for run in runs if run.cell == cell and run.touched_rows is not None]
+    return least_step(bare_loop(cell.loop), workload, min(touched), bytes_of_weight) if touched else None
 
 
 def device_rates(runs: Sequence[Run], cell: Cell) -> tuple[Rates | None, Rates | None]:

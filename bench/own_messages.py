@@ -17,12 +17,14 @@ class Own(msgspec.Struct, frozen=True, kw_only=True):
         metric: that is reported, as Keras's logs name it.
         weights: file (.npz) with the initial weights of the job's seed, in the order of `model.weights`.
         tests_epochs: whether the test part is evaluated after each epoch, not after the last one alone.
+        has_floor: whether it is known what a step must do, so that the device's limits are worth measuring.
     """
 
     target: str
     metric: str
     weights: str
     tests_epochs: bool = False
+    has_floor: bool = False
 
 
 class Describe(Message, frozen=True, kw_only=True):
@@ -58,6 +60,7 @@ class Described(Message, frozen=True, kw_only=True):
         tables: the weights that embedding layers look rows up in, as stages name them.
         random: its layers that draw random numbers in training, such as `dropout`.
         traced: names of the numbers in a bias trace (`bench.own_recorder`).
+        step_operations, step_bytes: as in `bench.report.Workload`.
     """
 
     name: str
@@ -78,3 +81,5 @@ class Described(Message, frozen=True, kw_only=True):
     tables: list[str]
     random: list[str]
     traced: list[str]
+    step_operations: float | None = None
+    step_bytes: float | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
 
@@ -12,9 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.errors import WorkloadError
+from bench.limits import measure_limits
 from bench.own_examples import Parts, permute_in_batches, sha256_of
 from bench.own_messages import Own
 from bench.own_recorder import record_early_stages
+from bench.own_step import kernels, updated_bytes
 from bench.permuted_copy import Course
 from bench.predictions import load_arrays
 from bench.protocol import Job, Trained
@@ -47,11 +50,10 @@ class OwnSession(Session):
         WorkloadError: the model cannot be built, or is another one than was described.
     """
 
-    has_floor = False
-
     def __init__(self, job: Job, own: Own, workload: Workload, parts: Parts) -> None:
         self.metric = own.metric
         self.tests_epochs = own.tests_epochs
+        self.has_floor = own.has_floor
         # `Parts` has all that a session asks of a `Split`.
         super().__init__(job, cast(Split, parts), lambda: _build(job, own, workload, parts))
 
@@ -77,6 +79,18 @@ class OwnSession(Session):
             train=cast(Ratings, train),
             steps=min(10, -(-len(train) // self.job.batch_size)),
         )
+
+    def told_limits(self) -> dict[str, float | None]:
+        """Measures what this device can do at best, at the sizes of this model."""
+        limits = measure_limits(
+            self.adapter,
+            batch_size=self.job.batch_size,
+            layers=kernels(self.model),
+            dtype=keras.config.dtype_policy().compute_dtype,
+            touched_bytes=updated_bytes(self.model),
+            on_gpu=self.job.device != "cpu",
+        )
+        return asdict(limits)
 
     def _scores(self, train: Sequence[float], test: float) -> Values:
         return {f"training {self.metric}": np.array(train), f"test {self.metric}": np.array([test])}

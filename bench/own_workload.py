@@ -60,7 +60,13 @@ class OwnWorkload:
         """Returns what a job says of it."""
         weights = str((self.folder / weights_name(seed)).absolute())
         tests_epochs = self.described.target is not None
-        return Own(target=self.target, metric=self.described.metric, weights=weights, tests_epochs=tests_epochs)
+        return Own(
+            target=self.target,
+            metric=self.described.metric,
+            weights=weights,
+            tests_epochs=tests_epochs,
+            has_floor=self.described.step_operations is not None,
+        )
 
 
 def weights_name(seed: int) -> str:
@@ -163,6 +169,8 @@ def _record(options: Options, described: Described) -> Workload:
         better=described.better,
         target=described.target,
         tables=described.tables,
+        step_operations=described.step_operations,
+        step_bytes=described.step_bytes,
         model_sha256=described.model_sha256,
         weights_sha256=described.weights_sha256 if options.init == "shared" else None,
         parameters=described.parameters,

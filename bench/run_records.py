@@ -40,6 +40,9 @@ class Workload(Record, frozen=True, kw_only=True):
         target: value of the metric up to which training time is told (`Report.time_to_target`); None where the
             workload names none. Of the built-in one it is told there alone.
         tables: the weights that embedding layers look rows up in, of a workload of the user's own.
+        step_operations: additions and multiplications in the matrix products of a full batch, forward and backward;
+            None of the built-in one, and where no backend of the run could tell.
+        step_bytes: that a step must read or write in float32, likewise.
         not_judged: why parity cannot be judged; None where it can.
     """
 
@@ -65,6 +68,8 @@ class Workload(Record, frozen=True, kw_only=True):
     optimizer: str | None = None
     target: float | None = None
     tables: list[str] = []
+    step_operations: float | None = None
+    step_bytes: float | None = None
     not_judged: str | None = None
 
 

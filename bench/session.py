@@ -6,6 +6,7 @@ import contextlib
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -168,6 +169,10 @@ class Session:
             touched_bytes=state_bytes(width, rows),
             on_gpu=self.job.device != "cpu",
         )
+
+    def told_limits(self) -> dict[str, float | None]:
+        """Returns the same as a report's run has it, with how many rows a batch uses."""
+        return {**asdict(self.measure_limits()), "touched_rows": self.touched_rows()}
 
     def touched_rows(self) -> float:
         """Returns how many rows of both tables a batch of a round uses, the mean over its first hundred batches."""

@@ -18,7 +18,6 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterable
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -247,11 +246,10 @@ def _last_words(session: Session, stop: Stop) -> Stopped:
     if not (stop.limits and session.has_floor):
         return peaks
     try:
-        limits = session.measure_limits()
+        return replace(peaks, **session.told_limits())
     except Exception:
         traceback.print_exc()  # a limit that cannot be measured takes nothing from what was
         return peaks
-    return replace(peaks, touched_rows=session.touched_rows(), **asdict(limits))
 
 
 def _peak_rss_mib() -> float:

@@ -19,6 +19,7 @@ WORKER_SIDE = {
         "bench.own_model",
         "bench.own_recorder",
         "bench.own_session",
+        "bench.own_step",
         "bench.permuted_copy",
         "bench.workload_loading",
         "bench.session",

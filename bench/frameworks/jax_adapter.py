@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from bench.errors import UnavailableError
 from bench.frameworks import require_tf32
+from bench.frameworks.jax_products import product_operations
 
 
 def configure(device: str, threads: int) -> tuple[str, int | None]:
@@ -60,6 +61,19 @@ def peak_device_mib() -> float | None:
 
 def loss_and_gradients(model: Any, features: Any, label: Any) -> tuple[float, list[npt.NDArray[np.floating[Any]]]]:
     """Returns a compiled model's loss on one batch and its gradients by trainable variable; trains nothing."""
+    compiled = jax.jit(jax.value_and_grad(_loss_of(model, features, label)))
+    loss, gradients = compiled([variable.value for variable in model.trainable_variables])
+    return float(loss), [np.asarray(gradient) for gradient in gradients]
+
+
+def step_operations(model: Any, features: Any, label: Any) -> int | None:
+    """Returns the operations of the matrix products in loss and gradients of one batch, as `product_operations`."""
+    traced = jax.make_jaxpr(jax.value_and_grad(_loss_of(model, features, label)))
+    return product_operations(traced([variable.value for variable in model.trainable_variables]).jaxpr)
+
+
+def _loss_of(model: Any, features: Any, label: Any) -> Callable[[list[Any]], Any]:
+    """Returns a function of the values of the trainable variables."""
     fixed = [variable.value for variable in model.non_trainable_variables]
     # `stateless_call` hands on what it is given, though a model may know of no such argument.
     mode = {"training": True} if "training" in inspect.signature(model.call).parameters else {}
@@ -68,8 +82,7 @@ def loss_and_gradients(model: Any, features: Any, label: Any) -> tuple[float, li
         predictions, _ = model.stateless_call(trainable, fixed, features, **mode)
         return model.compute_loss(x=features, y=label, y_pred=predictions)
 
-    loss, gradients = jax.jit(jax.value_and_grad(loss_of))([variable.value for variable in model.trainable_variables])
-    return float(loss), [np.asarray(gradient) for gradient in gradients]
+    return loss_of
 
 
 def matrix_products(rows: int, inner: int, columns: int, dtype: str) -> list[Callable[[], Any]]:

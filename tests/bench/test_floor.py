@@ -37,6 +37,23 @@ def test_operations_of_a_step_of_one_example_counted_by_hand() -> None:
     assert step_operations(1000, 32) == 196_992_000
 
 
+def test_a_workload_of_one_s_own_tells_what_its_step_does(make_report: MakeReport) -> None:
+    report = make_report({"jax": (2.0, 2.2), "torch": (3.0, 3.1)})
+    limits = {
+        "jax": {"matrix_gflop_s": 100.0, "memory_gb_s": 10.0},
+        "torch": {"matrix_gflop_s": 50.0, "memory_gb_s": 20.0},
+    }
+    runs = [msgspec.structs.replace(run, **limits[run.backend]) for run in report.runs]
+    own = {"workload": "m:o", "step_operations": 1e7, "step_bytes": 4e6}
+    workload = msgspec.structs.replace(report.workload, **own)
+    jax, torch = floors(runs, summarise(runs).step_time, workload)
+    assert (jax.floor_ms, jax.bound) == (pytest.approx(0.4), "memory")
+    assert (torch.floor_ms, torch.bound) == (pytest.approx(0.2), "arithmetic")
+    assert jax.best_floor_ms == torch.best_floor_ms == pytest.approx(0.2)
+    nobody_counted = msgspec.structs.replace(workload, step_operations=None)
+    assert floors(runs, summarise(runs).step_time, nobody_counted) == []
+
+
 def test_bytes_of_a_step_counted_by_hand(make_report: MakeReport) -> None:
     dense = 64 * 256 + 256 + 256 * 64 + 64 + 64 + 1
     workload = make_report().workload

@@ -125,6 +125,18 @@ def test_training_time_to_its_own_target_is_told(digits) -> None:
     assert "Seconds of training to test accuracy 0.5" in " ".join(said.split())
 
 
+def test_its_floor_is_told_where_jax_could_count_what_a_step_does(digits) -> None:
+    _, _, report, _ = digits
+    if BACKEND != "jax":
+        assert (report.workload.step_operations, report.floors) == (None, [])
+        return
+    assert report.workload.step_operations == 2 * 50 * (2 * 64 * 128 + 3 * 128 * 64 + 3 * 64 * 10)
+    assert {str(row.cell) for row in report.floors} == {str(run.cell) for run in report.runs}
+    for row in report.floors:
+        assert 0 < row.best_floor_ms <= row.floor_ms
+        assert row.times_floor > 1
+
+
 def test_its_parity_is_judged_at_every_stage(digits) -> None:
     _, _, report, said = digits
     cells = {str(run.cell) for run in report.runs}
