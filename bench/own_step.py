@@ -7,6 +7,7 @@ batch. Embedding tables are left out, since how many of their rows a batch uses 
 
 from __future__ import annotations
 
+import math
 import traceback
 from typing import Any
 
@@ -66,4 +67,4 @@ def _dense(model: keras.Model) -> list[Any]:
 
 
 def _bytes(variable: Any) -> int:
-    return int(np.prod(variable.shape)) * np.dtype(variable.dtype).itemsize
+    return math.prod(map(int, variable.shape)) * int(np.dtype(variable.dtype).itemsize)

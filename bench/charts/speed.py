@@ -17,6 +17,7 @@ from bench.summary import cell_of, process_medians, summarise
 from bench.thinning import drawn_dots
 from bench.trace import GROUPS
 
+NARROW_PLOT = 300  # px, without the names of its rows
 PHASE_NAMES = {
     "import_s": "import",
     "data_s": "data",
@@ -129,8 +130,8 @@ def _stacked(
         "part:N",
         title=None,
         scale=alt.Scale(domain=list(colours), range=list(colours.values())),
-        # The filters do not name the parts, so this plot does.
-        legend=alt.Legend(orient="top", columns=3, symbolType="square"),
+        # The filters do not name the parts, so this plot does, on a phone one below the other.
+        legend=alt.Legend(orient="top", columns=alt.ExprRef(f"width < {NARROW_PLOT} ? 1 : 3"), symbolType="square"),
     )
     bars = layer([{**row, "place": places[row["part"]]} for row in data]).mark_bar(height=16)
     order = alt.Order("place:Q")

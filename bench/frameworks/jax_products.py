@@ -38,7 +38,7 @@ def product_operations(program: Any) -> int | None:
 def _of_product(equation: Any) -> int:
     (contracted, _), _ = equation.params["dimension_numbers"]
     left = equation.invars[0].aval.shape
-    return 2 * math.prod(equation.outvars[0].aval.shape) * math.prod(left[axis] for axis in contracted)
+    return 2 * math.prod(map(int, equation.outvars[0].aval.shape)) * math.prod(int(left[axis]) for axis in contracted)
 
 
 def _inside(values: Any) -> Iterator[Any]:

@@ -83,12 +83,14 @@ def _floor(key: str, report: Report, look: Look) -> Figure:
     said = [f"{values[0]} {values[1]}, bound by {values[3]}" for values, _ in rows]
     header = ("Cell", "× floor [95 %]", "Floor, ms", "Bound by", "Best rates on this device",
               "× floor of its own framework [95 %]", "Its framework's rates")  # fmt: skip
-    rates = dict.fromkeys(str(values[4]) for values, _ in rows)
+    reached = {row.cell.device: rates_in_words(device_rates(report.runs, row.cell)[1]) for row in report.floors[::-1]}
+    rates = "; ".join(f"{device}: {words}" if len(reached) > 1 else words for device, words in reached.items())
     return Figure(
         key=f"{key}-floor",
         title="Step time over its floor",
         note="1 (dashed) is the least time that this device needs for the step's arithmetic and memory traffic, by the "
-        f"best rates that any framework reached on it: {'; '.join(rates)}. Bars are 95 % intervals.",
+        f"best rates that any framework reached on it ({rates}; the table has those of each cell and which of them "
+        "binds). Bars are 95 % intervals.",
         description=f"Step time over the least that the device needs: {'; '.join(said)}.",
         chart=speed.floor_chart(report, look),
         table=Table(header, rows),
