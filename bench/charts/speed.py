@@ -15,9 +15,8 @@ from bench.profile_records import Profile
 from bench.report import Cell, Report, Run
 from bench.summary import cell_of, process_medians, summarise
 from bench.thinning import drawn_dots
-from bench.trace import GROUPS
+from bench.trace import GROUPS, Group
 
-NARROW_PLOT = 300  # px, without the names of its rows
 PHASE_NAMES = {
     "import_s": "import",
     "data_s": "data",
@@ -26,6 +25,16 @@ PHASE_NAMES = {
     "train_s": "training",
     "evaluate_s": "evaluate",
     "predict_s": "predict",
+}
+KINDS: Mapping[Group, str] = {  # as docs/profile.md has them, short enough for a phone
+    "matrix products": "products",
+    "embeddings": "embeddings",
+    "optimizer update": "optimizer",
+    "other operations": "other",
+    "memory copies": "copies",
+    "input pipeline": "input",
+    "runtime": "run-time",
+    "python or waiting": "idle",
 }
 
 
@@ -105,15 +114,17 @@ def phases_chart(report: Report, look: Look) -> Any:
 def profiles_chart(profiles: Sequence[Profile], look: Look) -> Any:
     """Returns what kinds of work a traced step's time goes to, end to end; all bars are of equal length."""
     data = [
-        {**look.fields(profile.cell), "part": share.group, "value": share.share, "most": _most(profile, share.group)}
+        {**look.fields(profile.cell), "part": KINDS[group], "value": share.share, "kind": group,
+         "most": _most(profile, group)}
         for profile in profiles
         for share in profile.shares
-        if share.group in GROUPS
-    ]
-    hover = [tip("name", "Cell"), tip("part", "Kind of work"), tip("value", "Of a step", ".1%"), tip("most", "Mostly")]
+        for group in GROUPS
+        if share.group == group
+    ]  # fmt: skip
+    hover = [tip("name", "Cell"), tip("kind", "Kind of work"), tip("value", "Of a step", ".1%"), tip("most", "Mostly")]
     axis, scale = alt.Axis(title="share of a traced step", tickCount=6, format="%"), alt.Scale(domain=[0, 1])
     x = alt.X("value:Q", stack="zero", axis=axis, scale=scale)
-    return _stacked(data, dict(zip(GROUPS, KINDS_OF_WORK, strict=True)), x, hover, look)
+    return _stacked(data, dict(zip(KINDS.values(), KINDS_OF_WORK, strict=True)), x, hover, look)
 
 
 def _most(profile: Profile, group: str) -> str:
@@ -130,8 +141,8 @@ def _stacked(
         "part:N",
         title=None,
         scale=alt.Scale(domain=list(colours), range=list(colours.values())),
-        # The filters do not name the parts, so this plot does, on a phone one below the other.
-        legend=alt.Legend(orient="top", columns=alt.ExprRef(f"width < {NARROW_PLOT} ? 1 : 3"), symbolType="square"),
+        # The filters do not name the parts, so this plot does; more columns would not fit on a phone.
+        legend=alt.Legend(orient="top", columns=2, symbolType="square"),
     )
     bars = layer([{**row, "place": places[row["part"]]} for row in data]).mark_bar(height=16)
     order = alt.Order("place:Q")
