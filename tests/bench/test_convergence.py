@@ -15,7 +15,6 @@ from bench.convergence import (
     learning_curve,
     reference_rmse,
     rmse_by_epoch,
-    time_to_score,
     time_to_target,
 )
 from bench.convergence_table import reference_rmse_lines, time_to_target_lines
@@ -121,18 +120,6 @@ def test_the_target_itself_is_reached_and_a_later_rise_changes_nothing() -> None
 def test_a_target_that_no_training_can_have_is_refused(target: float) -> None:
     with pytest.raises(BenchError, match="the target RMSE must be above 0"):
         time_to_target(curves(JAX, TIMED), target)
-
-
-def test_where_higher_is_better_the_target_is_reached_from_below() -> None:
-    curve = LearningCurve(JAX, 0, 0, 1.0, (0.5, math.nan, 0.9, 0.4), better="higher")
-    assert [curve.epochs_to(target) for target in (0.5, 0.6, 0.9, 0.95)] == [1, 3, 3, None]
-    (row,) = time_to_score([curve], 0.9)
-    assert (row.typical_s, row.target, row.epochs) == (pytest.approx(3.0), 0.9, [3])
-
-
-def test_a_target_of_another_metric_is_called_by_its_name() -> None:
-    rows = time_to_score([LearningCurve(JAX, 0, 0, 1.0, (-0.5, -1.5))], -1.0)
-    assert time_to_target_lines(rows, {}, "log_loss")[0].startswith("Seconds of training to test log_loss -1 ")
 
 
 @given(st.lists(st.floats(0.2, 0.3), min_size=1, max_size=12), st.floats(0.2, 0.3), st.floats(0.2, 0.3))
