@@ -46,6 +46,7 @@ small = replace(full, arrays=some, epochs=2, target={target})
 """
 WRONG = """
 import keras
+import numpy as np
 from bench import Arrays, Workload
 
 def build(seed):
