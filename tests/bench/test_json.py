@@ -93,7 +93,7 @@ def test_what_a_page_shows_is_told(capsys: pytest.CaptureFixture[str], tmp_path:
     code, found = said(capsys, "page", GOLDEN, mutants, "-o", page)
     assert code == 0
     assert found == {
-        "written": str(page), "format": "html", "bytes": page.stat().st_size,
+        "written": str(page), "format": "html", "bytes": page.stat().st_size, "left_out": "",
         "reports": [str(GOLDEN)], "sweeps": [], "scorings": [], "mutants": [str(mutants)],
     }  # fmt: skip
 
