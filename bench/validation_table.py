@@ -71,7 +71,7 @@ def _outcomes(title: str, outcomes: Sequence[Outcome]) -> FittingTable:
 
 
 def _table(title: str, columns: tuple[str, ...]) -> FittingTable:
-    table = FittingTable(title=title, box=box.SIMPLE_HEAD, pad_edge=False)
+    table = FittingTable(title=title, box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for column in columns:
         table.add_column(column, justify="right")
     return table

@@ -157,6 +157,16 @@ def test_results_of_all_kinds(width: int) -> None:
     whole(*both(lambda console: print_findings(findings, console), width))
 
 
+def test_in_80_columns_results_are_tables() -> None:
+    report = load_report(RESULTS / "loops-2cores")
+    validation = msgspec.json.decode((RESULTS / "validation/jax.json").read_bytes(), type=Validation)
+    reported, _ = both(lambda console: print_report(report, Path("here"), console), 80)
+    judged, _ = both(lambda console: print_validation(validation, console), 80)
+    assert "\n  ms/step" not in reported
+    assert "\n  undecided" not in judged
+    assert "undecided" in judged
+
+
 @pytest.mark.parametrize("width", NARROW)
 def test_a_sweep(
     width: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
