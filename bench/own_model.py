@@ -10,8 +10,12 @@ import keras
 
 from bench.own_recorder import weight_names
 
-# Names that a process gives, and what tells where a class lies or how it was built, not what it is.
-NOT_TOLD = ("name", "module", "registered_name", "build_config", "shared_object_id", "keras_version", "date_saved")
+# Names that a process gives, and what tells where a class lies, how it was built or how it runs, not what it is: Keras
+# settles `jit_compile` by the backend.
+NOT_TOLD = (
+    *("name", "module", "registered_name", "build_config", "shared_object_id", "keras_version", "date_saved"),
+    *("jit_compile", "run_eagerly"),
+)
 
 
 def model_sha256(model: keras.Model) -> str:
