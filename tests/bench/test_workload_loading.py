@@ -109,6 +109,10 @@ def test_a_checksum_knows_a_model_by_what_it_is() -> None:
     assert weight_names(same.weights) == weight_names(again.weights)
     assert len(set(weight_names(same.weights))) == len(same.weights)
     assert len({model_sha256(model) for model in (same, network(units=5), network(rate=0.2))}) == 3
+    # Keras settles by the backend whether a model is compiled.
+    for jit_compile in (True, False):
+        again.compile(optimizer=again.optimizer, loss="mse", metrics=["mae"], jit_compile=jit_compile)
+        assert model_sha256(again) == model_sha256(same)
 
 
 def test_random_layers_and_tables_are_found_inside_of_layers() -> None:
