@@ -45,12 +45,17 @@ def counted_rounds(runs: Iterable[Run]) -> dict[Cell, Counted]:
     counts, as when a run is repeated. A process without a calm round is left out, unless fewer than two (or the only
     one) would be left: then all rounds of the cell count.
     """
+    by_cell, limit = _judged_together(runs)
+    return {cell: _counted(by_process, limit) for cell, by_process in by_cell.items()}
+
+
+def _judged_together(runs: Iterable[Run]) -> tuple[dict[Cell, dict[int, Run]], float]:
+    """Returns the runs that count by cell and process index, and the limit for their ratios."""
     by_cell: dict[Cell, dict[int, Run]] = {}
     for run in runs:
         if run.step_time_ms:
             by_cell.setdefault(run.cell, {})[run.process] = run
-    limit = limit_of(ratios_of(run for by_process in by_cell.values() for run in by_process.values()))
-    return {cell: _counted(by_process, limit) for cell, by_process in by_cell.items()}
+    return by_cell, limit_of(ratios_of(run for by_process in by_cell.values() for run in by_process.values()))
 
 
 def ratios_of(runs: Iterable[Run]) -> Iterator[float | None]:
@@ -94,10 +99,13 @@ def calm_processes(found: Mapping[int, Iterable[Sequence[Marked]]]) -> set[int] 
 
 def which_count(runs: Sequence[Run]) -> list[list[bool]]:
     """Returns for each run, in order, which of its rounds statistics are made of."""
-    counted, limit = counted_rounds(runs), limit_of(ratios_of(runs))
+    by_cell, limit = _judged_together(runs)
+    counted = {cell: _counted(by_process, limit) for cell, by_process in by_cell.items()}
     return [
         [
-            run.process in counted[run.cell].rounds and not (apart and counted[run.cell].calm)
+            by_cell[run.cell][run.process] is run
+            and run.process in counted[run.cell].rounds
+            and not (apart and counted[run.cell].calm)
             for _, apart in marked(run.step_time_ms, run.handover, limit)
         ]
         for run in runs

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from bench.report import Report, Software
+from bench.report import Machine, Report, Software
 
 BUSY_SHARE = 0.075  # of the usable cores, used by other programs: from here on a step time on all of them shows it
 
@@ -22,12 +22,20 @@ def workload_key(report: Report) -> dict[str, Any]:
 
 def machine_key(report: Report) -> dict[str, Any]:
     """Returns where it was timed; reports that differ here compare in RMSE only."""
-    machine = report.machine
+    return {
+        **processor_key(report.machine),
+        "gpus": ", ".join(gpu.name for gpu in report.machine.gpus) or "none",
+        "threads": report.settings.threads,
+    }
+
+
+def processor_key(machine: Machine) -> dict[str, Any]:
+    """Returns what tells processors apart; one name may stand for several, as where a virtual machine moves host."""
     return {
         "cpu_model": machine.cpu_model,
         "usable_cores": machine.usable_cores,
-        "gpus": ", ".join(gpu.name for gpu in machine.gpus) or "none",
-        "threads": report.settings.threads,
+        "cpu_flags": " ".join(machine.cpu_flags),
+        "caches": " ".join(f"{level} {size}" for level, size in machine.caches.items()),
     }
 
 

@@ -46,9 +46,9 @@ class TimeToTarget(Record, frozen=True, kw_only=True):
     Attributes:
         backend, device, loop: the cell.
         target: test RMSE in label units; of a workload of the user's own, of its metric.
-        typical_s: time in seconds of the processes that reached the target and no others; None where none did. It is
-            the geometric mean over seeds of the epochs needed, times that over processes of the time of an epoch, from
-            the rounds that count (`bench.calm_rounds`).
+        typical_s: time in seconds of the processes that reached the target and no others; None where none did, or
+            no round of theirs counts. It is the geometric mean over seeds of the epochs needed, times that over
+            processes of the time of an epoch, from the rounds that count (`bench.calm_rounds`).
         ci95_s: its 95 % interval, for other processes and other seeds both; None where fewer than two processes or two
             seeds reached the target.
         reached: processes that reached the target within the epochs trained.

@@ -17,6 +17,7 @@ from typing import Literal
 import msgspec
 import numpy as np
 
+from bench.comparable import arrows, processor_key
 from bench.errors import BenchError
 from bench.record import Record
 from bench.report import Machine
@@ -122,12 +123,8 @@ def measured_drift(file: Path, machines: Sequence[Machine]) -> Drift:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BenchError(f"{file} is not a result of `bench validate`: {error}") from error
     for machine in machines:
-        for name in ("cpu_model", "usable_cores"):
-            there, here = getattr(stored.machine, name), getattr(machine, name)
-            if there != here:
-                raise BenchError(
-                    f"{file} is of another machine ({name} {there}, a report's is {here}); --drift gives one"
-                )
+        if different := arrows(processor_key(stored.machine), processor_key(machine)):
+            raise BenchError(f"{file} is of another machine than a report ({'; '.join(different)}); --drift gives one")
     try:
         drift = estimated(chain_of(stored.trials))
     except ValueError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
 from pathlib import Path
@@ -47,13 +48,15 @@ def _export(arguments: argparse.Namespace) -> int:
         raise BenchError("--tracking-uri and --experiment are for --to mlflow")
     if arguments.json and arguments.output is None and arguments.to in TEXTS:
         raise BenchError("without -o the export itself goes to standard output, where --json would be; give -o FILE")
-    written = write_export(
-        load_exported(arguments.reports),
-        arguments.to,
-        arguments.output,
-        arguments.tracking_uri,
-        arguments.experiment or "movierank-bench",
-    )
+    aside = contextlib.redirect_stdout(sys.stderr)  # MLflow prints a line for each run of a server
+    with aside if arguments.json else contextlib.nullcontext():
+        written = write_export(
+            load_exported(arguments.reports),
+            arguments.to,
+            arguments.output,
+            arguments.tracking_uri,
+            arguments.experiment or "movierank-bench",
+        )
     if arguments.json:
         print(json.dumps(written.as_json(), indent=2))
     elif written.told:

@@ -100,6 +100,10 @@ class StateWatch:
                     take(each)
                     self.patience_s = left - (time.monotonic() - started)  # what it waited is part of that
 
+    def remember(self, ratios: Iterable[float | None]) -> None:
+        """Takes ratios of rounds that were measured before, on the same machine, for its own."""
+        self._ratios.extend(ratios)
+
     def refill(self, patience_s: float) -> None:
         """Gives it new patience, for the next measurement; what it knows of the machine stays."""
         self.patience_s = patience_s

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from bench.comparable import processor_key
 from bench.environment import shared_environment
 from bench.errors import BenchError
 from bench.machine import describe_machine
@@ -103,8 +104,7 @@ def _refuse_other(stored: Report, fresh: Report) -> None:
         "round length": (stored.settings.round_s, fresh.settings.round_s),
         "seeds": (stored.settings.seeds, fresh.settings.seeds),
         "training before timing": (stored.settings.trains, fresh.settings.trains),
-        "processor": (stored.machine.cpu_model, fresh.machine.cpu_model),
-        "number of usable cores": (stored.machine.usable_cores, fresh.machine.usable_cores),
+        "processor": (processor_key(stored.machine), processor_key(fresh.machine)),
         "package versions": (stored.software.packages, fresh.software.packages),
         "environment": (lasting(stored.software.environment), lasting(fresh.software.environment)),
         "report it was measured together with": (stored.together, fresh.together),

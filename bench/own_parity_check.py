@@ -89,9 +89,14 @@ def _trained(
         (exact,) = _trainings(side, replace(job, precision="float64"), [None], timeout_s)
     except WorkerLostError as error:
         say(f"{where}: no oracle in float64, so that only pairs of cells are judged: {error.error}")
+    else:
+        return exact, None, copies
+    try:
         (plain,) = _trainings(side, job, [None], timeout_s)
-        return None, plain, copies
-    return exact, None, copies
+    except WorkerLostError as error:
+        say(f"{where}: its parity is not judged, since it could not be trained again: {error.error}")
+        return None
+    return None, plain, copies
 
 
 def _trainings(side: Side, job: Job, copies: Sequence[int | None], timeout_s: float) -> list[Values]:

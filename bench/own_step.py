@@ -8,6 +8,7 @@ batch. Embedding tables are left out, since how many of their rows a batch uses 
 from __future__ import annotations
 
 import math
+import re
 import traceback
 from typing import Any
 
@@ -48,7 +49,7 @@ def updated_bytes(model: keras.Model) -> int:
     slots = [
         variable
         for variable, name in zip(kept, weight_names(kept), strict=True)
-        if len(variable.shape) > 0 and not any(table.replace("/", "_") in name for table in tables)
+        if len(variable.shape) > 0 and not any(_is_slot_of(name, table) for table in tables)
     ]
     return sum(map(_bytes, [*_dense(model), *slots]))
 
@@ -64,6 +65,11 @@ def _dense(model: keras.Model) -> list[Any]:
     tables = own_model.tables(model)
     names = dict(zip([v.path for v in model.weights], weight_names(model.weights), strict=True))
     return [variable for variable in model.trainable_variables if names[variable.path] not in tables]
+
+
+def _is_slot_of(slot: str, weight: str) -> bool:
+    """Returns whether an optimizer's variable is kept for a weight: Keras names it by the weight's path."""
+    return slot.rpartition("/")[2].startswith(re.sub(r"-\d+$", "", weight).replace("/", "_") + "_")
 
 
 def _bytes(variable: Any) -> int:

@@ -173,6 +173,7 @@ class Scoring:
 
         def take(asked: tuple[str, Kind]) -> None:
             self._take_round(asked[0], process, asked[1])
+            self._save()
 
         self.watch.repeat(lacking, take, self.order_of_repeats, self.options.rounds)
 

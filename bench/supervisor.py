@@ -108,6 +108,7 @@ class Supervisor:
         self.sides = sides
         self.progress = progress
         self.watch = watch
+        watch.remember(ratio for side in sides for ratio in ratios_of(side.recorder.runs))
         self.random = random.Random(plan.settings.order_seed)
         self.random_repeats = random.Random(plan.settings.order_seed)  # the order does not depend on what is repeated
         self.turn = 1 + max((turn for side in sides for run in side.recorder.runs for turn in run.turns), default=-1)

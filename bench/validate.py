@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 from rich.console import Console
 
-from bench.comparable import arrows, software_changes
+from bench.comparable import arrows, processor_key, software_changes
 from bench.drift import Drift, Trial, chain_of, estimated
 from bench.environment import worker_environment
 from bench.errors import BenchError
@@ -18,7 +18,7 @@ from bench.recorder import now
 from bench.report import Machine, Software
 from bench.report_file import make_folder_of, write_json
 from bench.software import describe_software, lasting
-from bench.validate_options import Options
+from bench.validate_options import DEFAULT_ROUND_S, Options
 from bench.validate_sides import measured_trials
 from bench.validation import Outcome, Simulated, judge, judge_pooled, simulate_coverage
 from movierank.datasets import load_dataset
@@ -98,12 +98,13 @@ def validate(options: Options, console: Console) -> Validation:
     try:
         with interrupts_held():
             for trials in measured_trials(options, dataset.sha256, result.trials, console):
-                result = _judged(msgspec.structs.replace(result, trials=[*result.trials, *trials]))
+                result = _judged(msgspec.structs.replace(result, trials=[*result.trials, *trials], finished=None))
                 write_json(result, options.output)
     except KeyboardInterrupt:
         return result
-    result = msgspec.structs.replace(result, finished=now())
-    write_json(result, options.output)
+    if result.finished is None:
+        result = msgspec.structs.replace(result, finished=now())
+        write_json(result, options.output)
     return result
 
 
@@ -126,7 +127,7 @@ def _opened(options: Options) -> Validation:
         stored = load_validation(options.output)
         if different := _differences(stored, fresh, together=options.together):
             raise BenchError(f"cannot resume {options.output}: {'; '.join(different)}; choose another --output")
-        return msgspec.structs.replace(stored, finished=None)
+        return stored
     simulated = [simulate_coverage(n, options.rounds, *scatter) for n, *scatter in SIMULATED]
     return msgspec.structs.replace(fresh, simulated=simulated)
 
@@ -136,13 +137,11 @@ def _differences(stored: Validation, fresh: Validation, *, together: bool) -> li
     before, today = (
         {
             **{name: getattr(each, name) for name in ("backend", "processes", "rounds")},
-            "processor": each.machine.cpu_model,
-            "usable cores": each.machine.usable_cores,
+            **processor_key(each.machine),
+            "round seconds": DEFAULT_ROUND_S if each.round_s is None else each.round_s,
         }
         for each in (stored, fresh)
     )
-    if stored.round_s is not None:
-        before["round seconds"], today["round seconds"] = stored.round_s, fresh.round_s
     if stored.trials:
         ways = {True: "together", False: "one after the other"}
         before["sides"], today["sides"] = ways[stored.trials[0].together], ways[together]

@@ -11,6 +11,8 @@ from bench.environment import usable_cores
 from bench.errors import BenchError
 from bench.options import WORKER_COMMAND
 
+DEFAULT_ROUND_S = 0.4
+
 
 @dataclass(frozen=True)
 class Options:
@@ -40,7 +42,7 @@ class Options:
     rounds: int = 5
     together: bool = False
     resume: bool = False
-    round_s: float = 0.4
+    round_s: float = DEFAULT_ROUND_S
     patience_s: float = 120.0
     dataset: str = "100k"
     threads: int = field(default_factory=usable_cores)

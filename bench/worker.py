@@ -140,7 +140,7 @@ def _import_backend(backend: str, device: str, threads: int) -> tuple[str, int |
     hide(hidden_modules(backend))
     for package in ("keras", backend):
         if importlib.util.find_spec(package) is None:
-            raise UnavailableError(f"{package} is not installed: {install_hint(extra_of(backend))}")
+            raise UnavailableError(f"{package} is not installed: {install_hint(extra_of(backend), for_report=True)}")
     import keras  # noqa: F401  # its first import fixes the backend
 
     from bench.frameworks import adapter_for

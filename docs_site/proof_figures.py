@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from bench.drift import NONE, Drift, chain_of
+from bench.drift import NONE, Drift, chain_of, without_common_sides
 from bench.formatting import three_digits, with_interval
 from bench.mutants_records import FaultResult, Mutants
 from bench.mutants_table import as_markdown
@@ -39,9 +39,10 @@ def validation(root: Path) -> str:
     """Returns what was said of trials with a known answer, by the design of `versus` and of two reports."""
     together, apart = _validation(root, "jax-together"), _validation(root)
     pooled = [row for row in together.pooled if row.processes == POOLED]
+    apart_from_each_other = without_common_sides([trial for trial in together.trials if trial.slowdown == 0])
     rows = [
         *(["both at once", *_said(row), f"{row.pytest_benchmark_fails:.0%}"] for row in together.outcomes),
-        *(["both at once", *_said(row, trials="drawn"), ""] for row in pooled),
+        *(["both at once", *_said(row, trials=f"drawn from {len(apart_from_each_other)}"), ""] for row in pooled),
         *(["two reports", *_said(row), f"{row.pytest_benchmark_fails:.0%}"] for row in apart.outcomes),
     ]
     header = ("measured", "true change", "processes a side", "trials", "gate fails", "slower", "faster", "same",

@@ -13,7 +13,7 @@ from urllib.request import url2pathname
 NAME = "movierank-bench"
 
 
-def install_hint(extra: str) -> str:
+def install_hint(extra: str, *, for_report: bool = False) -> str:
     """Returns a command for a shell: `pip install '.[jax]'` in the clone, with its folder from anywhere else.
 
     A clone is where `pyproject.toml` lies beside the package, or what pip says that it installed the package from
@@ -22,26 +22,28 @@ def install_hint(extra: str) -> str:
 
     Args:
         extra: of this package, such as `jax`.
+        for_report: whether it is kept in a report, which others read; then it names no folder of this machine.
     """
     origin = _origin()
     url = str(origin.get("url", ""))
     beside = Path(__file__).resolve().parents[1]
     if (beside / "pyproject.toml").is_file():
-        return _in_clone(beside, extra, editable=_folder_of(url) == beside and _is_editable(origin))
+        return _in_clone(beside, extra, _folder_of(url) == beside and _is_editable(origin), for_report)
     if "dir_info" in origin and (folder := _folder_of(url)) is not None and folder.is_dir():
-        return _in_clone(folder, extra, editable=_is_editable(origin))
+        return _in_clone(folder, extra, _is_editable(origin), for_report)
     wanted = f"{NAME}[{extra}]"
     if "vcs_info" in origin:
-        wanted += f" @ {origin['vcs_info']['vcs']}+{url}"
-    elif "archive_info" in origin:
+        vcs, revision = origin["vcs_info"]["vcs"], origin["vcs_info"].get("requested_revision")
+        wanted += f" @ {vcs}+{url}" + (f"@{revision}" if revision else "")
+    elif "archive_info" in origin and not (for_report and url.startswith("file:")):
         wanted += f" @ {url}"
     return f"pip install {shlex.quote(wanted)}"
 
 
-def _in_clone(folder: Path, extra: str, *, editable: bool) -> str:
-    there = "." if folder == Path.cwd() else str(folder)
+def _in_clone(folder: Path, extra: str, editable: bool, for_report: bool) -> str:
+    there = "." if for_report or folder.samefile(".") else str(folder)
     wanted = shlex.quote(f"{there}[{extra}]")
-    return f"pip install {'-e ' if editable else ''}{wanted}"
+    return f"pip install {'-e ' if editable else ''}{wanted}" + (" in the clone" if for_report else "")
 
 
 def _origin() -> dict[str, Any]:

@@ -6,8 +6,9 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-# There are ways to convolve that need fewer operations than the plain sums, and the data may say how often a loop runs.
-NOT_COUNTED = {"conv_general_dilated", "while", "cond"}
+# There are ways to convolve that need fewer operations than the plain sums, the data may say how often a loop runs, and
+# what is computed again to save memory (`jax.checkpoint`) need not be.
+NOT_COUNTED = {"conv_general_dilated", "while", "cond", "checkpoint", "remat2"}
 
 
 def product_operations(program: Any) -> int | None:

@@ -75,9 +75,9 @@ class Training:
         run, tables, looked_up = self._epoch.run, self._epoch.tables, self._epoch.looked_up
         tables.outside.assign(0)
         for stretch in self._feed.epoch(examples, order):
-            if not looked_up.known:
+            if not looked_up.knows(stretch.arrays):
                 run.get_concrete_function(stretch.arrays, stretch.steps)  # traces, and runs nothing
-            looked_up.check(stretch.ranges)
+            looked_up.check(stretch.arrays, stretch.ranges)
             self._logs = run(stretch.arrays, stretch.steps)
         if outside := int(tables.outside):
             raise ValueError(f"{outside} ids are outside their embedding's table; the model was trained on other rows")

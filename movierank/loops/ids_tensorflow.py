@@ -18,19 +18,20 @@ KEEPING = ("Cast", "EnsureShape", "ExpandDims", "Identity", "Reshape", "Squeeze"
 class LookedUp:
     """Which arrays of a batch are looked up in embedding tables, by their place in the flattened batch.
 
-    Ids that a model computes are not found.
-
-    Attributes:
-        known: whether a step has been traced.
+    Places are kept for each structure of batches that was traced. Ids that a model computes are not found.
     """
 
     def __init__(self) -> None:
-        self._tables: dict[int, tuple[int, str]] = {}
-        self.known = False
+        self._tables: dict[str, dict[int, tuple[int, str]]] = {}
+
+    def knows(self, batch: Any) -> bool:
+        """Returns whether a step was traced on batches of this structure."""
+        return _structure(batch) in self._tables
 
     @contextmanager
     def watched(self, batch: Any) -> Iterator[None]:
         """While a step is traced on a batch of symbolic tensors, notes what embedding layers look up."""
+        found = self._tables.setdefault(_structure(batch), {})
         tensors = {place: tensor for place, tensor in enumerate(keras.tree.flatten(batch)) if tensor is not None}
         graph = next(iter(tensors.values())).graph
         places = {tensor.name: place for place, tensor in tensors.items()}
@@ -38,9 +39,8 @@ class LookedUp:
 
         def call(layer: keras.layers.Embedding, inputs: Any) -> Any:
             if getattr(inputs, "graph", None) is graph and (place := places.get(_origin(inputs).name)) is not None:
-                table = layer.embeddings
-                found = (table.shape[0], table.path)
-                self._tables[place] = min(self._tables.get(place, found), found)
+                table = (layer.embeddings.shape[0], layer.embeddings.path)
+                found[place] = min(found.get(place, table), table)
             return original(layer, inputs)
 
         keras.layers.Embedding.call = call
@@ -48,22 +48,26 @@ class LookedUp:
             yield
         finally:
             keras.layers.Embedding.call = original
-        self.known = True
 
-    def check(self, ranges: Sequence[tuple[int, int] | None]) -> None:
+    def check(self, batch: Any, ranges: Sequence[tuple[int, int] | None]) -> None:
         """Looks whether all ids have a row; negative ones count from the end, as in Keras.
 
         Args:
+            batch: of a structure that is known.
             ranges: smallest and largest value of each array, None where it is not of integers.
 
         Raises:
             ValueError: one has none.
         """
-        for place, (rows, path) in self._tables.items():
+        for place, (rows, path) in self._tables[_structure(batch)].items():
             least, most = ranges[place] or (0, 0)
             if not -rows <= least <= most < rows:
                 wrong = most if most >= rows else least
                 raise ValueError(f"id {wrong} is outside the {rows} rows of {path}; these batches were not trained on")
+
+
+def _structure(batch: Any) -> str:
+    return str(keras.tree.map_structure(lambda array: array is not None, batch))
 
 
 def _origin(tensor: Any) -> Any:

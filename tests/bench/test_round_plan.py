@@ -49,3 +49,16 @@ def test_compiling_makes_no_round_shorter(
     assert lasts_s >= round_s * (1 - 1e-9)
     assert lasts_s - one_epoch_s < round_s * (1 + 1e-9), "an epoch less would have done"
     assert plan.steps == plan.epochs * len(plan.ratings) / 10
+
+
+def test_a_slow_model_is_not_probed_longer_than_its_speed_takes_to_see() -> None:
+    machine = Machine(step_s=5.0, compile_s=60.0, batch_size=10)
+    calls: list[int] = []
+
+    def time_epoch(epoch: Ratings) -> float:
+        calls.append(len(epoch) // 10)
+        return machine.time_epoch(epoch)
+
+    plan = plan_round(ratings(400), 10, 0.4, time_epoch)
+    assert plan.steps == 1
+    assert calls == [20, 20]

@@ -55,6 +55,18 @@ def test_an_id_that_a_table_does_not_have_is_told_before_a_step_is_made(updates:
     fused.fit(model, {"user_id": ids, "movie_id": IDS}, Y, batch_size=8, embedding_updates=updates)  # type: ignore[arg-type]
 
 
+def test_ids_are_known_by_their_place_in_the_batch_that_is_given() -> None:
+    model, x = compiled(), {"user_id": IDS, "movie_id": IDS}
+    fused.fit(model, x, Y, batch_size=8)
+    more = {
+        "age": 1000 * IDS.astype(np.int32),
+        **x,
+    }  # comes first when the batch is flattened, and is looked up nowhere
+    fused.fit(model, more, Y, batch_size=8)
+    with pytest.raises(ValueError, match="id 5 is outside the 5 rows"):
+        fused.fit(model, {**more, "user_id": IDS + 5 * (IDS == IDS.max())}, Y, batch_size=8)
+
+
 class Shifted(keras.Model):
     """Computes the ids that it looks up."""
 
