@@ -64,7 +64,7 @@ def test_ids_are_known_by_their_place_in_the_batch_that_is_given() -> None:
     }  # comes first when the batch is flattened, and is looked up nowhere
     fused.fit(model, more, Y, batch_size=8)
     with pytest.raises(ValueError, match="id 5 is outside the 5 rows"):
-        fused.fit(model, {**more, "user_id": IDS + 5 * (IDS == IDS.max())}, Y, batch_size=8)
+        fused.fit(model, {**more, "user_id": np.where(IDS == 4, 5, IDS)}, Y, batch_size=8)
 
 
 class Shifted(keras.Model):
