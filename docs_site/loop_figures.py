@@ -12,6 +12,7 @@ from bench.report import Cell, FirstStep, Report
 from bench.report_file import load_report
 from bench.summary import cell_of
 from bench.sweep_records import load_sweep
+from bench.trace import GROUPS
 from docs_site.blocks import Maker
 from docs_site.tables import table
 from movierank.backends import BACKENDS
@@ -60,6 +61,31 @@ def gains(root: Path) -> str:
 
 def _place(loop: str) -> int:
     return ("fit", "fused", "native").index(loop)
+
+
+def yardstick(root: Path) -> str:
+    """Returns a sentence: how long the Keras model takes on the device beside the same mathematics by hand."""
+    report = _report(root)
+    found = [
+        f"{_ratio(report, *(Cell(backend=backend, device='cpu', loop=loop) for loop in ('fused', 'native')))} ({backend})"
+        for backend in sorted(BACKENDS)
+    ]
+    return f"`fused` takes {', '.join(found[:-1])} and {found[-1]} times as long as `native`."
+
+
+def profiles(root: Path) -> str:
+    """Returns a row for each cell: what each kind of work takes of a traced step, in per cent."""
+    report = _report(root)
+    names = short_names(run.cell for run in report.runs)
+    times = {cell_of(row): row.median_ms for row in report.step_time}
+    found = sorted(report.profiles, key=lambda profile: (profile.backend, _place(profile.loop)))
+    rows = []
+    for profile in found:
+        shares = {share.group: share.share for share in profile.shares}
+        traced = "–" if profile.step_ms is None else three_digits(profile.step_ms)
+        counts = (f"{100 * shares.get(group, 0):.0f}" for group in GROUPS)
+        rows.append([names[str(profile.cell)], three_digits(times[profile.cell]), traced, *counts])
+    return table(("", "ms/step", "traced ms", *GROUPS), rows)
 
 
 def _ratio(report: Report, cell: Cell, base: Cell) -> str:
@@ -114,4 +140,11 @@ def table_rows(root: Path) -> str:
     return table(("backend, loop", *(f"{size:,} rows" for size in sizes)), rows)
 
 
-MAKERS: dict[str, Maker] = {"answer": answer, "loops": cells, "gains": gains, "table-rows": table_rows}
+MAKERS: dict[str, Maker] = {
+    "answer": answer,
+    "loops": cells,
+    "gains": gains,
+    "yardstick": yardstick,
+    "table-rows": table_rows,
+    "profiles": profiles,
+}
