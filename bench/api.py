@@ -115,7 +115,7 @@ def compare(
         new_cell: a cell of `new`.
         force: compare step times of different machines or workloads.
         ignore_noise: decide even where other programs were busy during a measurement.
-        drift: how far (standard deviation) the machine drifts between two measurements, as a share; 0.05 is assumed.
+        drift: how far (standard deviation) the machine drifts between two measurements, as a share; 0.03 is assumed.
         validation: result of `bench validate` that tells it.
 
     Raises:

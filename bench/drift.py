@@ -23,9 +23,9 @@ from bench.record import Record
 from bench.report import Machine
 from bench.statistics import process_median
 
-# On two shared virtual cores, 38 sides in three hours scattered by 5.2 % beyond their processes
+# On two shared virtual cores, 24 sides within four hours scattered by 3.0 % beyond their processes
 # (results/validation/jax.json). A quiet machine has less, a busier one more: only `bench validate` tells.
-ASSUMED_SD = 0.05
+ASSUMED_SD = 0.03
 FEWEST_SIDES = 10  # from fewer the estimate is off by more than half of itself
 
 
