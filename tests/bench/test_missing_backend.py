@@ -41,7 +41,7 @@ def test_mutants_end_at_once_and_leave_nothing(bench, tmp_path: Path, form: list
     output = tmp_path / "new" / "mutants.json"
     done = bench("mutants", "--backend", "jax", "--output", str(output), *form)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr == f"bench: {MISSING}: {install_hint('jax')}\n"
+    assert done.stderr == f"bench: {MISSING}: {install_hint('jax', for_report=True)}\n"
     assert not output.parent.exists()
     assert not (tmp_path / "cache").exists(), "not even data was prepared"
 
@@ -51,6 +51,8 @@ def test_a_scoring_of_nothing_says_why_instead_of_an_empty_table(bench, tmp_path
     done = bench("score", "--backends", "jax", "--size", "5x5", "--quick", "--output", str(output))
     assert done.returncode == 3, done.stderr
     assert done.stdout == (
-        f"No backend could be measured here:\njax/cpu: skipped: {MISSING}: {install_hint('jax')}\nResult: {output}\n"
+        "No backend could be measured here:\n"
+        f"jax/cpu: skipped: {MISSING}: {install_hint('jax', for_report=True)}\n"
+        f"Result: {output}\n"
     )
     assert {run["status"] for run in json.loads(output.read_text())["runs"]} == {"skipped"}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +15,7 @@ import msgspec
 import pytest
 
 from bench.parity_command import names_of
-from bench.report_file import load_report
+from bench.report_file import load_report, save_report
 from movierank.ratings import Dataset
 
 pytestmark = pytest.mark.backend_free
@@ -179,11 +181,17 @@ def test_no_framework_and_no_large_part_of_scipy_is_imported(write: Any) -> None
     assert done.stderr == "0 set()\n"
 
 
-def test_a_report_of_a_version_without_a_cap_is_judged_by_the_rule_of_then(movielens: Dataset, parity: Any) -> None:
+def test_a_report_of_a_version_without_a_cap_is_judged_by_the_rule_of_then(
+    movielens: Dataset, parity: Any, tmp_path: Path
+) -> None:
     stored = Path(__file__).parents[3] / "results/cpu-2cores"
-    assert {result.judged_by for result in load_report(stored).parity} == {None}
-    said = parity(stored, "--json")
-    assert said.code == 0
-    results = {(r["a"], r["b"], r["stage"]): r["envelope"] for r in json.loads(said.out)["results"]}
-    for result in load_report(stored).parity:
-        assert results[result.a, result.b, result.stage] == pytest.approx(result.envelope, rel=1e-6)
+    report = load_report(stored)
+    assert {result.judged_by for result in report.parity} == {"oracle"}
+    without = [msgspec.structs.replace(result, judged_by=None) for result in report.parity]
+    shutil.copytree(stored, tmp_path / "old")
+    save_report(msgspec.structs.replace(report, parity=without), tmp_path / "old")
+    assert parity(stored).code == 0
+    said = parity(tmp_path / "old")
+    assert said.code == 2
+    with_cap, then = map(float, re.findall(r"\(envelope ([^)]*)\)", said.err))
+    assert then > with_cap, "by the rule of then thresholds were wider"
