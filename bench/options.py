@@ -17,6 +17,8 @@ from bench.parity_records import COPIES, FEWEST_COPIES, Judge
 from bench.report import Cell, Settings
 
 WORKER_COMMAND = (sys.executable, "-m", "bench.worker")
+DEFAULT_ROUND_S = 0.4
+DEFAULT_PATIENCE_S = 120.0
 DEFAULT_BUDGET_S = 300.0  # where a precision is asked for: a noisy machine may never reach it
 
 
@@ -64,7 +66,7 @@ class Options:
     processes: int = 5
     seeds: int = 3
     rounds: int = 5
-    round_s: float = 0.4
+    round_s: float = DEFAULT_ROUND_S
     threads: int = field(default_factory=usable_cores)
     order_seed: int = 0
     timeout_s: float = 600.0
@@ -77,7 +79,7 @@ class Options:
     copies: int = COPIES
     existing: Literal["refuse", "resume", "overwrite"] = "refuse"
     worker_command: Sequence[str] = WORKER_COMMAND
-    patience_s: float = 120.0
+    patience_s: float = DEFAULT_PATIENCE_S
     watch_s: float = SAMPLE_S
 
     def __post_init__(self) -> None:
@@ -105,8 +107,7 @@ class Options:
         if self.envelope == "backend" and (self.init == "backend" or self.parity is False):
             option = "--init backend" if self.init == "backend" else "--no-parity"
             raise BenchError(f"--envelope backend is for judging parity, which {option} rules out; leave one away")
-        if not 0 <= self.patience_s < math.inf:
-            raise BenchError(f"--patience must be 0 or more and finite; received {self.patience_s}")
+        require_patience(self.patience_s)
 
     def settings(self) -> Settings:
         """Returns the part that the report keeps."""
@@ -123,3 +124,13 @@ class Options:
             budget_s=DEFAULT_BUDGET_S if self.budget_s is None and self.precision is not None else self.budget_s,
             envelope=self.envelope,
         )
+
+
+def require_patience(patience_s: float) -> None:
+    """Refuses a patience that cannot be waited out.
+
+    Raises:
+        BenchError: it is negative or not finite.
+    """
+    if not 0 <= patience_s < math.inf:
+        raise BenchError(f"--patience must be 0 or more and finite; received {patience_s}")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.environment import usable_cores
 from bench.errors import BenchError
-from bench.options import WORKER_COMMAND
+from bench.options import DEFAULT_PATIENCE_S, WORKER_COMMAND, require_patience
 from bench.report import Cell
 from bench.score_records import ScoreSettings
 
@@ -49,7 +48,7 @@ class Options:
     rounds: int = 5
     threads: int = field(default_factory=usable_cores)
     order_seed: int = 0
-    patience_s: float = 120.0
+    patience_s: float = DEFAULT_PATIENCE_S
     timeout_s: float = 600.0
     worker_command: Sequence[str] = WORKER_COMMAND
 
@@ -66,8 +65,7 @@ class Options:
             raise BenchError(f"--users {self.users} is more than --size has ({self.num_users:,})")
         if not self.timeout_s > 0:
             raise BenchError(f"--timeout must be above 0; received {self.timeout_s}")
-        if not 0 <= self.patience_s < math.inf:
-            raise BenchError(f"--patience must be 0 or more and finite; received {self.patience_s}")
+        require_patience(self.patience_s)
 
     def users_on(self, device: str) -> int:
         """Returns how many users' best movies a round searches."""

@@ -13,12 +13,13 @@ from bench.environment import worker_environment
 from bench.errors import BenchError
 from bench.interrupts import interrupts_held
 from bench.machine import describe_machine
+from bench.options import DEFAULT_ROUND_S
 from bench.record import Record
 from bench.recorder import now
 from bench.report import Machine, Software
 from bench.report_file import make_folder_of, write_json
 from bench.software import describe_software, lasting
-from bench.validate_options import DEFAULT_ROUND_S, Options
+from bench.validate_options import Options
 from bench.validate_sides import measured_trials
 from bench.validation import Outcome, Simulated, judge, judge_pooled, simulate_coverage
 from movierank.datasets import load_dataset

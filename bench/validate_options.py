@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.environment import usable_cores
 from bench.errors import BenchError
-from bench.options import WORKER_COMMAND
-
-DEFAULT_ROUND_S = 0.4
+from bench.options import DEFAULT_PATIENCE_S, DEFAULT_ROUND_S, WORKER_COMMAND, require_patience
 
 
 @dataclass(frozen=True)
@@ -43,7 +40,7 @@ class Options:
     together: bool = False
     resume: bool = False
     round_s: float = DEFAULT_ROUND_S
-    patience_s: float = 120.0
+    patience_s: float = DEFAULT_PATIENCE_S
     dataset: str = "100k"
     threads: int = field(default_factory=usable_cores)
     seed: int = 0
@@ -59,5 +56,4 @@ class Options:
         for name, least in (("comparisons", 1), ("processes", 2), ("rounds", 1)):
             if getattr(self, name) < least:
                 raise BenchError(f"--{name} must be at least {least}; received {getattr(self, name)}")
-        if not 0 <= self.patience_s < math.inf:
-            raise BenchError(f"--patience must be 0 or more and finite; received {self.patience_s}")
+        require_patience(self.patience_s)

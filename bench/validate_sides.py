@@ -115,7 +115,7 @@ def _measure(options: Options, sha256: str, order: random.Random, watch: StateWa
             worker = WorkerProcess(options.worker_command, environment, Path(folder) / f"worker-{place}.log")
             alive.callback(worker.kill)
             workers[place] = worker
-            _ask(worker, _job(options, sha256, folder), options.timeout_s)
+            _ask(worker, job_of(options, sha256, folder), options.timeout_s)
             _ask(worker, WarmUp(), options.timeout_s)
         for place, slowdown in wanted:
             measured[place][slowdown].append(_round(workers[place], slowdown, watch, options.timeout_s))
@@ -151,7 +151,8 @@ def _ask(worker: WorkerProcess, command: Command, timeout_s: float) -> Reply:
             return reply
 
 
-def _job(options: Options, sha256: str, folder: str) -> Job:
+def job_of(options: Options, sha256: str, folder: str) -> Job:
+    """Returns the job of a worker that begins with rounds, of data with that checksum; it may write to `folder`."""
     return Job(
         backend=options.backend,
         device="cpu",

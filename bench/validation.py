@@ -48,6 +48,18 @@ class Outcome(Record, frozen=True, kw_only=True):
     median_ratio: float
     pytest_benchmark_fails: float
 
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """What a table shows: gate fails, slower, faster, same, undecided, interval holds the true ratio."""
+        return (
+            self.called_regression,
+            self.called_slower,
+            self.called_faster,
+            self.called_same,
+            self.undecided,
+            self.covered,
+        )
+
 
 class Simulated(Record, frozen=True, kw_only=True):
     """Coverage of the 95 % interval on simulated cells with a known typical step time.

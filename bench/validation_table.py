@@ -56,16 +56,8 @@ def _how(result: Validation) -> str:
 def _outcomes(title: str, outcomes: Sequence[Outcome]) -> FittingTable:
     table = _table(title, ("change", "pro-\ncesses", "trials", *SAID))
     for row in outcomes:
-        shares = (
-            row.called_regression,
-            row.called_slower,
-            row.called_faster,
-            row.called_same,
-            row.undecided,
-            row.covered,
-        )
         table.add_row(
-            f"+{row.slowdown:.0%}", str(row.processes), str(row.trials), *(f"{share:.0%}" for share in shares)
+            f"+{row.slowdown:.0%}", str(row.processes), str(row.trials), *(f"{share:.0%}" for share in row.shares)
         )
     return table
 

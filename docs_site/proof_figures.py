@@ -51,19 +51,11 @@ def validation(root: Path) -> str:
 
 
 def _said(row: Outcome, trials: str | None = None) -> list[str]:
-    shares = (
-        row.called_regression,
-        row.called_slower,
-        row.called_faster,
-        row.called_same,
-        row.undecided,
-        row.covered,
-    )
     return [
         f"+{row.slowdown:.0%}",
         str(row.processes),
         str(row.trials) if trials is None else trials,
-        *(f"{share:.0%}" for share in shares),
+        *(f"{share:.0%}" for share in row.shares),
     ]
 
 

@@ -12,6 +12,7 @@ import pytest
 from bench.environment import hidden_modules, usable_cores
 from bench.errors import UnavailableError
 from bench.hiding import hide
+from bench.options import DEFAULT_ROUND_S
 from bench.suite.state import StateBetweenRounds
 from movierank.backends import BACKENDS
 
@@ -80,7 +81,7 @@ def tutorial(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
         embedding_dimension=32,
         learning_rate=training.LEARNING_RATE,
         init="shared",
-        round_s=0.4,
+        round_s=DEFAULT_ROUND_S,
         predictions=str(tmp_path_factory.mktemp("suite") / "predictions.npz"),
         stored_predictions=len(split.test),
     )

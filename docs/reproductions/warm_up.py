@@ -28,15 +28,16 @@ from bench.drift import Trial
 from bench.environment import usable_cores, worker_environment
 from bench.machine_state import limit_of, watch_of
 from bench.options import WORKER_COMMAND
-from bench.protocol import Job, MeasureRound, Rounded, Steady, Stop, WarmUp
+from bench.protocol import MeasureRound, Rounded, Steady, Stop, WarmUp
 from bench.report import Report
 from bench.report_file import load_report
 from bench.statistics import typical
 from bench.validate import load_validation
+from bench.validate_options import Options
+from bench.validate_sides import job_of
 from bench.warmup import IMPROVEMENT, MOST_ROUNDS, PATIENCE, is_steady
 from bench.worker_process import WorkerProcess
 from movierank.datasets import load_dataset
-from movierank.splits import default_split
 
 TAKEN = 5
 RULES = [(IMPROVEMENT, PATIENCE), (0.02, 1), (0.02, 4), (0.01, 2), (0.01, 4)]
@@ -57,33 +58,11 @@ def measured(backend: str, rounds: int) -> Series:
     dataset, threads = load_dataset("100k"), usable_cores()
     watch = watch_of(threads, 20.0)
     with tempfile.TemporaryDirectory() as folder:
+        options = Options(backend=backend, output=Path(folder) / "none.json", dataset=dataset.name, threads=threads)
         worker = WorkerProcess(WORKER_COMMAND, worker_environment(backend, "cpu", threads), Path(folder) / "log")
         try:
-            worker.ask_to_go_on(
-                Job(
-                    backend=backend,
-                    device="cpu",
-                    loop="fit",
-                    process=0,
-                    seed=0,
-                    threads=threads,
-                    dataset=dataset.name,
-                    data_source="auto",
-                    data_path=None,
-                    sha256=dataset.sha256,
-                    split=default_split(dataset.name),
-                    batch_size=1000,
-                    epochs=1,
-                    embedding_dimension=32,
-                    learning_rate=0.1,
-                    init="shared",
-                    round_s=0.4,
-                    predictions=f"{folder}/unused.npz",
-                    stored_predictions=0,
-                    trains=False,
-                ),
-                120.0,
-            )
+            job = job_of(options, dataset.sha256, folder)
+            worker.ask_to_go_on(msgspec.structs.replace(job, trains=False), 120.0)
             watch.before_round()
             reply = worker.ask_to_go_on(WarmUp(), 120.0)
             assert isinstance(reply, Steady)

@@ -31,7 +31,8 @@ class LookedUp:
     @contextmanager
     def watched(self, batch: Any) -> Iterator[None]:
         """While a step is traced on a batch of symbolic tensors, notes what embedding layers look up."""
-        found = self._tables.setdefault(_structure(batch), {})
+        structure = _structure(batch)
+        found = dict(self._tables.get(structure, {}))
         tensors = {place: tensor for place, tensor in enumerate(keras.tree.flatten(batch)) if tensor is not None}
         graph = next(iter(tensors.values())).graph
         places = {tensor.name: place for place, tensor in tensors.items()}
@@ -48,6 +49,7 @@ class LookedUp:
             yield
         finally:
             keras.layers.Embedding.call = original
+        self._tables[structure] = found
 
     def check(self, batch: Any, ranges: Sequence[tuple[int, int] | None]) -> None:
         """Looks whether all ids have a row; negative ones count from the end, as in Keras.
