@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, Unpack
 
-from bench.asked import Asked, options_from, share_of
+from bench.asked import Asked, options_from, share_of, versus_options_from
 from bench.errors import BenchError
 
 if TYPE_CHECKING:
@@ -89,7 +89,8 @@ def versus(
     """
     from bench.versus_outcome import carry_out
 
-    return carry_out(options_from(output, asked), (str(base), str(new)), share_of(max_regression), _console(quiet))
+    options = versus_options_from(output, asked)
+    return carry_out(options, (str(base), str(new)), share_of(max_regression), _console(quiet))
 
 
 def compare(

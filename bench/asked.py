@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import difflib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, cast
 
 from bench.errors import BenchError
 from bench.quantities import is_quantity, parse_duration, parse_percent
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 Names = str | Sequence[str]
 
+VERSUS_PRECISION = 0.02
 QUICK: dict[str, Any] = {"processes": 2, "seeds": 2, "rounds": 4, "round_s": 0.2, "patience_s": 15.0}
 RENAMED = {"round_seconds": "round_s", "timeout": "timeout_s"}
 AS_GIVEN = (
@@ -47,12 +49,13 @@ class Asked(TypedDict, total=False):
         learning_rate: Adagrad's; 0.1.
         init: initial weights: `shared` by every backend (the default), or each `backend`'s own.
         target_rmse: the training time until the test RMSE is this low is told; 0.26.
-        processes: of a cell, at least `seeds`; 5.
+        processes: of a cell, at least `seeds`; 5. `versus` takes as many as its precision needs.
         seeds: of the initial weights; 3.
         rounds: timed, of a process; 5.
         round_seconds: shortest time of a round; 0.4.
-        precision: half-width of the intervals at which measuring ends, as a share (0.02 or `2%`); or arithmetic to
-            compare (`float32`, `bfloat16`, …), each a cell of its own; or a sequence with both.
+        precision: half-width of the intervals at which measuring ends, as a share (0.02 or `2%`; by default 2 % in
+            `versus` and none in `run`); or arithmetic to compare (`float32`, `bfloat16`, …), each a cell of its own; or
+            a sequence with both.
         budget: time in which it ends, in seconds or as `5m`.
         patience: likewise, how long to wait in all while the machine's cores share no cache (docs/machine-state.md);
             `2m`, or 15 s with `quick`.
@@ -144,6 +147,28 @@ def options_from(output: Path | str | None, asked: Asked) -> Options:
         existing="resume" if given.get("resume") else "overwrite" if given.get("overwrite") else "refuse",
         **{**(QUICK if given.get("quick") else {}), **options},
     )
+
+
+def asked_of(arguments: argparse.Namespace) -> Asked:
+    """Returns those of a command's arguments that say what to measure and how."""
+    return cast(Asked, {name: value for name, value in vars(arguments).items() if name in Asked.__annotations__})
+
+
+def versus_options_from(output: Path | str | None, asked: Asked) -> Options:
+    """Returns the options of two environments that are measured against each other, as `options_from` does.
+
+    Where it is said neither how many processes there shall be nor when to end, their ratios are measured to within
+    `VERSUS_PRECISION`, or as near as `bench.options.DEFAULT_BUDGET_S` allows: five processes a side see a true 5 % too
+    seldom (docs/method.md).
+
+    Raises:
+        BenchError: a number or a name means nothing.
+        TypeError: there is no such option.
+    """
+    options = options_from(output, asked)
+    if options.precision is not None or any(asked.get(name) for name in ("processes", "budget", "quick")):
+        return options
+    return replace(options, precision=VERSUS_PRECISION)
 
 
 def listed_names(names: Names) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bench import statistics
-from bench.report import Run, Settings
+from bench.report import Cell, Run, Settings
 from bench.summary import process_medians, rounds_by_process
 from bench.variance import best_rounds, components
 
@@ -71,12 +71,16 @@ def widest(sides: Sequence[Sequence[Run]]) -> float:
 
     A cell of one process, such as one that failed since, has none and does not count; infinite where no cell has one.
     """
+    return max(_half_widths(sides).values(), default=math.inf)
+
+
+def _half_widths(sides: Sequence[Sequence[Run]]) -> dict[Cell, float]:
     medians = [process_medians(runs) for runs in sides]
     if len(sides) == 1:
-        intervals = [statistics.typical(list(one.values())).ci95 for one in medians[0].values()]
+        intervals = {cell: statistics.typical(list(one.values())).ci95 for cell, one in medians[0].items()}
     else:
-        intervals = [_ratio(medians[0][cell], medians[1][cell]) for cell in medians[0] if cell in medians[1]]
-    return max((math.log(ends[1] / ends[0]) / 2 for ends in intervals if ends is not None), default=math.inf)
+        intervals = {cell: _ratio(medians[0][cell], medians[1][cell]) for cell in medians[0] if cell in medians[1]}
+    return {cell: math.log(ends[1] / ends[0]) / 2 for cell, ends in intervals.items() if ends is not None}
 
 
 def _ratio(base: Mapping[int, float], new: Mapping[int, float]) -> statistics.Interval | None:
@@ -87,15 +91,22 @@ def _ratio(base: Mapping[int, float], new: Mapping[int, float]) -> statistics.In
 
 
 def _best_rounds(settings: Settings, sides: Sequence[Sequence[Run]], spent: Sequence[Spent]) -> int:
-    """Returns the rounds that the cell needs whose rounds scatter most beside its processes."""
+    """Returns the rounds that narrow the widest interval most in a given time: it decides when enough is measured."""
     process_cost = sum(one.start_s for one in spent) / max(1, sum(one.workers for one in spent))
     round_cost = sum(one.rounds_s for one in spent) / max(1, sum(one.rounds * one.workers for one in spent))
-    if round_cost <= 0:
+    half_widths = _half_widths(sides)
+    if round_cost <= 0 or not half_widths:
         return settings.rounds
-    wanted = []
-    for runs in sides:
-        for of_cell in rounds_by_process(runs).values():
-            found = components(list(of_cell.values()))
-            if found is not None:
-                wanted.append(best_rounds(found, process_cost, round_cost))
-    return max(wanted, default=settings.rounds)
+    cell = max(half_widths, key=half_widths.__getitem__)
+    found = components(_rounds([rounds_by_process(runs)[cell] for runs in sides]))
+    return settings.rounds if found is None else best_rounds(found, process_cost, round_cost)
+
+
+def _rounds(of_sides: Sequence[Mapping[int, Sequence[float]]]) -> list[list[float]]:
+    """Returns the rounds by process whose scatter makes the interval: of two sides, the ratios of their rounds."""
+    if len(of_sides) == 1:
+        return [list(rounds) for rounds in of_sides[0].values()]
+    base, new = of_sides
+    return [
+        [b / a for a, b in zip(base[place], new[place], strict=False)] for place in sorted(base.keys() & new.keys())
+    ]

@@ -7,7 +7,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from bench.outcome import RUNS_FAILED, exit_code
 from bench.precision import FULL, PRECISIONS
@@ -134,10 +134,9 @@ def options_of(arguments: argparse.Namespace) -> Options:
     Raises:
         BenchError: a number or a name means nothing.
     """
-    from bench.asked import Asked, options_from
+    from bench.asked import asked_of, options_from
 
-    asked = {name: value for name, value in vars(arguments).items() if name in Asked.__annotations__}
-    return options_from(arguments.output, cast(Asked, asked))
+    return options_from(arguments.output, asked_of(arguments))
 
 
 def _run(arguments: argparse.Namespace) -> int:

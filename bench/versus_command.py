@@ -12,6 +12,7 @@ from bench.outcome import RUNS_FAILED
 
 EXAMPLES = """examples:
   python -m bench versus .venv/old .venv/new --backends jax
+  python -m bench versus .venv/old .venv/new --backends torch --precision 1% --budget 20m
   python -m bench versus /usr/bin/python3.11 /usr/bin/python3.12 --quick
 """
 
@@ -23,7 +24,9 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         help="measure two environments against each other",
         description="Measures two Python environments in one run, such as before and after an upgrade: workers of both "
         "side by side, their rounds interleaved, so that drift of the machine cancels. Writes a report of each, "
-        "OUTPUT/base and OUTPUT/new, and compares them.",
+        "OUTPUT/base and OUTPUT/new, and compares them. Unless --processes, --precision, --budget or --quick says "
+        "otherwise, at least five processes of each are measured, then more until every ratio is known to within 2 % "
+        "or five minutes are spent.",
         epilog=EXAMPLES,
     )
     versus.add_argument("base", metavar="BASE_PYTHON", help="interpreter or virtual environment, the older one")
@@ -34,11 +37,12 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 
 def _versus(arguments: argparse.Namespace) -> int:
+    from bench.asked import asked_of, versus_options_from
     from bench.lasting_console import LastingConsole
     from bench.parity_words import headline
     from bench.versus_outcome import carry_out
 
-    options = run_command.options_of(arguments)
+    options = versus_options_from(arguments.output, asked_of(arguments))
     pythons = (arguments.base, arguments.new)
     try:
         found = carry_out(options, pythons, arguments.max_regression, LastingConsole(stderr=True))

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 import bench
-from bench.asked import Asked, options_from
+from bench.asked import Asked, asked_of, options_from, versus_options_from
 from bench.cli import _parser
 from bench.comparison import Comparison
 from bench.errors import BenchError
@@ -104,6 +104,26 @@ def test_the_command_and_the_function_mean_the_same() -> None:
     assert options_of(_parser().parse_args(words)) == options_from("out", asked)
     default = options_of(_parser().parse_args(["run", "--output", "out", "--threads", "1"]))
     assert default == options_from(Path("out"), {"threads": 1})
+
+
+@pytest.mark.backend_free
+@pytest.mark.parametrize(
+    ("words", "precision", "budget_s"),
+    [
+        ([], 0.02, 300),
+        (["--precision", "mixed_bfloat16"], 0.02, 300),
+        (["--precision", "1%"], 0.01, 300),
+        (["--processes", "20"], None, None),
+        (["--budget", "1m"], None, 60),
+        (["--quick"], None, None),
+    ],
+)
+def test_versus_measures_until_it_knows_unless_told_how_long(
+    words: list[str], precision: float | None, budget_s: float | None
+) -> None:
+    arguments = _parser().parse_args(["versus", "old", "new", *words])
+    settings = versus_options_from(arguments.output, asked_of(arguments)).settings()
+    assert (settings.precision, settings.budget_s) == (precision, budget_s)
 
 
 @pytest.mark.backend_free

@@ -6,6 +6,7 @@ import pytest
 from bench.design import FEWEST_ADAPTIVE, Spent, next_rounds
 from bench.report import Run, Settings
 from bench.statistics import typical
+from bench.variance import MOST_ROUNDS
 
 pytestmark = pytest.mark.backend_free
 
@@ -41,7 +42,7 @@ def test_without_precision_or_budget_the_numbers_asked_for_are_run():
 
 
 def test_processes_go_on_until_the_interval_is_as_narrow_as_asked():
-    runs = simulate(settings(precision=0.02), 0.03, 0.01, np.random.default_rng(0))
+    runs = simulate(settings(precision=0.02), 0.05, 0.01, np.random.default_rng(0))
     low, high = typical([float(np.median(one.step_time_ms)) for one in runs]).ci95
     assert high / low <= 1.02**2 * (1 + 1e-12)
     assert len(runs) > FEWEST_ADAPTIVE
@@ -74,6 +75,28 @@ def test_rounds_follow_from_where_the_scatter_is():
     noisy_rounds = simulate(settings(budget_s=300), 0.005, 0.1, np.random.default_rng(0))
     noisy_processes = simulate(settings(budget_s=300), 0.1, 0.005, np.random.default_rng(0))
     assert len(noisy_rounds[-1].step_time_ms) > 10 > len(noisy_processes[-1].step_time_ms)
+
+
+def test_the_widest_cell_decides_how_many_rounds_a_process_runs():
+    spent = [Spent(2 * START_S, 2 * 5 * 0.4, 5, 2)] * 6
+    # Alone, this cell, already known to a few parts in a thousand, asks for as many rounds as there may be.
+    narrow = [run(process, [1.0, 1.001, 0.999, 1.002, 0.998]) for process in range(6)]
+    assert next_rounds(settings(budget_s=900), [narrow], spent) == MOST_ROUNDS
+    wide = [run(process, [1.0 + process / 10, 1.01 + process / 10], "torch") for process in range(6)]
+    alone = next_rounds(settings(budget_s=900), [wide], spent)
+    assert next_rounds(settings(budget_s=900), [narrow + wide], spent) == alone < MOST_ROUNDS
+
+
+def test_of_two_environments_what_both_sides_of_a_pair_share_asks_for_no_more_processes():
+    rng = np.random.default_rng(0)
+    base, new = [], []
+    for process in range(8):
+        minute = np.exp(0.2 * rng.standard_normal())  # hits both processes of the pair
+        for side in (base, new):
+            side.append(run(process, list(minute * np.exp(0.05 * rng.standard_normal(5)))))
+    spent = [Spent(2 * START_S, 2 * 5 * 0.4, 5, 2)] * 8
+    together = next_rounds(settings(budget_s=900), [base, new], spent)
+    assert next_rounds(settings(budget_s=900), [base], spent) < 5 < together
 
 
 def test_nothing_left_to_measure_ends_it():

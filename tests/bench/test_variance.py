@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.modes import two_modes
-from bench.variance import FEWEST_ROUNDS, MOST_ROUNDS, Components, best_rounds, components
+from bench.variance import CAUTION, FEWEST_ROUNDS, MOST_ROUNDS, Components, best_rounds, components
 
 pytestmark = pytest.mark.backend_free
 
@@ -55,14 +55,37 @@ def test_the_best_number_of_rounds_gives_the_smallest_variance_for_the_time(
         of_a_process = process_sd**2 + math.pi / 2 * round_sd**2 / rounds
         return of_a_process * (process_cost + rounds * round_cost)
 
-    found = best_rounds(Components(process_sd, round_sd), process_cost, round_cost)
+    found = best_rounds(Components(process_sd, round_sd, process_sd), process_cost, round_cost)
     best = min(range(FEWEST_ROUNDS, MOST_ROUNDS + 1), key=variance_for_the_time)
     assert abs(found - best) <= 1
 
 
 def test_processes_that_all_agree_ask_for_many_rounds_and_scattered_ones_for_few():
-    assert best_rounds(Components(0.0, 0.1), 5, 0.4) == MOST_ROUNDS
-    assert best_rounds(Components(0.2, 0.01), 5, 0.4) == FEWEST_ROUNDS
+    assert best_rounds(Components(0.0, 0.1, 0.0), 5, 0.4) == MOST_ROUNDS
+    assert best_rounds(Components(0.2, 0.01, 0.3), 5, 0.4) == FEWEST_ROUNDS
+
+
+@pytest.mark.parametrize("processes", [3, 5, 12])
+def test_processes_seldom_scatter_more_than_the_limit_that_is_told(processes):
+    rng = np.random.default_rng(processes)
+    found = [components(list(simulate(rng, processes, 5, 0.03, 0.02))) for _ in range(600)]
+    held = np.mean([one.process_sd_limit >= 0.03 for one in found])
+    # four standard errors of a share of 600 about the stated confidence
+    assert abs(held - CAUTION) < 4 * math.sqrt(CAUTION * (1 - CAUTION) / 600)
+
+
+@given(st.lists(st.lists(STEP_TIMES, min_size=2, max_size=5), min_size=2, max_size=8))
+def test_the_limit_is_never_below_the_estimate(rounds):
+    found = components(rounds)
+    assert found.process_sd_limit >= found.process_sd
+
+
+def test_few_processes_that_agree_by_chance_do_not_ask_for_the_most_rounds():
+    rng = np.random.default_rng(7)
+    agreeing = [one for _ in range(300) if (one := components(list(simulate(rng, 4, 5, 0.02, 0.03)))).process_sd == 0]
+    assert len(agreeing) > 20
+    asked = [best_rounds(one, 7.0, 0.5) for one in agreeing]
+    assert np.median(asked) < MOST_ROUNDS / 2
 
 
 def test_two_modes_are_found_and_told():
