@@ -19,10 +19,7 @@ from bench.environment import ARITHMETIC_VARIABLES, worker_environment
 from bench.errors import BenchError, UnavailableError
 from bench.frameworks import require_tf32
 from bench.headline import headline
-from bench.machine_state import StateWatch
 from bench.matrix import parse_cells
-from bench.measure import measure
-from bench.options import Options
 from bench.outcome import exit_code
 from bench.parity_records import ParityResult
 from bench.precision import PRECISIONS, full_precision, is_reduced, loop_name, precision_of
@@ -35,7 +32,6 @@ from bench.table import print_report
 MakeReport = Callable[..., Report]
 
 BACKEND = os.environ.get("KERAS_BACKEND", "tensorflow")
-FAKE_WORKER = Path(__file__).with_name("fake_worker.py")
 ROOT = Path(__file__).parents[2]
 NO_PAGE = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path(__file__).with_name("no_page")), str(ROOT)])}
 SMALL = ("--dataset", "synthetic:60x50x6000", "--batch-size", "500", "--epochs", "2")
@@ -136,34 +132,6 @@ def test_only_float32_can_break_parity(make_report: MakeReport) -> None:
     assert exit_code(make_report(parity=reduced)) == 0
     assert exit_code(make_report(parity=[*reduced, outside("jax/cpu/fit")])) == 1
     assert exit_code(make_report(parity=[*reduced, outside("jax/cpu/fit", "torch/cpu/fit")])) == 1
-
-
-def test_a_worker_is_told_its_precision_and_its_rounds_are_a_cell_of_their_own(tmp_path: Path, monkeypatch) -> None:
-    monkeypatch.setattr("bench.measure.watch_of", lambda threads, patience: StateWatch(lambda: None, patience))
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
-    np.savez(tmp_path / "seed0.npz", forward=np.zeros(3, np.float32))
-    script = tmp_path / "script.json"
-    script.write_text(json.dumps({"jax:bfloat16": {"step_time_ms": [0.5]}, "jax:float32": {"step_time_ms": [2.0]}}))
-    report = measure(
-        Options(
-            cells=parse_cells("jax", "cpu", "fit", "float32,bfloat16"),
-            output=tmp_path / "report",
-            dataset="synthetic:40x30x2000",
-            batch_size=100,
-            processes=2,
-            seeds=1,
-            rounds=2,
-            parity=False,
-            watch_s=0.0,
-            patience_s=0.0,
-            worker_command=(sys.executable, str(FAKE_WORKER), str(script)),
-        ),
-        Console(file=io.StringIO()),
-    )
-    assert load_report(tmp_path / "report") == report
-    assert {(row.loop, row.median_ms) for row in report.step_time} == {("fit", 2.0), ("fit:bfloat16", 0.5)}
-    assert all((tmp_path / "report" / str(run.log)).exists() and ":" not in str(run.log) for run in report.runs)
-    assert "jax with bfloat16: 0.250 × as long a step as float32 [0.250, 0.250], RMSE 0.2500" in headline(report)
 
 
 def test_speed_and_rmse_of_reduced_precision_stand_in_one_line_beside_float32(make_report: MakeReport) -> None:

@@ -32,6 +32,10 @@ class Fake:
     worker = FAKE_WORKER
 
     def __call__(self, script: dict[str, Any], **changes: Any) -> Report:
+        return measure(self.options(script, **changes), Console(file=io.StringIO()))
+
+    def options(self, script: dict[str, Any], **changes: Any) -> Options:
+        """Writes the script; `changes` are to the options of a short measurement without parity."""
         path = self.folder / "script.json"
         path.write_text(json.dumps(script))
         settings = {
@@ -47,7 +51,7 @@ class Fake:
             "patience_s": 0.0,
             "worker_command": (sys.executable, str(FAKE_WORKER), str(path)),
         }
-        return measure(Options(**{**settings, **changes}), Console(file=io.StringIO()))
+        return Options(**{**settings, **changes})
 
     def started(self) -> list[str]:
         """The workers that were started, each as backend:process."""

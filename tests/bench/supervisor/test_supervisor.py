@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from bench.errors import BenchError
+from bench.headline import headline
 from bench.machine_state import StateWatch
 from bench.matrix import parse_cells
 from bench.outcome import exit_code
@@ -63,6 +64,20 @@ def test_predictions_of_every_run_and_stage_are_stored(fake, tmp_path):
         ]
         assert stored["torch/cpu/fit/p1/s1/epoch 2"].tolist() == [1, 1, 1]
     assert [path.name for path in (tmp_path / "report").iterdir() if path.name.startswith(".parts")] == []
+
+
+def test_a_worker_is_told_its_precision_and_its_rounds_are_a_cell_of_their_own(fake, tmp_path):
+    report = fake(
+        {"jax:bfloat16": {"step_time_ms": [0.5]}, "jax:float32": {"step_time_ms": [2.0]}},
+        cells=parse_cells("jax", "cpu", "fit", "float32,bfloat16"),
+        processes=2,
+        seeds=1,
+        rounds=2,
+    )
+    assert load_report(tmp_path / "report") == report
+    assert {(row.loop, row.median_ms) for row in report.step_time} == {("fit", 2.0), ("fit:bfloat16", 0.5)}
+    assert all((tmp_path / "report" / str(run.log)).exists() and ":" not in str(run.log) for run in report.runs)
+    assert "jax with bfloat16: 0.250 × as long a step as float32 [0.250, 0.250], RMSE 0.2500" in headline(report)
 
 
 def test_a_worker_that_dies_on_import_is_named_and_the_others_are_measured(fake):
