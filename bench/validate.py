@@ -91,7 +91,7 @@ def validate(options: Options, console: Console) -> Validation:
 
     Raises:
         BenchError: a worker cannot be started or is lost, or the output cannot be written or holds a result of
-            something else to go on with.
+            something else to go on with. Where comparisons are saved, the message says so.
     """
     dataset = load_dataset(options.dataset, progress=lambda line: console.print(line, highlight=False, markup=False))
     make_folder_of(options.output)
@@ -99,10 +99,16 @@ def validate(options: Options, console: Console) -> Validation:
     try:
         with interrupts_held():
             for trials in measured_trials(options, dataset.sha256, result.trials, console):
-                result = _judged(msgspec.structs.replace(result, trials=[*result.trials, *trials], finished=None))
-                write_json(result, options.output)
+                longer = _judged(msgspec.structs.replace(result, trials=[*result.trials, *trials], finished=None))
+                write_json(longer, options.output)
+                result = longer  # holds what is saved, and no more
     except KeyboardInterrupt:
         return result
+    except BenchError as error:
+        if not result.trials:
+            raise
+        kept = f"what was measured is in {options.output}, --resume goes on with it"
+        raise BenchError(f"{error}; {kept}") from error
     if result.finished is None:
         result = msgspec.structs.replace(result, finished=now())
         write_json(result, options.output)

@@ -8,6 +8,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -120,28 +121,45 @@ def test_pooled_blocks_see_what_a_single_one_leaves_open():
 
 
 def test_a_lost_worker_ends_it_with_a_word_and_no_half_written_file(options, tmp_path):
-    with pytest.raises(BenchError, match="a worker was lost while validating"):
+    with pytest.raises(BenchError, match=r"^a worker was lost while validating: .*SIGKILL \(out of memory\?\)$"):
         validate(options({"jax": {"at": "MeasureRound:1", "how": "kill"}}), Console(file=io.StringIO()))
     assert not (tmp_path / "validation.json").exists()
 
 
-class Interrupting(Console):
-    """A user who presses Ctrl-C when a line is shown."""
+class WhenShown(Console):
+    """Lets something happen when a line is shown."""
 
-    def __init__(self, line: str) -> None:
+    def __init__(self, line: str, happens: Callable[[], object]) -> None:
         super().__init__(file=io.StringIO())
         self.line = line
+        self.happens = happens
 
     def print(self, *shown: Any, **how: Any) -> None:
         if shown and shown[0] == self.line:
-            os.kill(os.getpid(), signal.SIGINT)
+            self.happens()
         super().print(*shown, **how)
+
+
+@pytest.mark.parametrize(
+    ("how", "told"),
+    [("kill", "lost while validating: the worker was ended by"), ("nan", "failed while validating: NotFiniteError")],
+)
+def test_a_worker_that_is_lost_after_a_comparison_leaves_it_to_be_gone_on_with(options, tmp_path, how, told):
+    given = options({"jax": {}})
+    breaks = WhenShown("side 3 of 3", lambda: options({"jax": {"at": "MeasureRound:1", "how": how}}))
+    kept = f"; what was measured is in {given.output}, --resume goes on with it$"
+    with pytest.raises(BenchError, match=f"{told}.*{kept}"):
+        validate(given, breaks)
+    cut = load_validation(tmp_path / "validation.json")
+    assert (len(cut.trials), cut.finished) == (3, None)
+    result = validate(options({"jax": {}}, resume=True), Console(file=io.StringIO()))
+    assert (result.trials[:3], len(result.trials)) == (cut.trials, 2 * 3)
 
 
 def test_what_was_cut_off_is_gone_on_with_by_fresh_sides(options, tmp_path):
     """Two comparisons, Ctrl-C, two more: the third one's older side is not the second one's newer side."""
     own = {"jax": {"own": True}}
-    cut = validate(options(own, comparisons=4), Interrupting("side 4 of 5"))
+    cut = validate(options(own, comparisons=4), WhenShown("side 4 of 5", lambda: os.kill(os.getpid(), signal.SIGINT)))
     assert cut.finished is None
     assert len(cut.trials) == 2 * 3
     assert load_validation(tmp_path / "validation.json") == cut
