@@ -6,7 +6,6 @@ What a command needs is imported when it runs, so that `--help` and `compare` st
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 
@@ -26,6 +25,7 @@ from bench import (
 )
 from bench.errors import BenchError
 from bench.interrupts import interrupts_once
+from bench.lasting_output import lasting_output
 from bench.outcome import BAD_INPUT, FINE, RUNS_FAILED
 from movierank.errors import MovierankError
 from movierank.short_parser import ShortParser
@@ -55,15 +55,15 @@ SCHEMA_EXAMPLES = """examples:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code."""
-    arguments = _parser().parse_args(argv)
-    with interrupts_once():
-        return _carry_out(arguments)
+    with lasting_output():
+        arguments = _parser().parse_args(argv)
+        with interrupts_once():
+            return _carry_out(arguments)
 
 
 def _carry_out(arguments: argparse.Namespace) -> int:
     try:
         code: int = arguments.command(arguments)
-        sys.stdout.flush()  # here, where a reader that has gone can still be told from an error
     except (BenchError, MovierankError) as error:
         if arguments.debug:
             raise
@@ -74,9 +74,6 @@ def _carry_out(arguments: argparse.Namespace) -> int:
             raise
         print("bench: interrupted", file=sys.stderr)
         return RUNS_FAILED
-    except BrokenPipeError:  # the reader of our output, such as `head`, has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still buffered must go somewhere
-        return FINE
     return code
 
 

@@ -7,6 +7,8 @@ from typing import Any
 
 from rich.console import Console
 
+from bench.lasting_output import send_nowhere
+
 
 class LastingConsole(Console):
     """A console that falls silent when the reader of its output has gone; Rich's own would end the program."""
@@ -17,8 +19,6 @@ class LastingConsole(Console):
         super().__init__(**options)
 
     def on_broken_pipe(self) -> None:
-        """Sends what is left, at this program's end too, nowhere."""
+        """Sends what is left nowhere."""
         self.quiet = True
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, self.file.fileno())
-        os.close(nowhere)
+        send_nowhere(self.file)

@@ -246,16 +246,6 @@ def test_debug_shows_where_an_error_comes_from(bench) -> None:
     assert done.stderr.splitlines()[-1].startswith("bench.errors.BenchError: no report at none")
 
 
-@pytest.mark.parametrize("form", [["--json"], []], ids=["json", "table"])
-def test_a_reader_that_goes_away_is_no_error(tmp_path: Path, form: list[str]) -> None:
-    reading, writing = os.pipe()
-    os.close(reading)
-    command = [sys.executable, "-m", "bench", "compare", str(GOLDEN), str(GOLDEN), *form]
-    done = subprocess.run(command, cwd=ROOT, stdout=writing, stderr=subprocess.PIPE, text=True, check=False)
-    os.close(writing)
-    assert (done.returncode, done.stderr) == (0, "")
-
-
 def test_a_terminal_that_says_it_has_no_columns_gets_the_answer(bench) -> None:
     assert bench("compare", GOLDEN, GOLDEN, COLUMNS="0").stdout == bench("compare", GOLDEN, GOLDEN).stdout != ""
 

@@ -1,0 +1,56 @@
+"""Output that lasts when its reader has gone: what is written from then on goes nowhere.
+
+A command then still does all that it was asked, and ends with the exit code of what it found: under `set -o pipefail`,
+`bench compare … | head -1` fails where `bench compare …` does, and only there.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import sys
+from collections.abc import Iterator
+from typing import IO, Any
+
+
+@contextlib.contextmanager
+def lasting_output() -> Iterator[None]:
+    """Lets writes to standard output and standard error succeed though their reader, such as `head`, has gone."""
+    # None where it is closed, as by `>&-`.
+    out, err = (_Lasting(stream or io.StringIO()) for stream in (sys.stdout, sys.stderr))
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            yield
+        finally:
+            out.flush()  # here, since nobody can catch what the interpreter's own flush at its end raises
+
+
+def send_nowhere(stream: IO[str]) -> None:
+    """Lets what is left in a stream, and what comes, go nowhere, at this program's end too."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
+
+
+class _Lasting:
+    """A stream whose reader may go."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def write(self, words: str) -> int:
+        try:
+            return self._stream.write(words)
+        except BrokenPipeError:
+            send_nowhere(self._stream)
+            return len(words)
+
+    def flush(self) -> None:
+        try:
+            self._stream.flush()
+        except BrokenPipeError:
+            send_nowhere(self._stream)
