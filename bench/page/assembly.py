@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from bench.charts.look import Look, look_of
 from bench.formatting import listed
@@ -33,11 +32,11 @@ class Part:
 
     Attributes:
         html: of the section.
-        plots: of its figures, by key.
+        plots: of its figures, by key, as `bench.page.figure.plots_of` returns them.
     """
 
     html: str
-    plots: dict[str, dict[str, Any]]
+    plots: dict[str, str]
 
     @classmethod
     def of(cls, title: str, key: str, figures: Sequence[Figure]) -> Part:

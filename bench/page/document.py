@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from importlib.resources import files
-from typing import Any
 
 from bench.charts.drawing import libraries
 from bench.charts.look import Look, config, plain
+from bench.page.figure import inert
 from bench.page.tables import text
 
 SHAPE_PATHS = {
@@ -23,9 +22,7 @@ SHAPE_PATHS = {
 }
 
 
-def document(
-    title: str, heading: str, top: str, sections: str, plots: Mapping[str, Mapping[str, Any]], look: Look
-) -> str:
+def document(title: str, heading: str, top: str, sections: str, plots: Mapping[str, str], look: Look) -> str:
     """Returns a whole page that needs nothing but itself.
 
     Args:
@@ -38,11 +35,9 @@ def document(
     """
     here = files("bench.page")
     style, script = ((here / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
-    data = {
-        "config": config(),
-        "cells": {str(cell): [cell.backend, cell.device, cell.loop] for cell in look.cells},
-        "figures": plots,
-    }
+    cells = {str(cell): [cell.backend, cell.device, cell.loop] for cell in look.cells}
+    figures = ",".join(f"{inert(key)}:{plot}" for key, plot in plots.items())
+    data = f'{{"config":{inert(config())},"cells":{inert(cells)},"figures":{{{figures}}}}}'
     return f"""<!doctype html>
 <html lang="en">
 <head>
@@ -66,17 +61,12 @@ def document(
 </main>
 <footer>Written by movierank-bench. Every plot has its figures in a table below it; all raw samples are in
 report.json.</footer>
-<script type="application/json" id="data">{_inert(data)}</script>
+<script type="application/json" id="data">{data}</script>
 <script>{libraries()}</script>
 <script>{script}</script>
 </body>
 </html>
 """
-
-
-def _inert(data: Any) -> str:
-    """Returns JSON that no HTML parser can mistake for the end of the script, or for a comment."""
-    return json.dumps(data, separators=(",", ":")).replace("<", "\\u003c").replace(">", "\\u003e")
 
 
 def _filters(look: Look) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -50,13 +51,18 @@ class Figure:
         )
 
 
-def plots_of(figures: Iterable[Figure]) -> dict[str, dict[str, Any]]:
-    """Returns the plots by key as Vega-Lite, for the page's script."""
+def plots_of(figures: Iterable[Figure]) -> dict[str, str]:
+    """Returns the plots by key as Vega-Lite in JSON, for the page's script."""
     return {
-        figure.key: spec(figure.chart) | {"description": figure.description}
+        figure.key: inert(spec(figure.chart) | {"description": figure.description})
         for figure in figures
         if figure.chart is not None
     }
+
+
+def inert(data: Any) -> str:
+    """Returns JSON that no HTML parser can mistake for the end of the script, or for a comment."""
+    return json.dumps(data, separators=(",", ":")).replace("<", "\\u003c").replace(">", "\\u003e")
 
 
 def section(title: str, key: str, figures: Sequence[Figure]) -> str:
