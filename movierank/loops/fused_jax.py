@@ -145,4 +145,13 @@ def _variables(model: keras.Model) -> State:
 
 
 def _state_of(model: keras.Model) -> State:
-    return State(*([variable.value for variable in variables] for variables in _variables(model)))
+    """Returns the values of a model's variables, no array twice, since each of them is donated."""
+    seen: set[int] = set()
+
+    def own(value: Any) -> Any:
+        if id(value) in seen:  # Keras ends a training by making weights and their moving averages one array
+            return jnp.copy(value)
+        seen.add(id(value))
+        return value
+
+    return State(*([own(variable.value) for variable in variables] for variables in _variables(model)))

@@ -20,6 +20,7 @@ import keras
 from movierank.loops import Updates
 from movierank.loops.exact_rows import embedding_layers, why_not_rows
 from movierank.loops.rows_jax import IN_BOUNDS, rows_pay, sum_by_row
+from movierank.loops.traced import same_objects
 
 
 class State(NamedTuple):
@@ -91,10 +92,7 @@ def find_look_ups(model: keras.Model, state: State, data: Any, updates: Updates)
 
 
 def _exact_look_ups(model: keras.Model, state: State, data: Any) -> list[LookUp]:
-    if reason := why_not_rows(model.optimizer):
-        raise ValueError(f"embedding rows cannot be updated alone: {reason}; ask for tables")
-    if type(model).train_step is not keras.Model.train_step or not hasattr(model, "_update_metrics_variables"):
-        raise ValueError("embedding rows cannot be updated alone in a train_step that is not Keras's; ask for tables")
+    _require_keras_step(model)
     tables = embedding_layers(model)
     watched: list[Any] = []
     seen: list[LookUp] = []
@@ -123,6 +121,17 @@ def _exact_look_ups(model: keras.Model, state: State, data: Any) -> list[LookUp]
             f"{'otherwise than' if otherwise else ''} by an embedding layer's call; ask for tables"
         )
     return seen
+
+
+def _require_keras_step(model: keras.Model) -> None:
+    optimizer = model.optimizer
+    if reason := why_not_rows(optimizer):
+        raise ValueError(f"embedding rows cannot be updated alone: {reason}; ask for tables")
+    if type(model).train_step is not keras.Model.train_step or not hasattr(model, "_update_metrics_variables"):
+        raise ValueError("embedding rows cannot be updated alone in a train_step that is not Keras's; ask for tables")
+    # A layer was frozen since: Keras's own step then fails on JAX, and rows are not to go on in its stead.
+    if optimizer.built and not same_objects(tuple(optimizer._trainable_variables), tuple(model.trainable_variables)):
+        raise ValueError("the optimizer was built for other variables than are trained now; compile with a new one")
 
 
 def gradients(model: keras.Model, state: State, data: Any, look_ups: Sequence[LookUp]) -> Gradients:
@@ -188,7 +197,7 @@ def train_step(
             optimizer.iterations.assign_add(1)
         for place, (ids, slices) in found.rows.items():
             total, scratch[place] = sum_by_row(slices, ids, scratch[place])
-            _update_rows(scope, optimizer, place, variables[place], ids, total, learning_rate)
+            _update_rows(scope, optimizer, variables[place], ids, total, learning_rate)
     trainable = [scope.get_current_value(variable) for variable in variables]
     of_optimizer = [scope.get_current_value(variable) for variable in optimizer.variables]
     # Private, but all that Keras's own train_step calls for it; `_exact_look_ups` looks whether it is there.
@@ -199,14 +208,15 @@ def train_step(
 
 
 def _update_rows(
-    scope: Any, optimizer: keras.optimizers.Optimizer, place: int, table: Any, ids: Any, gradient: Any, rate: Any
+    scope: Any, optimizer: keras.optimizers.Optimizer, table: Any, ids: Any, gradient: Any, rate: Any
 ) -> None:
     weight = scope.get_current_value(table)
     rate = jnp.asarray(rate, weight.dtype)
     if type(optimizer) is keras.optimizers.SGD:
         scope.add_update((table, weight.at[ids].set(_rows(weight, ids) - rate * gradient, mode=IN_BOUNDS)))
         return
-    kept = [variable for variable in optimizer.variables if variable.path.endswith("accumulator")][place]
+    # Private, since Keras has no public way to an optimizer's state by variable.
+    kept = optimizer._accumulators[optimizer._get_variable_index(table)]
     accumulator = scope.get_current_value(kept)
     row = _rows(accumulator, ids) + jnp.square(gradient)
     moved = _rows(weight, ids) - rate * gradient / jnp.sqrt(row + optimizer.epsilon)
