@@ -50,7 +50,6 @@ class Epoch:
     """An epoch compiled for a model, and what it was traced from: another `compile()` has other metrics."""
 
     run: Any  # a tf.function of a stretch's arrays and steps
-    tables: TableUpdates
     looked_up: LookedUp
     traced_from: tuple[Any, ...]
 
@@ -72,14 +71,14 @@ class Training:
                 nothing was trained on the stretch that holds them.
         """
         self._model.reset_metrics()
-        run, tables, looked_up = self._epoch.run, self._epoch.tables, self._epoch.looked_up
-        tables.outside.assign(0)
+        run, looked_up = self._epoch.run, self._epoch.looked_up
+        looked_up.outside.assign(0)
         for stretch in self._feed.epoch(examples, order):
             if not looked_up.knows(stretch.arrays):
                 run.get_concrete_function(stretch.arrays, stretch.steps)  # traces, and runs nothing
             looked_up.check(stretch.arrays, stretch.ranges)
             self._logs = run(stretch.arrays, stretch.steps)
-        if outside := int(tables.outside):
+        if outside := int(looked_up.outside):
             raise ValueError(f"{outside} ids are outside their embedding's table; the model was trained on other rows")
 
     def write_back(self) -> None:
@@ -113,9 +112,10 @@ def _compiled(model: keras.Model, updates: Updates) -> Epoch:
     of_model = _kept.setdefault(model, {})
     kept = of_model.get(updates)
     if kept is None or not same_objects(kept.traced_from, now):
-        tables, looked_up = TableUpdates(updates), LookedUp()
-        run = tf.function(partial(_epoch, ref(model), tables, looked_up), jit_compile=_may_jit(model), autograph=False)
-        of_model[updates] = kept = Epoch(run, tables, looked_up, now)
+        looked_up = LookedUp()
+        loop = partial(_epoch, ref(model), TableUpdates(updates, looked_up), looked_up)
+        run = tf.function(loop, jit_compile=_may_jit(model), autograph=False)
+        of_model[updates] = kept = Epoch(run, looked_up, now)
     return kept
 
 

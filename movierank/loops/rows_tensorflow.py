@@ -30,7 +30,7 @@ def sum_by_row(slices: Any, ids: Any, scratch: Any) -> tuple[Any, Any]:
     Args:
         slices: [K, D], what each look-up adds to the gradient of its row.
         ids: int [K], the rows.
-        scratch: int32 [table rows], of any content.
+        scratch: int32 or int64 [table rows], of any content.
 
     Returns:
         [K, D], at every look-up the whole gradient of its row, so that writing a row twice writes the same twice; and
@@ -38,7 +38,7 @@ def sum_by_row(slices: Any, ids: Any, scratch: Any) -> tuple[Any, Any]:
     """
     # Each look-up writes its number at its row, and all of one row read back the one that stayed.
     count = tf.shape(ids)[0]
-    scratch = tf.tensor_scatter_nd_update(scratch, ids[:, tf.newaxis], tf.range(count))
+    scratch = tf.tensor_scatter_nd_update(scratch, ids[:, tf.newaxis], tf.cast(tf.range(count), scratch.dtype))
     slot = tf.gather(scratch, ids)
     return tf.gather(tf.math.unsorted_segment_sum(slices, slot, count), slot), scratch
 

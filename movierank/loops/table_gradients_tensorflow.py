@@ -16,6 +16,7 @@ import tensorflow as tf
 
 from movierank.loops import Updates
 from movierank.loops.exact_rows import why_not_rows
+from movierank.loops.ids_tensorflow import LookedUp
 from movierank.loops.rows_tensorflow import rows_pay, sum_by_row
 
 
@@ -24,16 +25,14 @@ class TableUpdates:
 
     Args:
         updates: the way.
-
-    Attributes:
-        outside: int32, look-ups of ids that the table does not have, since it was last set to 0. XLA takes another row
-            for them, where `fit` fails.
+        looked_up: what counts ids of tables that are looked up otherwise than by an embedding layer.
     """
 
-    def __init__(self, updates: Updates) -> None:
+    def __init__(self, updates: Updates, looked_up: LookedUp) -> None:
         self._updates = updates
-        self._scratches: dict[str, tf.Variable] = {}
-        self.outside = tf.Variable(0, dtype=tf.int32, trainable=False)
+        self._looked_up = looked_up
+        # By the table and not by its path, which two may have; the table is kept with it, so that it stays the one.
+        self._scratches: dict[int, tuple[keras.Variable, tf.Variable]] = {}
 
     @contextmanager
     def instead_of_apply(self, model: keras.Model) -> Iterator[None]:
@@ -48,11 +47,14 @@ class TableUpdates:
         def apply(gradients: Sequence[Any], variables: Sequence[keras.Variable] | None = None) -> None:
             pairs = list(zip(gradients, model.trainable_variables if variables is None else variables, strict=True))
             by_row = self._by_row(model, pairs)
+            if by_row:  # Keras looks at those alone that it is given
+                optimizer._check_variables_are_known([variable for _, variable in pairs])
             rate = optimizer.learning_rate
             left = []
             for place, (gradient, variable) in enumerate(pairs):
                 if isinstance(gradient, tf.IndexedSlices):
-                    self._count_outside(gradient, variable)
+                    if not self._looked_up.watches(variable):  # negative ids that have a row are positive by now
+                        self._looked_up.count(gradient.indices, 0, variable.shape[0])
                     if place in by_row:
                         self._update_rows(optimizer, variable, gradient, rate)
                         continue
@@ -96,20 +98,12 @@ class TableUpdates:
             )
         return exact
 
-    def _count_outside(self, gradient: tf.IndexedSlices, variable: keras.Variable) -> None:
-        ids = gradient.indices  # negative ones count from the end already, if they have a row
-        missing = (ids < 0) | (ids >= tf.cast(variable.shape[0], ids.dtype))
-        self.outside.assign_add(tf.reduce_sum(tf.cast(missing, tf.int32)))
-
     def _update_rows(
         self, optimizer: keras.optimizers.Optimizer, variable: keras.Variable, gradient: tf.IndexedSlices, rate: Any
     ) -> None:
         """Makes Adagrad's or SGD's step (keras/src/optimizers/{adagrad,sgd}.py) on the rows of a gradient."""
         table, ids = variable.value, gradient.indices
-        if variable.path not in self._scratches:
-            with tf.init_scope():
-                self._scratches[variable.path] = tf.Variable(tf.zeros(table.shape[0], tf.int32), trainable=False)
-        scratch = self._scratches[variable.path]
+        scratch = self._scratch(variable)
         total, scratched = sum_by_row(tf.cast(gradient.values, table.dtype), ids, scratch.read_value())
         scratch.assign(scratched)
         move = tf.cast(rate, table.dtype) * total
@@ -120,6 +114,16 @@ class TableUpdates:
             accumulator.scatter_nd_update(ids[:, tf.newaxis], grown)
             move /= tf.sqrt(grown + tf.cast(optimizer.epsilon, table.dtype))
         table.scatter_nd_update(ids[:, tf.newaxis], tf.gather(table, ids) - move)
+
+    def _scratch(self, variable: keras.Variable) -> tf.Variable:
+        if id(variable) not in self._scratches:
+            # TensorFlow keeps int32 variables on the host, where a program of XLA's on a GPU does not reach them
+            # (tensorflow.org/xla/known_issues); on a CPU int32 is half the memory.
+            dtype = tf.int64 if "GPU" in variable.value.device else tf.int32
+            with tf.init_scope():
+                scratch = tf.Variable(tf.zeros(variable.shape[0], dtype), trainable=False)
+            self._scratches[id(variable)] = (variable, scratch)
+        return self._scratches[id(variable)][1]
 
 
 def dense(gradient: Any, variable: keras.Variable) -> Any:

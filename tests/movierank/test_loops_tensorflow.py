@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -70,19 +71,98 @@ def test_ids_are_known_by_their_place_in_the_batch_that_is_given() -> None:
 class Shifted(keras.Model):
     """Computes the ids that it looks up."""
 
-    def __init__(self) -> None:
+    def __init__(self, **options: Any) -> None:
         super().__init__()
-        self.table = keras.layers.Embedding(5, 1)
+        self.table = keras.layers.Embedding(5, 1, **options)
+        self.last = keras.layers.Dense(1)
 
     def call(self, ids: Any) -> Any:
-        return self.table(ids + 1)
+        return self.last(self.table(ids + 1))
 
 
-def test_an_id_that_a_model_computes_is_told_at_the_end_of_the_epoch() -> None:
-    model = Shifted()
+class Tied(Shifted):
+    """Uses the whole table too, so that its gradient is not by row."""
+
+    def call(self, ids: Any) -> Any:
+        return super().call(ids) + keras.ops.sum(self.table.embeddings)
+
+
+class Taken(Shifted):
+    """Takes rows without the layer's help."""
+
+    def call(self, ids: Any) -> Any:
+        return self.last(keras.ops.take(self.table.embeddings, ids + 1, axis=0))
+
+    def build(self, shape: Any) -> None:
+        self.table.build(shape)
+        self.last.build((None, 1))
+
+
+COMPUTING: dict[str, Callable[[], keras.Model]] = {
+    "trained": Shifted,
+    "frozen": lambda: Shifted(trainable=False),
+    "tied": Tied,
+    "regularised": lambda: Shifted(embeddings_regularizer="l2"),
+    "taken": Taken,
+}
+
+
+@pytest.mark.parametrize("kind", COMPUTING)
+def test_an_id_that_a_model_computes_is_told_at_the_end_of_the_epoch(kind: str) -> None:
+    model = COMPUTING[kind]()
     model.compile("sgd", "mse")
     ids = np.minimum(IDS, 3)
     fused.fit(model, ids, Y, batch_size=8)
     ids[3] = 4
     with pytest.raises(ValueError, match="1 ids are outside"):
         fused.fit(model, ids, Y, batch_size=8)
+
+
+def test_ids_given_as_floats_are_looked_at_too() -> None:
+    model = keras.Sequential([keras.layers.Embedding(5, 1)])
+    model.compile("sgd", "mse")
+    fused.fit(model, IDS.astype(np.float32), Y, batch_size=8)
+    wrong = np.where(IDS == 4, 5, IDS)
+    with pytest.raises(ValueError, match=f"{np.sum(wrong == 5)} ids are outside"):
+        fused.fit(model, wrong.astype(np.float32), Y, batch_size=8)
+    with pytest.raises(ValueError, match="id 5 is outside"):  # integers of the same structure
+        fused.fit(model, wrong, Y, batch_size=8)
+    fused.fit(model, IDS, Y, batch_size=8)
+
+
+def test_a_table_with_lora_is_looked_up() -> None:
+    model = keras.Sequential([keras.layers.Embedding(5, 2, lora_rank=1), keras.layers.Dense(1)])
+    model.build((None,))
+    model.compile("sgd", "mse")
+    fused.fit(model, IDS, Y, batch_size=8)
+    with pytest.raises(ValueError, match="id 5 is outside"):
+        fused.fit(model, IDS + 1, Y, batch_size=8)
+
+
+class Namesakes(keras.Model):
+    """Two tables of one path."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tables = [keras.layers.Embedding(rows, 2, name="table") for rows in (5, 300)]
+        self.last = keras.layers.Dense(1)
+
+    def call(self, ids: Any) -> Any:
+        short, long = self.tables
+        return self.last(short(ids) + long(ids * 60))
+
+
+def test_tables_of_one_path_are_updated_apart() -> None:
+    weights = []
+    for loop in ("fit", "fused"):
+        keras.utils.set_random_seed(0)
+        model = Namesakes()
+        model.compile(keras.optimizers.SGD(0.5), "mse")  # with Adagrad `fit` squares slices of one id apart
+        if loop == "fit":
+            model.fit(IDS, Y, batch_size=8, shuffle=False, verbose=0)
+        else:
+            fused.fit(model, IDS, Y, batch_size=8, shuffle=False, embedding_updates="rows")
+        weights.append(model.get_weights())
+    assert len({table.embeddings.path for table in model.tables}) == 1
+    for one, other in zip(*weights, strict=True):
+        np.testing.assert_allclose(one, other, rtol=2e-5, atol=2e-6)
