@@ -23,6 +23,7 @@ from movierank.loops.exact_rows import why_not_rows
 from movierank.loops.examples import Examples
 from movierank.loops.feed_tensorflow import Feed
 from movierank.loops.ids_tensorflow import LookedUp
+from movierank.loops.program_tensorflow import Program, xla_for
 from movierank.loops.table_gradients_tensorflow import TableUpdates, dense
 from movierank.loops.traced import plain, require_logs_of_metrics, same_objects, traced_from
 
@@ -49,7 +50,7 @@ def start(model: keras.Model, embedding_updates: Updates) -> EpochTraining:
 class Epoch:
     """An epoch compiled for a model, and what it was traced from: another `compile()` has other metrics."""
 
-    run: Any  # a tf.function of a stretch's arrays and steps
+    program: Program
     looked_up: LookedUp
     traced_from: tuple[Any, ...]
 
@@ -71,13 +72,13 @@ class Training:
                 nothing was trained on the stretch that holds them.
         """
         self._model.reset_metrics()
-        run, looked_up = self._epoch.run, self._epoch.looked_up
+        program, looked_up = self._epoch.program, self._epoch.looked_up
         looked_up.outside.assign(0)
         for stretch in self._feed.epoch(examples, order):
             if not looked_up.knows(stretch.arrays):
-                run.get_concrete_function(stretch.arrays, stretch.steps)  # traces, and runs nothing
+                program.trace(stretch.arrays, stretch.steps)
             looked_up.check(stretch.arrays, stretch.ranges)
-            self._logs = run(stretch.arrays, stretch.steps)
+            self._logs = program(stretch.arrays, stretch.steps)
         if outside := int(looked_up.outside):
             raise ValueError(f"{outside} ids are outside their embedding's table; the model was trained on other rows")
 
@@ -114,16 +115,8 @@ def _compiled(model: keras.Model, updates: Updates) -> Epoch:
     if kept is None or not same_objects(kept.traced_from, now):
         looked_up = LookedUp()
         loop = partial(_epoch, ref(model), TableUpdates(updates, looked_up), looked_up)
-        run = tf.function(loop, jit_compile=_may_jit(model), autograph=False)
-        of_model[updates] = kept = Epoch(run, looked_up, now)
+        of_model[updates] = kept = Epoch(Program(loop, xla_for(model)), looked_up, now)
     return kept
-
-
-def _may_jit(model: keras.Model) -> bool:
-    """Returns whether XLA compiles the loop; a graph does, more slowly, where XLA cannot or would not do as `fit`."""
-    # TensorFlow draws other random numbers under XLA, and `fit` goes without XLA on a CPU unless it is asked for.
-    draws = any("seed_generator" in variable.path for variable in model.non_trainable_variables)
-    return all(layer.supports_jit for layer in model._flatten_layers()) and (model.jit_compile or not draws)
 
 
 def _epoch(

@@ -166,3 +166,41 @@ def test_tables_of_one_path_are_updated_apart() -> None:
     assert len({table.embeddings.path for table in model.tables}) == 1
     for one, other in zip(*weights, strict=True):
         np.testing.assert_allclose(one, other, rtol=2e-5, atol=2e-6)
+
+
+class InPython(keras.Model):
+    """Leaves to Python what XLA cannot compile."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.last = keras.layers.Dense(1)
+
+    def call(self, x: Any) -> Any:
+        import tensorflow as tf
+
+        halved = tf.numpy_function(lambda values: values / 2, [x], tf.float32)
+        return self.last(tf.ensure_shape(halved, x.shape))
+
+
+def test_a_model_that_xla_cannot_compile_is_trained_as_by_fit_in_a_graph_without_it() -> None:
+    models, x = [], np.stack([Y, IDS.astype(np.float32)], axis=1)
+    for _ in range(2):
+        keras.utils.set_random_seed(0)
+        models.append(InPython())
+        models[-1].compile("sgd", "mse")
+    model, wanted = models
+    wanted.fit(x, Y, batch_size=8, epochs=3, shuffle=False, verbose=0)
+    with pytest.warns(UserWarning, match=r"without XLA, which cannot compile it: .*PyFunc"):
+        fused.fit(model, x, Y, batch_size=8, epochs=2, shuffle=False)
+    fused.fit(model, x, Y, batch_size=8, epochs=1, shuffle=False)  # says it once
+    for one, other in zip(model.get_weights(), wanted.get_weights(), strict=True):
+        np.testing.assert_allclose(one, other, rtol=2e-5, atol=2e-6)
+
+
+def test_a_model_that_asks_for_xla_by_name_hears_what_it_says() -> None:
+    import tensorflow as tf
+
+    model = InPython()
+    model.compile("sgd", "mse", jit_compile=True)
+    with pytest.raises(tf.errors.InvalidArgumentError, match="PyFunc"):
+        fused.fit(model, np.stack([Y, Y], axis=1), Y, batch_size=8)

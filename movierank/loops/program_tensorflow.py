@@ -1,0 +1,62 @@
+"""The loop over an epoch's batches as one TensorFlow program, by XLA where that can be and is to be."""
+
+from __future__ import annotations
+
+import textwrap
+import warnings
+from collections.abc import Callable
+from typing import Any, Literal
+
+import keras
+import tensorflow as tf
+
+Xla = Literal["never", "where it can", "always"]
+
+
+def xla_for(model: keras.Model) -> Xla:
+    """Returns whether XLA compiles a model's loop; a graph does the same more slowly."""
+    if not all(layer.supports_jit for layer in model._flatten_layers()):
+        return "never"
+    if model.jit_compile:
+        return "always"
+    # TensorFlow draws other random numbers under XLA than this model's `fit` does.
+    draws = any("seed_generator" in variable.path for variable in model.non_trainable_variables)
+    # On a CPU Keras makes `auto` a plain False; only where it would make it True was False said by the user.
+    told_not_to = model._resolve_auto_jit_compile()
+    return "never" if draws or told_not_to else "where it can"
+
+
+class Program:
+    """A loop as a program, traced for each structure and shape of its arguments.
+
+    Args:
+        loop: of a stretch's arrays and the number of its batches, in TensorFlow; returns logs.
+        xla: whether XLA compiles it.
+    """
+
+    def __init__(self, loop: Callable[[Any, tf.Tensor], dict[str, tf.Tensor]], xla: Xla) -> None:
+        self._loop = loop
+        self._xla = xla
+        self._run = tf.function(loop, jit_compile=xla != "never", autograph=False)
+
+    def trace(self, arrays: Any, steps: tf.Tensor) -> None:
+        """Traces the loop for arguments like these, and runs nothing."""
+        self._run.get_concrete_function(arrays, steps)
+
+    def __call__(self, arrays: Any, steps: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Runs the loop, from now on in a graph where XLA cannot compile it but `fit` goes without XLA too.
+
+        Raises:
+            tf.errors.OpError: XLA cannot compile what it was asked for by name; or a step failed.
+        """
+        try:
+            return dict(self._run(arrays, steps))
+        except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError) as refusal:
+            if self._xla != "where it can":
+                raise
+            reason = textwrap.shorten(refusal.message, 500)
+        # XLA compiles a whole program before it runs any of it, so that no step was made.
+        warnings.warn(f"fused.fit goes on in a graph without XLA, which cannot compile it: {reason}", stacklevel=2)
+        self._xla = "never"
+        self._run = tf.function(self._loop, jit_compile=False, autograph=False)
+        return dict(self._run(arrays, steps))
