@@ -57,16 +57,22 @@ def test_a_table_that_is_trained_without_an_accumulator_is_refused(beside: Any) 
         fused.fit(model, **data, batch_size=beside.batch)
 
 
-def test_averages_go_on_where_the_first_training_has_left_them(beside: Any) -> None:
+@pytest.mark.parametrize("first", ["fit", "fused"])
+def test_averages_go_on_where_the_first_training_has_left_them(beside: Any, first: str) -> None:
     def averaged() -> tuple[keras.Model, dict[str, Any]]:
         model = keras.Sequential([keras.Input((6,)), layers.Dense(1)])
         model.compile(optimizers.Adam(0.02, use_ema=True, ema_momentum=0.8), "mse")
         return model, {"x": beside.x, "y": beside.y}
 
     model, wanted, data = beside.pair(averaged)
-    for _ in range(2):
-        fused.fit(model, **data, batch_size=beside.batch, shuffle=False)
-        # On JAX Keras ends with the averages as the weights' own arrays, and its next `fit` fails to donate them twice.
-        wanted.set_weights(wanted.get_weights())
-        wanted.fit(**data, batch_size=beside.batch, shuffle=False, verbose=0)
+    options: dict[str, Any] = {**data, "batch_size": beside.batch, "shuffle": False, "verbose": 0}
+    wanted.fit(**options)
+    # On JAX Keras ends with the averages as the weights' own arrays, and its next `fit` fails to donate them twice.
+    wanted.set_weights(wanted.get_weights())
+    wanted.fit(**options)
+    if first == "fit":
+        model.fit(**options)
+    else:
+        fused.fit(model, **options)
+    fused.fit(model, **options)
     beside.assert_same(model, wanted)
