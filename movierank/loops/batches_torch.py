@@ -39,7 +39,7 @@ class DeviceBatches:
                 self._kept = examples, [(chunk, self._load(chunk)) for chunk in examples.chunks()]
             yield from self._kept[1]
             return
-        # One ahead: on a GPU the next chunk is on its way while this one is trained on.
+        # One ahead: on a GPU the next chunk is read and pinned before this one's steps are waited for.
         ahead: tuple[Chunk, list[Tensor]] | None = None
         for chunk in examples.chunks(order):
             loaded = chunk, self._load(chunk)
@@ -60,5 +60,6 @@ class DeviceBatches:
 
 def _shared(array: Any) -> Tensor:
     if not array.flags.writeable or not array.flags.c_contiguous or array.dtype == np.uint32:
-        array = np.array(array, np.int64 if array.dtype == np.uint32 else None)
+        # In C's order whichever it came in: a compiled step asks for the strides that it was traced with.
+        array = np.array(array, np.int64 if array.dtype == np.uint32 else None, order="C")
     return torch.from_numpy(array)

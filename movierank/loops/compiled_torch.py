@@ -17,7 +17,7 @@ WARM_UP_RUNS = 3  # before a capture, as PyTorch's notes on CUDA graphs ask for
 class CompiledStep:
     """A step over `state`, which it changes in place, and the arrays of one batch.
 
-    On a GPU the step is captured in a CUDA graph, so that a step costs one launch.
+    On a GPU the step is captured in a CUDA graph, so that a step costs one launch, unless it comes back to the host.
 
     Args:
         step: takes the tensors of `state` and then those of a batch, changes `state` in place and returns nothing.
@@ -45,6 +45,7 @@ class CompiledStep:
                 # A shape that depends on values, as some metrics have it, Inductor cannot take; the graph can.
                 with contextlib.suppress(DataDependentOutputException, DynamicOutputShapeException):
                     self._run = torch._inductor.compile(self._run, [*state, *batch])
+            self._may_be_captured = self.state[0].is_cuda and not _comes_back(traced.graph)
         self._addresses = [tensor.data_ptr() for tensor in self.state]
         self._graph: torch.cuda.CUDAGraph | None = None
         self._inputs: list[Tensor] = []
@@ -63,20 +64,28 @@ class CompiledStep:
                 return
             self._run(*self.state, *batch)
             self._runs += 1
-            if self._runs == WARM_UP_RUNS and self.state[0].is_cuda:
+            if self._runs == WARM_UP_RUNS and self._may_be_captured:
                 self._capture(batch)
 
     def _capture(self, batch: Sequence[Tensor]) -> None:
         self._inputs = [tensor.clone() for tensor in batch]
         graph = torch.cuda.CUDAGraph()
+        stream = torch.cuda.current_stream()
         try:
             with torch.cuda.graph(graph):
                 self._run(*self.state, *self._inputs)
         except RuntimeError:
-            # An operation that comes back to the CPU, such as a seeded random one, cannot be captured.
+            # An operation came back to the host. A capture that fails at its end leaves PyTorch on its own stream.
+            torch.cuda.set_stream(stream)
             torch.cuda.synchronize()
+            self._inputs = []
             return
         self._graph = graph
+
+
+def _comes_back(graph: torch.fx.Graph) -> bool:
+    """Returns whether a step reads a value on the host, as all operations of `movierank.loops.traceable_torch` do."""
+    return any(getattr(node.target, "namespace", None) == "movierank" for node in graph.nodes)
 
 
 @functools.cache
