@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import numpy.typing as npt
 import torch
+from keras.optimizers.schedules import LearningRateSchedule
 from keras.src.utils.torch_utils import TorchModuleWrapper
 from torch import Tensor
 
@@ -21,15 +22,16 @@ from movierank.loops.compiled_torch import compile_mode as compile_mode
 from movierank.loops.exact_rows import embedding_layers, why_not_rows
 from movierank.loops.examples import Examples
 from movierank.loops.keras_step_torch import (
+    Differentiated,
     Lookups,
     Scope,
-    TableUsedOtherwiseError,
+    UpdateWholeError,
     differentiate,
     state_of,
     step_of,
     unflatten,
 )
-from movierank.loops.native_torch import ROWS_FROM
+from movierank.loops.rows_torch import rows_pay
 from movierank.loops.traceable_torch import traceable
 from movierank.loops.traced import same_objects
 
@@ -41,13 +43,13 @@ class _Compiled:
     Attributes:
         made_of: what the steps were traced with; with anything else they would be stale.
         steps: by tables updated in rows, and shapes and dtypes of a batch.
-        whole: tables that are used otherwise than by look-ups, by identity.
+        whole: tables that turned out to be updated whole, by identity; by the updates asked for, and shapes.
         slots: scratch of tables, by identity.
     """
 
     made_of: tuple[Any, ...]
     steps: dict[tuple[Any, ...], CompiledStep] = field(default_factory=dict)
-    whole: set[int] = field(default_factory=set)
+    whole: dict[tuple[Any, ...], set[int]] = field(default_factory=dict)
     slots: dict[int, Tensor] = field(default_factory=dict)
 
 
@@ -69,18 +71,7 @@ class Training:
         self._tables = tables_for_rows(model, updates)
         self._device = self._variables[0].value.device
         self._batches = DeviceBatches(self._device)
-        made_of = (
-            model.optimizer,
-            model._compile_loss,
-            model._compile_metrics,
-            model._loss_tracker,
-            *self._variables,
-            *(bool(variable.trainable) for variable in model.variables),
-        )
-        kept = _kept.get(model)
-        if kept is None or not same_objects(kept.made_of, made_of):
-            kept = _kept[model] = _Compiled(made_of)
-        self._compiled = kept
+        self._compiled = _compiled(model, self._variables)
 
     def run_epoch(self, examples: Examples, order: npt.NDArray[np.integer[Any]] | None) -> None:
         """Trains on all examples once."""
@@ -98,22 +89,25 @@ class Training:
         return {name: float(value) for name, value in self._model.get_metrics_result().items()}
 
     def _step_for(self, examples: Examples, batch: list[Tensor], *, compiled: bool) -> CompiledStep:
-        tables = [table for table in self._tables if id(table) not in self._compiled.whole]
         shapes = tuple((tuple(tensor.shape), tensor.dtype) for tensor in batch)
         structure = keras.tree.map_structure(lambda array: array is not None or None, examples.arrays)
-        key = (tuple(map(id, tables)), shapes, str(structure), compiled)
+        of_batch = (shapes, str(structure), compiled)
+        whole = self._compiled.whole.setdefault((self._updates, *of_batch), set())
+        tables = [table for table in self._tables if id(table) not in whole]
+        key = (tuple(map(id, tables)), *of_batch)
         state = self._state(tables)
         step = self._compiled.steps.get(key)
         if step is not None and step.serves(state):
             return step
+        auto = self._updates == "auto"
         try:
-            function = step_of(self._model, self._variables, tables, structure)
+            function = step_of(self._model, self._variables, tables, structure, where_it_pays=auto)
             step = CompiledStep(function, state, batch, compiled=compiled)
-        except TableUsedOtherwiseError as error:
-            if self._updates == "rows":
+        except UpdateWholeError as error:
+            if not auto:
                 raise ValueError(f"embedding rows cannot be updated alone: {error}; ask for tables") from None
             # Whichever it is, trace without it.
-            self._compiled.whole.add(next(id(table) for table in tables if table.path in str(error)))
+            whole.add(id(error.table))
             return self._step_for(examples, batch, compiled=compiled)
         except ValueError:
             raise
@@ -143,6 +137,22 @@ def start(model: keras.Model, embedding_updates: Updates) -> Training:
     return Training(model, embedding_updates)
 
 
+def _compiled(model: keras.Model, variables: list[keras.Variable]) -> _Compiled:
+    optimizers = _optimizers(model.optimizer)
+    made_of = (
+        *optimizers,
+        model._compile_loss,
+        model._compile_metrics,
+        model._loss_tracker,
+        *variables,
+        *(bool(variable.trainable) for variable in model.variables),
+    )
+    kept = _kept.get(model)
+    if kept is None or not same_objects(kept.made_of, made_of):
+        kept = _kept[model] = _Compiled(made_of)
+    return kept
+
+
 def forget(model: keras.Model) -> None:
     """Drops what was compiled for a model, so that its next epoch compiles anew."""
     _kept.pop(model, None)
@@ -152,13 +162,18 @@ def _refuse_untraceable(model: keras.Model) -> None:
     """Refuses what would be traced once and then differ in silence from what runs at every step."""
     if type(model).train_step is not keras.Model.train_step:
         raise ValueError(f"{type(model).__name__} has its own train_step; use model.fit")
-    for optimizer in (model.optimizer, getattr(model.optimizer, "inner_optimizer", None)):  # of a LossScaleOptimizer
-        rate = getattr(optimizer, "_learning_rate", None)
-        if not isinstance(rate, keras.Variable | keras.optimizers.schedules.LearningRateSchedule | None):
+    for optimizer in _optimizers(model.optimizer):
+        if not isinstance(optimizer._learning_rate, keras.Variable | LearningRateSchedule):
             raise ValueError("a learning rate that is a function may change in Python at every step; use a schedule")
     for layer in model._flatten_layers():
         if isinstance(layer, TorchModuleWrapper):
             raise ValueError(f"{layer.name} wraps a torch.nn.Module, whose state Keras does not see; use model.fit")
+
+
+def _optimizers(optimizer: keras.Optimizer) -> list[keras.Optimizer]:
+    """Returns an optimizer and, if it is a `LossScaleOptimizer`, the one within it."""
+    inner = getattr(optimizer, "inner_optimizer", None)
+    return [optimizer] if inner is None else [optimizer, inner]
 
 
 def tables_for_rows(model: keras.Model, updates: Updates) -> list[keras.Variable]:
@@ -173,7 +188,9 @@ def tables_for_rows(model: keras.Model, updates: Updates) -> list[keras.Variable
     reason = why_not_rows(model.optimizer) or (None if tables else "no table is looked up and trained")
     if updates == "rows" and reason:
         raise ValueError(f"embedding rows cannot be updated alone: {reason}; ask for tables")
-    return [] if reason or (updates == "auto" and sum(table.shape[0] for table in tables) < ROWS_FROM) else tables
+    if updates == "auto":  # how many ids a batch looks up is told by a trace
+        tables = [table for table in tables if rows_pay(table.shape[0], ids=1)]
+    return [] if reason else tables
 
 
 def loss_and_gradients(model: keras.Model, x: Any, y: Any) -> tuple[float, list[npt.NDArray[np.float32]]]:
@@ -182,9 +199,8 @@ def loss_and_gradients(model: keras.Model, x: Any, y: Any) -> tuple[float, list[
     values = [variable.value.detach() for variable in variables]
     arrays = [torch.tensor(np.asarray(array), device=values[0].device) for array in keras.tree.flatten((x, y))]
     x, y, _ = unflatten((x, y, None), arrays)
-    lookups = Lookups(tables_for_rows(model, "auto"))
     with traceable(), Scope(variables, values):
-        result = differentiate(model, lookups, x, y, None)
+        lookups, result = _differentiated(model, tables_for_rows(model, "auto"), x, y)
     dense = []
     for variable, gradient in zip(model.trainable_variables, result.gradients, strict=True):
         if gradient is None:
@@ -194,3 +210,13 @@ def loss_and_gradients(model: keras.Model, x: Any, y: Any) -> tuple[float, list[
             gradient = whole.index_add(0, lookups.found(variable), gradient)
         dense.append(gradient.float().cpu().numpy())
     return float(result.loss.detach()), dense
+
+
+def _differentiated(
+    model: keras.Model, tables: Sequence[keras.Variable], x: Any, y: Any
+) -> tuple[Lookups, Differentiated]:
+    lookups = Lookups(tables)
+    try:
+        return lookups, differentiate(model, lookups, x, y, None)
+    except UpdateWholeError as error:
+        return _differentiated(model, [table for table in tables if table is not error.table], x, y)

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from movierank.loops.branches_torch import both_branches
-from movierank.loops.rows_torch import total_by_row
+from movierank.loops.rows_torch import rows_pay, total_by_row
 from movierank.loops.traceable_torch import traceable
 
 
@@ -61,9 +61,28 @@ class Lookups:
         """Returns the ids of all look-ups in a table, [N]."""
         return torch.cat([ids for ids, _ in self.made[id(table)]])
 
+    def refuse_what_does_not_pay(self) -> None:
+        """Looks whether the tables have so many rows that updating those looked up alone is worth it.
 
-class TableUsedOtherwiseError(ValueError):
-    """A table is used by something else than look-ups, so that all its rows have a gradient."""
+        Raises:
+            UpdateWholeError: one has not.
+        """
+        for table in self.tables:
+            if not rows_pay(table.shape[0], sum(len(ids) for ids, _ in self.made[id(table)])):
+                raise UpdateWholeError(table, "has few rows beside the ids of a batch")
+
+
+class UpdateWholeError(ValueError):
+    """A table has to be updated whole, or is faster so.
+
+    Args:
+        table: it.
+        why: what is said of it.
+    """
+
+    def __init__(self, table: keras.Variable, why: str) -> None:
+        super().__init__(f"{table.path} {why}")
+        self.table = table
 
 
 @dataclass(frozen=True)
@@ -83,14 +102,26 @@ class Differentiated:
 
 
 class Scope(keras.StatelessScope):  # type: ignore[misc]  # Keras ships no types
-    """Holds the values of a step's variables; nothing outside changes."""
+    """Holds the values of a step's variables; nothing outside changes.
 
-    def __init__(self, variables: Sequence[keras.Variable], values: Sequence[Tensor]) -> None:
-        copies = [
-            value.detach().clone().requires_grad_(bool(variable.trainable) and value.is_floating_point())
-            for variable, value in zip(variables, values, strict=True)
-        ]
-        super().__init__(state_mapping=list(zip(variables, copies, strict=True)), collect_losses=True)
+    Args:
+        variables: of the step.
+        values: theirs.
+        only_read: those of the variables whose value nothing changes in place, which saves a copy of it.
+    """
+
+    def __init__(
+        self,
+        variables: Sequence[keras.Variable],
+        values: Sequence[Tensor],
+        only_read: Sequence[keras.Variable] = (),
+    ) -> None:
+        as_they_are = set(map(id, only_read))
+        mapping = []
+        for variable, value in zip(variables, values, strict=True):
+            own = value.detach() if id(variable) in as_they_are else value.detach().clone()
+            mapping.append((variable, own.requires_grad_(bool(variable.trainable) and value.is_floating_point())))
+        super().__init__(state_mapping=mapping, collect_losses=True)
         self._known = {id(variable) for variable in variables}
 
     def add_update(self, update: tuple[keras.Variable, Tensor]) -> None:
@@ -112,7 +143,7 @@ def differentiate(model: keras.Model, lookups: Lookups, x: Any, y: Any, sample_w
     """Runs forward and backward in the present scope, as `keras.Model.train_step` does on PyTorch.
 
     Raises:
-        TableUsedOtherwiseError: a table in `lookups` is.
+        UpdateWholeError: a table in `lookups` is used otherwise than by look-ups, so that all its rows have a gradient.
     """
     with lookups.watched():
         predictions = model(x, training=True) if model._call_has_training_arg else model(x)
@@ -127,7 +158,7 @@ def differentiate(model: keras.Model, lookups: Lookups, x: Any, y: Any, sample_w
     for table in lookups.tables:
         place = next(place for place, variable in enumerate(trainable) if variable is table)
         if gradients[place] is not None or id(table) not in lookups.made:
-            raise TableUsedOtherwiseError(f"{table.path} is used otherwise than by an embedding layer's call")
+            raise UpdateWholeError(table, "is used otherwise than by an embedding layer's call")
         parts = [(next(of_rows), rows) for _, rows in lookups.made[id(table)]]
         gradients[place] = torch.cat(
             [(torch.zeros_like(rows) if part is None else part).reshape(-1, rows.shape[-1]) for part, rows in parts]
@@ -136,7 +167,12 @@ def differentiate(model: keras.Model, lookups: Lookups, x: Any, y: Any, sample_w
 
 
 def step_of(
-    model: keras.Model, variables: Sequence[keras.Variable], tables: Sequence[keras.Variable], structure: Any
+    model: keras.Model,
+    variables: Sequence[keras.Variable],
+    tables: Sequence[keras.Variable],
+    structure: Any,
+    *,
+    where_it_pays: bool,
 ) -> Callable[..., None]:
     """Returns a step for `movierank.loops.compiled_torch.CompiledStep`.
 
@@ -147,6 +183,7 @@ def step_of(
         variables: as `state_of` returns them.
         tables: to update in touched rows alone.
         structure: (x, y, sample_weight), with None for what is not given.
+        where_it_pays: whether to refuse, in the trace, tables that are updated faster whole.
     """
 
     def step(*tensors: Tensor) -> None:
@@ -154,12 +191,16 @@ def step_of(
         slots, batch = rest[: len(tables)], rest[len(tables) :]
         x, y, sample_weight = unflatten(structure, batch)
         lookups = Lookups(tables)
+        by_rows = [each for table in tables for each in of_table(model.optimizer, table)]
         # Gradients are needed although nothing around this differentiates.
-        with torch.enable_grad(), traceable(), Scope(variables, values) as scope:
+        with torch.enable_grad(), traceable(), Scope(variables, values, by_rows) as scope:
             result = differentiate(model, lookups, x, y, sample_weight)
+            if where_it_pays:
+                lookups.refuse_what_does_not_pay()
             with torch.no_grad():
                 _apply(model, scope, lookups, slots, result.gradients)
-                model.compute_metrics(x, y, keras.tree.map_structure(torch.detach, result.predictions), sample_weight)
+                predictions = keras.tree.map_structure(torch.detach, result.predictions)
+                model.compute_metrics(x, y, predictions, sample_weight)
                 _write(scope, variables, values, {id(table): lookups.found(table) for table in tables}, model)
 
     return step

@@ -6,7 +6,7 @@ Symbols as in `movierank.oracle`: x = [u, m], h1 = r(x W1 + b1), h2 = r(h1 W2 + 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -22,12 +22,8 @@ from movierank.loops.compiled_torch import CompiledStep
 from movierank.loops.compiled_torch import compile_mode as compile_mode
 from movierank.loops.examples import Examples
 from movierank.loops.native import Adagrad, accumulators, epoch_logs
-from movierank.loops.rows_torch import adagrad_rows, total_by_row
+from movierank.loops.rows_torch import adagrad_rows, rows_pay, total_by_row
 from movierank.model import RankingModel
-
-# Rows of all tables together. At MovieLens 100K's 2,627 rows and batches of 1000 rows take 1.40 ms a step, whole tables
-# 1.37 (two virtual cores of an AMD EPYC), which is no difference; where rows begin to pay is not measured closely.
-ROWS_FROM = 20_000
 
 WEIGHTS = 8
 
@@ -67,12 +63,12 @@ def whole_table(table: Tensor, ids: Tensor, gradients: Tensor) -> Tensor:
     return torch.zeros_like(table).index_add(0, ids, gradients)
 
 
-def train_step(epsilon: float, by_rows: bool, *tensors: Tensor) -> None:
+def train_step(epsilon: float, by_rows: Sequence[bool], *tensors: Tensor) -> None:
     """Makes one step in place.
 
     Args:
         epsilon: Adagrad's.
-        by_rows: whether tables are updated in touched rows alone.
+        by_rows: for each of the two tables, whether it is updated in touched rows alone.
         *tensors: weights, accumulators, learning rate, the two tables' slots, sum of squared errors; then the batch:
             user ids, movie ids, labels.
     """
@@ -80,19 +76,16 @@ def train_step(epsilon: float, by_rows: bool, *tensors: Tensor) -> None:
     rate, *slots, sum_of_squares, user_id, movie_id, label = tensors[2 * WEIGHTS :]
     squares, embeddings, dense = loss_and_gradient(weights, user_id, movie_id, label)
     sum_of_squares += squares
-    gradients = dense
-    if by_rows:
-        for table, accumulator, slot, ids, gradient in zip(
-            weights, sums, slots, (user_id, movie_id), embeddings, strict=False
-        ):
+    whole = []
+    for table, accumulator, slot, ids, gradient, alone in zip(
+        weights, sums, slots, (user_id, movie_id), embeddings, by_rows, strict=False
+    ):
+        if alone:
             total = total_by_row(slot, ids, gradient)
             adagrad_rows(table, accumulator, ids, total, rate, epsilon)
-        weights, sums = weights[2:], sums[2:]
-    else:
-        ids_of = (user_id, movie_id)
-        tables = [whole_table(*each) for each in zip(weights, ids_of, embeddings, strict=False)]
-        gradients = tables + dense
-    for weight, accumulator, gradient in zip(weights, sums, gradients, strict=True):
+        else:
+            whole.append((table, accumulator, whole_table(table, ids, gradient)))
+    for weight, accumulator, gradient in (*whole, *zip(weights[2:], sums[2:], dense, strict=True)):
         accumulator += gradient * gradient
         weight -= rate * gradient / torch.sqrt(accumulator + epsilon)
 
@@ -114,13 +107,13 @@ class Training:
     Args:
         model: built and compiled.
         adagrad: its optimizer's constants.
-        by_rows: whether tables are updated in touched rows alone.
+        updates: of the tables.
     """
 
-    def __init__(self, model: RankingModel, adagrad: Adagrad, by_rows: bool) -> None:
+    def __init__(self, model: RankingModel, adagrad: Adagrad, updates: Updates) -> None:
         self._model = model
-        self._step: Callable[..., None] = partial(train_step, adagrad.epsilon, by_rows)
-        self._key = (adagrad.epsilon, by_rows)
+        self._epsilon = adagrad.epsilon
+        self._updates = updates
         # The learning rate as the tensor it is in, so that a callback may change it.
         variables = (*model.weights, *accumulators(model), model.optimizer._learning_rate)
         own = [variable.value.detach() for variable in variables]
@@ -152,11 +145,16 @@ class Training:
         return epoch_logs(float(self._sum_of_squares), self._examples)
 
     def _step_for(self, size: int, batch: list[Tensor], *, compiled: bool) -> CompiledStep:
-        key = (*self._key, size, compiled)
+        key = (self._epsilon, self._updates, size, compiled)
         step = self._compiled.steps.get(key)
         if step is None or not step.serves(self._state):
-            step = self._compiled.steps[key] = CompiledStep(self._step, self._state, batch, compiled=compiled)
+            by_rows = [self._by_rows(len(table), size) for table in self._state[:2]]
+            function: Callable[..., None] = partial(train_step, self._epsilon, by_rows)
+            step = self._compiled.steps[key] = CompiledStep(function, self._state, batch, compiled=compiled)
         return step
+
+    def _by_rows(self, table_rows: int, ids: int) -> bool:
+        return self._updates == "rows" or (self._updates == "auto" and rows_pay(table_rows, ids))
 
 
 def start(model: RankingModel, adagrad: Adagrad, embedding_updates: Updates) -> Training:
@@ -167,9 +165,7 @@ def start(model: RankingModel, adagrad: Adagrad, embedding_updates: Updates) -> 
     """
     if embedding_updates == "slices":
         raise ValueError("updates by slices are TensorFlow's; on PyTorch use rows or tables")
-    rows = sum(table.shape[0] for table in model.weights[:2])
-    by_rows = embedding_updates == "rows" or (embedding_updates == "auto" and rows >= ROWS_FROM)
-    return Training(model, adagrad, by_rows)
+    return Training(model, adagrad, embedding_updates)
 
 
 def forget(model: RankingModel) -> None:

@@ -5,6 +5,21 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+# Of a table. Not measured closely; at MovieLens 100K's 2,627 rows in two tables of width 32 and batches of 1000, rows
+# take 1.40 ms a step and whole tables 1.37 (two virtual cores of an AMD EPYC), which is no difference.
+ROWS_FROM = 20_000
+
+
+def rows_pay(table_rows: int, ids: int) -> bool:
+    """Returns whether an update by rows is expected to be faster than one of the whole table.
+
+    Args:
+        table_rows: rows of the table.
+        ids: how many a batch looks up.
+    """
+    # As many rows for each id as on TensorFlow, where more are needed than on JAX.
+    return table_rows >= ROWS_FROM and table_rows > 5 * ids
+
 
 def total_by_row(slots: Tensor, ids: Tensor, gradients: Tensor) -> Tensor:
     """Returns for each example the sum of the gradients of all examples with its id.
