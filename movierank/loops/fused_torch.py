@@ -21,6 +21,7 @@ from movierank.loops.compiled_torch import CompiledStep
 from movierank.loops.compiled_torch import compile_mode as compile_mode
 from movierank.loops.exact_rows import embedding_layers, why_not_rows
 from movierank.loops.examples import Examples
+from movierank.loops.ids_torch import CheckedIds, TableOfIds
 from movierank.loops.keras_step_torch import (
     Differentiated,
     Lookups,
@@ -36,19 +37,29 @@ from movierank.loops.traceable_torch import traceable
 from movierank.loops.traced import same_objects
 
 
+@dataclass(frozen=True)
+class _Step:
+    """A compiled step, and the tables by the place in a batch of the array with their ids."""
+
+    run: CompiledStep
+    tables_of_ids: dict[int, TableOfIds]
+
+
 @dataclass
 class _Compiled:
     """What is kept of a model between calls.
 
     Attributes:
         made_of: what the steps were traced with; with anything else they would be stale.
+        outside: int64 scalar, ids without a row.
         steps: by tables updated in rows, and shapes and dtypes of a batch.
         whole: tables that turned out to be updated whole, by identity; by the updates asked for, and shapes.
         slots: scratch of tables, by identity.
     """
 
     made_of: tuple[Any, ...]
-    steps: dict[tuple[Any, ...], CompiledStep] = field(default_factory=dict)
+    outside: Tensor
+    steps: dict[tuple[Any, ...], _Step] = field(default_factory=dict)
     whole: dict[tuple[Any, ...], set[int]] = field(default_factory=dict)
     slots: dict[int, Tensor] = field(default_factory=dict)
 
@@ -71,14 +82,25 @@ class Training:
         self._tables = tables_for_rows(model, updates)
         self._device = self._variables[0].value.device
         self._batches = DeviceBatches(self._device)
+        self._checked = CheckedIds()
         self._compiled = _compiled(model, self._variables)
 
     def run_epoch(self, examples: Examples, order: npt.NDArray[np.integer[Any]] | None) -> None:
-        """Trains on all examples once."""
+        """Trains on all examples once.
+
+        Raises:
+            ValueError: an embedding was asked for ids that it does not have. Where they are an array of the examples,
+                nothing was trained.
+        """
         self._model.reset_metrics()
         self._model.train()
+        self._compiled.outside.zero_()
         for size, batch in self._batches.of(examples, order):
-            self._step_for(examples, batch, compiled=size == examples.batch_size)(batch)
+            step = self._step_for(examples, batch, compiled=size == examples.batch_size)
+            self._checked.check(examples, step.tables_of_ids)
+            step.run(batch)
+        if outside := int(self._compiled.outside):
+            raise ValueError(f"{outside} ids are outside their embedding's table; the model was trained on other rows")
 
     def write_back(self) -> None:
         """Ends the epoch; the steps have left everything in place."""
@@ -88,7 +110,7 @@ class Training:
         """Returns loss and metrics of the epoch."""
         return {name: float(value) for name, value in self._model.get_metrics_result().items()}
 
-    def _step_for(self, examples: Examples, batch: list[Tensor], *, compiled: bool) -> CompiledStep:
+    def _step_for(self, examples: Examples, batch: list[Tensor], *, compiled: bool) -> _Step:
         shapes = tuple((tuple(tensor.shape), tensor.dtype) for tensor in batch)
         structure = keras.tree.map_structure(lambda array: array is not None or None, examples.arrays)
         of_batch = (shapes, str(structure), compiled)
@@ -97,12 +119,12 @@ class Training:
         key = (tuple(map(id, tables)), *of_batch)
         state = self._state(tables)
         step = self._compiled.steps.get(key)
-        if step is not None and step.serves(state):
+        if step is not None and step.run.serves(state):
             return step
         auto = self._updates == "auto"
         try:
-            function = step_of(self._model, self._variables, tables, structure, where_it_pays=auto)
-            step = CompiledStep(function, state, batch, compiled=compiled)
+            function, noted = step_of(self._model, self._variables, tables, structure, where_it_pays=auto)
+            step = _Step(CompiledStep(function, state, batch, compiled=compiled), noted)
         except UpdateWholeError as error:
             if not auto:
                 raise ValueError(f"embedding rows cannot be updated alone: {error}; ask for tables") from None
@@ -122,7 +144,7 @@ class Training:
             if id(table) not in self._compiled.slots:
                 self._compiled.slots[id(table)] = torch.zeros(table.shape[0], dtype=torch.int64, device=self._device)
         values = [variable.value.detach() for variable in self._variables]
-        return values + [self._compiled.slots[id(table)] for table in tables]
+        return [*values, *(self._compiled.slots[id(table)] for table in tables), self._compiled.outside]
 
 
 def start(model: keras.Model, embedding_updates: Updates) -> Training:
@@ -149,7 +171,8 @@ def _compiled(model: keras.Model, variables: list[keras.Variable]) -> _Compiled:
     )
     kept = _kept.get(model)
     if kept is None or not same_objects(kept.made_of, made_of):
-        kept = _kept[model] = _Compiled(made_of)
+        outside = torch.zeros((), dtype=torch.int64, device=variables[0].value.device)
+        kept = _kept[model] = _Compiled(made_of, outside)
     return kept
 
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from movierank.loops.branches_torch import both_branches
+from movierank.loops.ids_torch import LookedUp, TableOfIds
 from movierank.loops.rows_torch import rows_pay, total_by_row
 from movierank.loops.traceable_torch import traceable
 
@@ -28,10 +29,12 @@ class Lookups:
 
     Attributes:
         tables: variables, each used only by `keras.layers.Embedding.call`.
+        looked_up: to see that all ids have a row, of whichever table; None where they are known to.
         made: by a table's identity, its look-ups: ids, int64 [N], and the rows found, [N, D], to differentiate by.
     """
 
     tables: Sequence[keras.Variable]
+    looked_up: LookedUp | None = None
     made: dict[int, list[tuple[Tensor, Tensor]]] = field(default_factory=dict)
 
     @contextmanager
@@ -41,6 +44,8 @@ class Lookups:
         tables = {id(table) for table in self.tables}
 
         def call(layer: keras.layers.Embedding, inputs: Any) -> Any:
+            if self.looked_up is not None:
+                inputs = self.looked_up.safe(inputs, layer.input_dim, layer.path)
             if id(layer._embeddings) not in tables:
                 return original(layer, inputs)
             table = layer._embeddings.value
@@ -173,10 +178,11 @@ def step_of(
     structure: Any,
     *,
     where_it_pays: bool,
-) -> Callable[..., None]:
-    """Returns a step for `movierank.loops.compiled_torch.CompiledStep`.
+) -> tuple[Callable[..., None], dict[int, TableOfIds]]:
+    """Returns a step for `movierank.loops.compiled_torch.CompiledStep`, and what is noted while it is traced.
 
-    Its tensors are those of `variables`, an int64 [rows] scratch for each of `tables`, and the arrays of a batch.
+    Its tensors are those of `variables`, an int64 [rows] scratch for each of `tables`, an int64 scalar to which ids
+    without a row are counted, and the arrays of a batch.
 
     Args:
         model: built and compiled.
@@ -184,13 +190,17 @@ def step_of(
         tables: to update in touched rows alone.
         structure: (x, y, sample_weight), with None for what is not given.
         where_it_pays: whether to refuse, in the trace, tables that are updated faster whole.
+
+    Returns:
+        The step; and, once it is traced, the tables by the place in a batch of the array with their ids.
     """
+    noted: dict[int, TableOfIds] = {}
 
     def step(*tensors: Tensor) -> None:
         values, rest = tensors[: len(variables)], tensors[len(variables) :]
-        slots, batch = rest[: len(tables)], rest[len(tables) :]
+        slots, outside, batch = rest[: len(tables)], rest[len(tables)], rest[len(tables) + 1 :]
         x, y, sample_weight = unflatten(structure, batch)
-        lookups = Lookups(tables)
+        lookups = Lookups(tables, LookedUp(batch, outside, noted))
         by_rows = [each for table in tables for each in of_table(model.optimizer, table)]
         # Gradients are needed although nothing around this differentiates.
         with torch.enable_grad(), traceable(), Scope(variables, values, by_rows) as scope:
@@ -203,7 +213,7 @@ def step_of(
                 model.compute_metrics(x, y, predictions, sample_weight)
                 _write(scope, variables, values, {id(table): lookups.found(table) for table in tables}, model)
 
-    return step
+    return step, noted
 
 
 def _apply(

@@ -8,11 +8,57 @@ import keras
 import numpy as np
 import pytest
 
+from movierank import training
 from movierank.loops import fused
 
 pytestmark = pytest.mark.skipif(keras.backend.backend() != "torch", reason="particular to PyTorch")
 
 layers, optimizers = keras.layers, keras.optimizers
+ROWS = 8
+
+
+def of_ids(ids: Any) -> keras.Model:
+    """A model of one table, of which `ids` makes ids from the input."""
+    inputs = keras.Input((), dtype="int32")
+    model = keras.Model(inputs, layers.Dense(1)(layers.Embedding(ROWS, 3)(ids(inputs))))
+    model.compile(optimizers.SGD(0.1), "mse")
+    return model
+
+
+def weights(model: keras.Model) -> list[Any]:
+    return [training.as_numpy(variable).copy() for variable in model.variables]
+
+
+@pytest.mark.parametrize("updates", ["rows", "tables"])
+@pytest.mark.parametrize("wrong", [ROWS, -ROWS - 1, -2 * ROWS])
+def test_an_id_without_a_row_is_told_before_anything_is_trained(beside: Any, updates: Any, wrong: int) -> None:
+    model, ids = of_ids(lambda inputs: inputs), beside.ids.astype(np.int64)
+    ids[-1] = wrong  # in the last, smaller batch
+    before = weights(model)
+    with pytest.raises(ValueError, match=f"id {wrong} is outside the {ROWS} rows of embedding"):
+        fused.fit(model, ids, beside.y, batch_size=beside.batch, embedding_updates=updates)
+    for one, other in zip(weights(model), before, strict=True):
+        np.testing.assert_array_equal(one, other)
+    ids[-1] = -ROWS  # the first row, counted from the end
+    fused.fit(model, ids, beside.y, batch_size=beside.batch, embedding_updates=updates)
+
+
+def test_a_compiled_step_is_not_made_with_an_id_without_a_row(beside: Any) -> None:
+    model, data = beside.models["ranking"]()
+    data["x"]["movie_id"] = data["x"]["movie_id"] - 17
+    with pytest.raises(ValueError, match=r"id -17 is outside the 8 rows of .*embedding"):
+        fused.fit(model, **data, batch_size=beside.batch)
+
+
+@pytest.mark.parametrize("updates", ["rows", "tables"])
+def test_ids_that_a_model_computes_are_told_at_the_end_of_the_epoch(beside: Any, updates: Any) -> None:
+    model, ids = of_ids(lambda inputs: 2 * inputs), beside.ids // 2
+    options: Any = {"batch_size": beside.batch, "embedding_updates": updates}
+    fused.fit(model, ids, beside.y, **options)
+    ids[[3, -1]] = ROWS, -ROWS
+    with pytest.raises(ValueError, match="2 ids are outside"):
+        fused.fit(model, ids, beside.y, **options)
+    fused.fit(model, beside.ids // 2, beside.y, **options)
 
 
 def test_a_compiled_step_takes_arrays_in_any_order_of_memory(beside: Any) -> None:
@@ -54,7 +100,7 @@ def test_a_step_that_reads_a_seed_on_the_host_is_not_to_be_captured(beside: Any)
         model, data = beside.models[name]()
         fused.fit(model, **data, batch_size=beside.count)
         (step,) = fused_torch._kept[model].steps.values()
-        assert compiled_torch._comes_back(step._run.graph) is expected
+        assert compiled_torch._comes_back(step.run._run.graph) is expected
 
 
 def test_the_gradient_of_a_long_table_that_is_used_otherwise_too_is_found(
