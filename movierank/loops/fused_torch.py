@@ -34,7 +34,7 @@ from movierank.loops.keras_step_torch import (
 )
 from movierank.loops.rows_torch import rows_pay
 from movierank.loops.traceable_torch import traceable
-from movierank.loops.traced import same_objects
+from movierank.loops.traced import plain, same_objects
 
 
 @dataclass(frozen=True)
@@ -108,7 +108,8 @@ class Training:
 
     def logs(self) -> Mapping[str, float]:
         """Returns loss and metrics of the epoch."""
-        return {name: float(value) for name, value in self._model.get_metrics_result().items()}
+        results = self._model.get_metrics_result()
+        return {name: plain(keras.ops.convert_to_numpy(value)) for name, value in results.items()}
 
     def _step_for(self, examples: Examples, batch: list[Tensor], *, compiled: bool) -> _Step:
         shapes = tuple((tuple(tensor.shape), tensor.dtype) for tensor in batch)

@@ -15,6 +15,7 @@ from movierank.loops.branches_torch import both_branches
 from movierank.loops.ids_torch import LookedUp, TableOfIds
 from movierank.loops.rows_torch import rows_pay, total_by_row
 from movierank.loops.traceable_torch import traceable
+from movierank.loops.traced import require_logs_of_metrics
 
 
 def state_of(model: keras.Model) -> list[keras.Variable]:
@@ -210,7 +211,9 @@ def step_of(
             with torch.no_grad():
                 _apply(model, scope, lookups, slots, result.gradients)
                 predictions = keras.tree.map_structure(torch.detach, result.predictions)
-                model.compute_metrics(x, y, predictions, sample_weight)
+                require_logs_of_metrics(
+                    model, model.compute_metrics(x, y, predictions, sample_weight), model.get_metrics_result()
+                )
                 _write(scope, variables, values, {id(table): lookups.found(table) for table in tables}, model)
 
     return step, noted

@@ -70,6 +70,30 @@ def test_a_compiled_step_takes_arrays_in_any_order_of_memory(beside: Any) -> Non
     beside.assert_same(model, wanted)
 
 
+def test_a_metric_of_several_values_is_told_as_fit_tells_it(beside: Any) -> None:
+    def make() -> Any:
+        model = keras.Sequential([keras.Input((6,)), layers.Dense(3, activation="softmax")])
+        model.compile(optimizers.SGD(0.1), "categorical_crossentropy", metrics=[keras.metrics.F1Score()])
+        return model, {"x": beside.x, "y": np.eye(3, dtype=np.float32)[beside.ids % 3]}
+
+    _, _, history, expected = beside.trained(make, "auto")
+    np.testing.assert_allclose(history["f1_score"], expected["f1_score"], rtol=1e-5)
+
+
+class WithLogs(keras.Sequential):
+    """Returns a log of its own."""
+
+    def compute_metrics(self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None) -> Any:
+        return {**super().compute_metrics(x, y, y_pred, sample_weight), "largest": keras.ops.max(y_pred)}
+
+
+def test_logs_that_are_no_metrics_are_refused(beside: Any) -> None:
+    model = WithLogs([keras.Input((6,)), layers.Dense(1)])
+    model.compile("sgd", "mse")
+    with pytest.raises(ValueError, match="largest"):
+        fused.fit(model, beside.x, beside.y, batch_size=beside.batch)
+
+
 def test_each_table_is_updated_by_rows_where_it_is_long_beside_the_ids_of_a_batch(
     beside: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
