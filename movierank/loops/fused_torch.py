@@ -5,6 +5,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Number
 from typing import Any
 
 import keras
@@ -51,6 +52,7 @@ class _Compiled:
 
     Attributes:
         made_of: what the steps were traced with; with anything else they would be stale.
+        settings: likewise, what they hold as constants.
         outside: int64 scalar, ids without a row.
         steps: by tables updated in rows, and shapes and dtypes of a batch.
         whole: tables that turned out to be updated whole, by identity; by the updates asked for, and shapes.
@@ -58,6 +60,7 @@ class _Compiled:
     """
 
     made_of: tuple[Any, ...]
+    settings: list[dict[str, Any]]
     outside: Tensor
     steps: dict[tuple[Any, ...], _Step] = field(default_factory=dict)
     whole: dict[tuple[Any, ...], set[int]] = field(default_factory=dict)
@@ -164,16 +167,18 @@ def _compiled(model: keras.Model, variables: list[keras.Variable]) -> _Compiled:
     optimizers = _optimizers(model.optimizer)
     made_of = (
         *optimizers,
+        *(optimizer._learning_rate for optimizer in optimizers),
         model._compile_loss,
         model._compile_metrics,
         model._loss_tracker,
         *variables,
         *(bool(variable.trainable) for variable in model.variables),
     )
+    settings = _settings(optimizers)
     kept = _kept.get(model)
-    if kept is None or not same_objects(kept.made_of, made_of):
+    if kept is None or not same_objects(kept.made_of, made_of) or kept.settings != settings:
         outside = torch.zeros((), dtype=torch.int64, device=variables[0].value.device)
-        kept = _kept[model] = _Compiled(made_of, outside)
+        kept = _kept[model] = _Compiled(made_of, settings, outside)
     return kept
 
 
@@ -198,6 +203,14 @@ def _optimizers(optimizer: keras.Optimizer) -> list[keras.Optimizer]:
     """Returns an optimizer and, if it is a `LossScaleOptimizer`, the one within it."""
     inner = getattr(optimizer, "inner_optimizer", None)
     return [optimizer] if inner is None else [optimizer, inner]
+
+
+def _settings(optimizers: list[keras.Optimizer]) -> list[dict[str, Any]]:
+    """Returns what optimizers and their schedules read from Python at each step: numbers and switches."""
+    rates = [optimizer._learning_rate for optimizer in optimizers]
+    parts = [*optimizers, *(rate for rate in rates if isinstance(rate, LearningRateSchedule))]
+    kinds = Number | str | None
+    return [{name: value for name, value in vars(part).items() if isinstance(value, kinds)} for part in parts]
 
 
 def tables_for_rows(model: keras.Model, updates: Updates) -> list[keras.Variable]:

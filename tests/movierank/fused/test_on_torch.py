@@ -94,6 +94,43 @@ def test_logs_that_are_no_metrics_are_refused(beside: Any) -> None:
         fused.fit(model, beside.x, beside.y, batch_size=beside.batch)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda optimizer: setattr(optimizer, "learning_rate", optimizers.schedules.ExponentialDecay(0.5, 3, 0.5)),
+        lambda optimizer: setattr(optimizer, "clipnorm", 0.01),
+        lambda optimizer: setattr(optimizer._learning_rate, "decay_rate", 0.1),
+        lambda optimizer: optimizer.iterations.assign(0),
+    ],
+    ids=["schedule", "clipping", "decay", "nothing in Python"],
+)
+def test_what_is_set_of_an_optimizer_between_trainings_holds(beside: Any, change: Any) -> None:
+    def make() -> Any:
+        model = keras.Sequential([keras.Input((6,)), layers.Dense(1)])
+        model.compile(optimizers.SGD(optimizers.schedules.ExponentialDecay(0.1, 3, 0.9)), "mse")
+        return model, {"x": beside.x, "y": beside.y}
+
+    model, wanted, data = beside.pair(make)
+    options: Any = {"batch_size": beside.batch, "shuffle": False, "verbose": 0}
+    for _ in range(2):
+        fused.fit(model, **data, **options)
+        wanted.fit(**data, **options)
+        for each in (model, wanted):
+            change(each.optimizer)
+    beside.assert_same(model, wanted)
+
+
+def test_another_training_compiles_nothing_anew(beside: Any) -> None:
+    from movierank.loops import fused_torch
+
+    model, data = beside.models["weighted_with_a_schedule"]()
+    kept = []
+    for _ in range(2):
+        fused.fit(model, **data, batch_size=beside.batch)
+        kept.append([fused_torch._kept[model], *fused_torch._kept[model].steps.values()])
+    assert all(one is other for one, other in zip(*kept, strict=True))
+
+
 def test_each_table_is_updated_by_rows_where_it_is_long_beside_the_ids_of_a_batch(
     beside: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
