@@ -38,24 +38,24 @@ def spans_of(exported: Mapping[str, Any]) -> list[Span]:
     callers = {each.event.get("args", {}).get("External id"): each.names for each in called}
     spans = []
     for each in called:
-        group, scope = _kind(each.names)
+        group, scope = _kind(each.names, on_host=True)
         if kernels and group not in (None, "input pipeline"):
             group = "runtime"  # the host only hands out work
         spans.append(_span(each.event, lanes, group, scope))
     for event in kernels:
         names = (*callers.get(event.get("args", {}).get("External id"), ()), str(event["name"]))
-        spans.append(_span(event, lanes, *_kind(names)))
+        spans.append(_span(event, lanes, *_kind(names, on_host=False)))
     return spans
 
 
-def _kind(names: Sequence[str]) -> tuple[Group | None, str]:
+def _kind(names: Sequence[str], *, on_host: bool) -> tuple[Group | None, str]:
     """Returns what kind of work an event is, and what called it for what."""
     *callers, name = names
     if name in (ROUND, OPTIMIZER):
         return None, ""
     if any(each.startswith(INPUT) for each in names):
         return "input pipeline", ""
-    if _is_runtime(name):
+    if on_host and _is_runtime(name):  # a kernel may be called `cutlass_80_simt_sgemm_…`
         return "runtime", ""
     if (fused := fused_in(name)) is not None:
         return group_of_torch([name], in_optimizer=False), f"fused {fused}"

@@ -175,13 +175,19 @@ def test_on_a_gpu_torch_s_kernels_are_the_work_and_the_host_only_hands_it_out():
             event("optimizer", 0, 50, "user_annotation"),
             event("aten::sqrt", 10, 5, **{"External id": 7}),
             event("vectorized_elementwise_kernel", 20, 30, "kernel", 9, **{"External id": 7}),
+            event("aten::addmm", 60, 5, **{"External id": 8}),
+            event("cudaLaunchKernel", 61, 2, "cuda_runtime", **{"External id": 8}),
+            event("cutlass_80_simt_sgemm_128x64_8x5_nn_align1", 70, 30, "kernel", 9, **{"External id": 8}),
         ]
     }
     spans = torch_spans(exported)
     assert [(one.name, one.lane, one.group) for one in spans] == [
         ("optimizer", "thread 1 (python)", None),
         ("aten::sqrt", "thread 1 (python)", "runtime"),
+        ("aten::addmm", "thread 1 (python)", "runtime"),
+        ("cudaLaunchKernel", "thread 1 (python)", "runtime"),
         ("vectorized_elementwise_kernel", "5 9", "optimizer update"),
+        ("cutlass_80_simt_sgemm_128x64_8x5_nn_align1", "5 9", "matrix products"),
     ]
 
 
