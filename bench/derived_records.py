@@ -126,7 +126,7 @@ class Floor(Record, frozen=True, kw_only=True):
     Attributes:
         backend, device, loop: the cell.
         floor_ms: that time with the rates that the cell's own framework reached on this device, in ms.
-        bound: which of the two limits it comes from.
+        bound: which of the work's two limits, of arithmetic and of memory, is the larger.
         times_floor: typical step time over `floor_ms`.
         times_floor_ci95: its 95 % interval, that of the step time; None with fewer than two processes.
         best_floor_ms: the same time with the best rates of all frameworks of the report, in ms.

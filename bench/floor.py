@@ -1,9 +1,10 @@
 """The least time that a step can take on a device, from what the step must do and the device at best can.
 
 A step multiplies matrices and moves numbers; on a device that does both at once it takes at least the longer of
-the two, and on a GPU a launch besides:
+the two. On a GPU Python hands each step to the device where a loop comes back to it, which takes a launch; that goes on
+while the device is still at the step before, so that the longest of the three counts:
 
-    floor = max(operations / fastest matrix product, bytes / fastest pass over memory) + launch
+    floor = max(operations / fastest matrix product, bytes / fastest pass over memory, launch)
 
 Operations: for a batch of B and towers of width D the layers' products take 2 B (2D·256 + 256·64 + 64·1), an addition
 and a multiplication counting as two, and the backward pass twice that again: once for the gradients of the weights
@@ -35,7 +36,8 @@ class Rates:
     """What a device can do at best.
 
     Attributes:
-        matrix_gflop_s, memory_gb_s, launch_us: as in `bench.report.Run`; `launch_us` is 0 on the CPU.
+        matrix_gflop_s, memory_gb_s, launch_us: as in `bench.report.Run`; `launch_us` is 0 on the CPU, and where steps
+            are not launched one by one.
     """
 
     matrix_gflop_s: float
@@ -56,13 +58,11 @@ class Step:
     moved_bytes: float
 
     def least_ms(self, rates: Rates) -> tuple[float, Literal["arithmetic", "memory"]]:
-        """Returns the least time that it takes, in ms, and which limit that comes from."""
+        """Returns the least time that it takes, in ms, and which of the work's two limits is the larger."""
         arithmetic_ms = self.operations / (1e6 * rates.matrix_gflop_s)
         memory_ms = self.moved_bytes / (1e6 * rates.memory_gb_s)
-        launch_ms = rates.launch_us / 1e3
-        if arithmetic_ms >= memory_ms:
-            return arithmetic_ms + launch_ms, "arithmetic"
-        return memory_ms + launch_ms, "memory"
+        least_ms = max(arithmetic_ms, memory_ms, rates.launch_us / 1e3)
+        return least_ms, "arithmetic" if arithmetic_ms >= memory_ms else "memory"
 
 
 def layer_shapes(embedding_dimension: int) -> list[tuple[int, int]]:
@@ -156,7 +156,7 @@ def _step_of(cell: Cell, runs: Sequence[Run], workload: Workload) -> Step | None
 def device_rates(runs: Sequence[Run], cell: Cell) -> tuple[Rates | None, Rates | None]:
     """Returns what the cell's own framework, and the best of all, reached on its device in its arithmetic.
 
-    Either is None where no run measured it.
+    Either is None where no run measured it. The launch is there for a cell whose every step takes one.
     """
     alike = [run for run in runs if _device_and_arithmetic(run.cell) == _device_and_arithmetic(cell)]
     return _best_rates([run for run in alike if run.backend == cell.backend], cell), _best_rates(alike, cell)
@@ -172,13 +172,28 @@ def rates_in_words(rates: Rates | None) -> str:
 
 def limit_in_words(floor: Floor, runs: Sequence[Run]) -> str:
     """Returns what binds a floor by the best rates of all, as `arithmetic (464 GFLOP/s, 316 GB/s)`."""
-    return f"{floor.best_bound} ({rates_in_words(device_rates(runs, floor.cell)[1])})"
+    rates = device_rates(runs, floor.cell)[1]
+    return f"{bound_in_words(floor, rates)} ({rates_in_words(rates)})"
+
+
+def bound_in_words(floor: Floor, rates: Rates | None) -> str:
+    """Returns what binds a floor by the best rates of all: `arithmetic`, `memory` or `launch`."""
+    launch_ms = rates.launch_us / 1e3 if rates else 0.0
+    return "launch" if launch_ms and floor.best_floor_ms <= launch_ms else floor.best_bound
 
 
 def sweeps_tables(loop: str) -> bool:
     """Returns whether each step of `loop` updates whole tables; one that may choose is taken for one that does not."""
     kind, updates = parse_loop(loop)
     return kind == "fit" or updates == "tables"
+
+
+def launches_steps(cell: Cell) -> bool:
+    """Returns whether the cell's loop comes back to Python for each step, on a GPU to launch the next one.
+
+    On JAX and TensorFlow `fused` and `native` are one program for a stretch of steps; on PyTorch each step is a call.
+    """
+    return parse_loop(bare_loop(cell.loop))[0] == "fit" or cell.backend == "torch"
 
 
 def _sweeps(cell: Cell) -> bool:
@@ -197,7 +212,7 @@ def _best_rates(runs: Iterable[Run], cell: Cell) -> Rates | None:
     return Rates(
         matrix_gflop_s=max(run.matrix_gflop_s or 0 for run in measured),
         memory_gb_s=max(passes),
-        launch_us=min(run.launch_us or 0 for run in measured),
+        launch_us=min(run.launch_us or 0 for run in measured) if launches_steps(cell) else 0,
     )
 
 

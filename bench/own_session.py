@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -90,6 +90,8 @@ class OwnSession(Session):
             touched_bytes=updated_bytes(self.model),
             on_gpu=self.job.device != "cpu",
         )
+        if self.model.steps_per_execution > 1:  # there is no launch for each step, and how many share one nobody tells
+            limits = replace(limits, launch_us=None)
         return asdict(limits)
 
     def _scores(self, train: Sequence[float], test: float) -> Values:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from bench.charts import speed
 from bench.charts.look import Look
-from bench.floor import device_rates, rates_in_words
+from bench.floor import bound_in_words, device_rates, rates_in_words
 from bench.metric_summary import metric_label
 from bench.page.figure import Figure
 from bench.page.tables import Table, cell_name, estimate, number
@@ -72,7 +72,7 @@ def _floor(key: str, report: Report, look: Look) -> Figure:
                     cell_name(row.cell, look.names),
                     estimate(row.times_best_floor, row.times_best_floor_ci95),
                     number(row.best_floor_ms),
-                    row.best_bound,
+                    bound_in_words(row, best),
                     rates_in_words(best),
                     estimate(row.times_floor, row.times_floor_ci95),
                     rates_in_words(own),
