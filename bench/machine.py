@@ -69,7 +69,7 @@ def describe_machine(root: Path = Path("/")) -> Machine:
         load_1min=attempt(lambda: os.getloadavg()[0], None),
         steal_percent=parse_steal_percent(text_of(root / "proc/stat")),
         virtual=attempt(lambda: find_virtual(root, cpuinfo, sysctl), None),
-        gpus=attempt(_nvidia_gpus, []),
+        gpus=attempt(nvidia_gpus, []),
     )
 
 
@@ -190,7 +190,8 @@ def _sysctl() -> dict[str, str]:
     return parse_sysctl(done.stdout)  # a key that this Mac lacks fails the command, the others are printed
 
 
-def _nvidia_gpus() -> list[Gpu]:
+def nvidia_gpus() -> list[Gpu]:
+    """Asks nvidia-smi for the GPUs; none where it is not there, fails, or (it raises) does not answer."""
     program = shutil.which("nvidia-smi")
     if program is None:
         return []

@@ -26,7 +26,7 @@ from bench.recorder import now
 from bench.report import Cell, Report
 from bench.report_file import REPORT_NAME, claimed, load_report, write_json
 from bench.sweep_axes import Over, Point
-from bench.sweep_memory import estimate_mib, memory_left_mib
+from bench.sweep_memory import estimate_mib, groups_that_fit, memory_left_mib
 from bench.sweep_records import POINTS_NAME, SCHEMA, SWEEP_NAME, Measured, Sweep, SweepSettings, load_sweep
 from bench.sweep_summary import measured_at, models_of
 from movierank.datasets import load_dataset
@@ -162,19 +162,17 @@ class _Sweeping:
 
     def _plan_memory(self) -> None:
         """Leaves out what would not fit in memory, and lets workers live alone that do not fit side by side."""
-        left = memory_left_mib()
+        left = {device: memory_left_mib(device) for device in {cell.device for cell in self.options.base.cells}}
         for point in self.options.points:
             rows, ratings = _extent(point)
             needs = {
                 cell: estimate_mib(cell, rows=rows, width=point.embedding_dimension, ratings=ratings)
                 for cell in self.options.base.cells
             }
-            fitting = [cell for cell in needs if left is None or needs[cell] <= left]
-            for cell in needs.keys() - set(fitting):
-                need = f"some {needs[cell]:,.0f} MiB are needed and {left:,.0f} are left"
+            groups = self.groups[point.value] = groups_that_fit(needs, left)
+            for cell in needs.keys() - {cell for group in groups for cell in group}:
+                need = f"some {needs[cell]:,.0f} MiB are needed and {left[cell.device]:,.0f} are left"
                 self.refused[(point.value, cell)] = f"not started, since it would not fit in memory: {need}"
-            together = left is None or sum(needs[cell] for cell in fitting) <= left
-            self.groups[point.value] = [fitting] if together else [[cell] for cell in fitting]
         self._save()
 
     def _fresh(self) -> Sweep:

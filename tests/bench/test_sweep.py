@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import sys
 from pathlib import Path
 from xml.etree import ElementTree
@@ -16,10 +17,11 @@ from bench.errors import BenchError
 from bench.machine_state import StateWatch
 from bench.matrix import parse_cells
 from bench.options import Options
+from bench.report import Cell
 from bench.report_file import load_report
 from bench.sweep import SweepOptions, sweep
 from bench.sweep_axes import Point, default_values, parse_values, points_of
-from bench.sweep_memory import estimate_mib
+from bench.sweep_memory import estimate_mib, groups_that_fit, memory_left_mib
 from bench.sweep_plot import write_plot
 from bench.sweep_records import load_sweep
 from bench.sweep_table import print_sweep
@@ -111,7 +113,7 @@ def test_a_missing_backend_is_tried_once_and_named_at_every_point(fake, tmp_path
 
 
 def test_what_would_not_fit_in_memory_is_not_started(fake, tmp_path, monkeypatch):
-    monkeypatch.setattr("bench.sweep.memory_left_mib", lambda: 2500.0)  # a machine that we cannot have
+    monkeypatch.setattr("bench.sweep.memory_left_mib", lambda device: 2500.0)  # a machine that we cannot have
     result = fake({}, over="table-rows", values=[20, 400, 10_000_000], ratings=2000)
     small, large = result.measured[0], result.measured[-1]
     assert small.processes == 2
@@ -122,7 +124,7 @@ def test_what_would_not_fit_in_memory_is_not_started(fake, tmp_path, monkeypatch
 
 
 def test_workers_live_apart_where_they_do_not_fit_side_by_side(fake, tmp_path, monkeypatch):
-    monkeypatch.setattr("bench.sweep.memory_left_mib", lambda: 1500.0)
+    monkeypatch.setattr("bench.sweep.memory_left_mib", lambda device: 1500.0)
     result = fake({}, values=[20, 100, 500])
     assert all(one.processes == 2 for one in result.measured)
     events = [json.loads(line) for line in (tmp_path / "script.events").read_text().splitlines()]
@@ -131,6 +133,27 @@ def test_workers_live_apart_where_they_do_not_fit_side_by_side(fake, tmp_path, m
     for pid, what in asked:
         living = living - {pid} if what == "Stop" else living | {pid}
         assert len(living) <= 1
+
+
+def test_what_lies_on_a_gpu_is_held_against_the_gpu_s_memory(tmp_path, monkeypatch):
+    smi = tmp_path / "nvidia-smi"
+    smi.write_text("#!/bin/sh\necho 'NVIDIA L4, 23034, 550.54'\necho 'NVIDIA T4, 15360, 550.54'\n")
+    smi.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    assert memory_left_mib("gpu") == pytest.approx(0.9 * 23_034)
+    smi.write_text("#!/bin/sh\nexit 9\n")
+    assert memory_left_mib("gpu:1") is None
+    assert memory_left_mib("cpu") > 0
+
+
+def test_cells_share_the_memory_of_their_device_alone():
+    cpu, gpu, other = (Cell(backend=name, device=device, loop="fit") for name, device in
+                       (("jax", "cpu"), ("jax", "gpu"), ("torch", "gpu")))  # fmt: skip
+    needs = {cpu: 1_000.0, gpu: 5_000.0, other: 6_000.0}
+    assert groups_that_fit(needs, {"cpu": 1_500.0, "gpu": 11_000.0}) == [[cpu, gpu, other]]
+    assert groups_that_fit(needs, {"cpu": 1_500.0, "gpu": None}) == [[cpu, gpu, other]]
+    assert groups_that_fit(needs, {"cpu": 1_500.0, "gpu": 10_000.0}) == [[cpu], [gpu], [other]]
+    assert groups_that_fit(needs, {"cpu": 900.0, "gpu": 5_500.0}) == [[gpu]]
 
 
 def test_rows_alone_need_less_memory_than_whole_tables():
