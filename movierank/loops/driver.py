@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,9 @@ from typing import Any, Protocol
 import keras
 import numpy as np
 
+from movierank.loops.averages import own_arrays
 from movierank.loops.examples import Examples
+from movierank.loops.traced import plain
 
 
 class EpochTraining(Protocol):
@@ -26,8 +29,11 @@ class EpochTraining(Protocol):
         epoch left, or better.
         """
 
-    def logs(self) -> Mapping[str, float]:
-        """Returns loss and metrics of the epoch, after `write_back`; waits for the device."""
+    def logs(self) -> Mapping[str, Any]:
+        """Returns loss and metrics of the epoch, after `write_back`; waits for the device.
+
+        A float each, or an array where a metric has several values.
+        """
 
 
 @dataclass(frozen=True)
@@ -78,7 +84,7 @@ def run_epochs(
     )
     model.stop_training = False
     listening.on_train_begin()
-    logs: dict[str, float] = {}
+    logs: dict[str, Any] = {}
     for epoch in range(schedule.initial_epoch, schedule.epochs):
         started = time.perf_counter()
         listening.on_epoch_begin(epoch)
@@ -89,30 +95,40 @@ def run_epochs(
             training.write_back()
         logs = dict(training.logs())
         if validation is not None and validation.is_due(epoch):
-            logs |= _validate(model, validation)
+            logs |= _validate(model, validation, listening)
         listening.on_epoch_end(epoch, logs)
         if schedule.verbose:
-            figures = " - ".join(f"{name}: {value:.4f}" for name, value in logs.items())
             seconds = time.perf_counter() - started
-            print(f"Epoch {epoch + 1}/{schedule.epochs} - {seconds:.1f}s - {figures}", flush=True)
+            print(f"Epoch {epoch + 1}/{schedule.epochs} - {seconds:.1f}s - {_in_words(logs)}", flush=True)
         if model.stop_training:
             break
     model.optimizer.finalize_variable_values(model.trainable_weights)  # averaged weights, as `fit` ends
+    own_arrays(model)
     listening.on_train_end(logs)
     return model.history
 
 
-def _validate(model: keras.Model, validation: Validation) -> dict[str, float]:
+def _validate(model: keras.Model, validation: Validation, listening: keras.callbacks.CallbackList) -> dict[str, Any]:
     x, y, *weight = validation.data
     logs = model.evaluate(
         x,
         y,
         sample_weight=weight[0] if weight else None,
         batch_size=validation.batch_size,
+        callbacks=listening,  # as `fit` does: one that swaps averages in for the evaluation hears of it
         verbose=0,
         return_dict=True,
     )
-    return {f"val_{name}": float(value) for name, value in logs.items()}
+    return {f"val_{name}": plain(value) for name, value in logs.items()}
+
+
+def _in_words(logs: Mapping[str, Any]) -> str:
+    """Returns for example `loss: 0.0712 - f1_score: [0.2500 0.6667]`."""
+    return " - ".join(f"{name}: {_figures(value)}" for name, value in logs.items())
+
+
+def _figures(value: Any) -> str:
+    return np.array2string(np.asarray(value), precision=4, floatmode="fixed", max_line_width=sys.maxsize)
 
 
 def _refuse_batch_hooks(callbacks: Sequence[keras.callbacks.Callback]) -> None:
@@ -121,9 +137,14 @@ def _refuse_batch_hooks(callbacks: Sequence[keras.callbacks.Callback]) -> None:
         # A checkpoint of every epoch has a batch hook too, which then does nothing.
         at_epochs = isinstance(callback, keras.callbacks.ModelCheckpoint) and callback.save_freq == "epoch"
         idle = keras.callbacks.ModelCheckpoint if at_epochs else keras.callbacks.Callback
-        own = [name for name in hooks if getattr(type(callback), name) is not getattr(idle, name)]
+        own = [name for name in hooks if _function(getattr(callback, name)) is not getattr(idle, name)]
         if own:
             raise ValueError(
                 f"{type(callback).__name__} has {own[0]}, but this loop comes back to Python only at the end of an "
                 "epoch; use model.fit for it"
             )
+
+
+def _function(hook: Any) -> Any:
+    """Returns a method's function; anything else is its own, as what a LambdaCallback is given for one."""
+    return getattr(hook, "__func__", hook)

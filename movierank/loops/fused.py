@@ -42,7 +42,8 @@ def fit(
         batch_size: examples a step; the last batch of an epoch may be smaller.
         epochs: number of the last epoch.
         verbose: 0 for silence, else a line an epoch.
-        callbacks: called at the ends of epochs and of training; they find weights, optimizer and metrics up to date.
+        callbacks: called at the ends of epochs and of training, and in the evaluation of validation data as `fit` does;
+            they find weights, optimizer and metrics up to date.
         validation_split: share of the examples, from the end, to evaluate on instead of training on them.
         validation_data: (x, y) or (x, y, sample_weight) to evaluate on after an epoch.
         shuffle: whether to draw a new order for every epoch (seeded by `keras.utils.set_random_seed`).

@@ -56,6 +56,9 @@ def test_what_fused_cannot_do_is_refused(beside: Any) -> None:
     model, data = beside.models["ranking"]()
     with pytest.raises(ValueError, match="AtEveryBatch has on_train_batch_end"):
         fused.fit(model, **data, callbacks=[AtEveryBatch()])
+    for hook in ("on_train_batch_begin", "on_batch_end"):  # set on the instance, and no method of its class
+        with pytest.raises(ValueError, match=f"LambdaCallback has {hook}"):
+            fused.fit(model, **data, callbacks=[keras.callbacks.LambdaCallback(**{hook: print})])
     with pytest.raises(ValueError, match="same number of examples"):
         fused.fit(model, data["x"], beside.y[:-1])
     model.compile("sgd", "mse", run_eagerly=True)
