@@ -37,6 +37,11 @@ def describe(message: Describe) -> Described:
         raise WorkloadError(
             f"{workload.name} is to be told by its metric {workload.metric!r}, and its model reports {', '.join(logs)}"
         )
+    if np.ndim(values := logs[workload.metric]):
+        raise WorkloadError(
+            f"{workload.name} is to be told by its metric {workload.metric!r}, which has {np.size(values)} values; "
+            "give one that has a single value, such as their average"
+        )
     weights = {
         seed: _weights(model if seed == 0 else build_model(workload, seed, parts)) for seed in range(message.seeds)
     }

@@ -106,7 +106,7 @@ class Session:
         seconds = 0.0
         started = time.perf_counter()
 
-        def at_epoch_end(epoch: int, logs: dict[str, float]) -> None:
+        def at_epoch_end(epoch: int, logs: training.Logs) -> None:
             nonlocal seconds, started
             self.adapter.synchronise()
             seconds += time.perf_counter() - started
@@ -190,7 +190,7 @@ class Session:
         """Returns the metric of the test part."""
         test = self.split.test
         logs = training.evaluate_logs(self.model, test.features, test.label, batch_size=self.job.batch_size)
-        return logs[self.metric]
+        return float(logs[self.metric])
 
     def _look_after_epoch(self) -> None:
         """Does what a workload asks for between two epochs, untimed; of the built-in one predictions tell all."""

@@ -12,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from movierank.loops import fused, native, parse_loop
+from movierank.loops.averages import own_arrays
+from movierank.loops.traced import plain
 from movierank.model import RankingModel
 from movierank.ratings import Float32Array, Ratings
 
@@ -19,7 +21,7 @@ LEARNING_RATE = 0.1  # keras-rs, examples/basic_ranking.py
 BATCH_SIZE = 1000
 EPOCHS = 5
 
-Logs = dict[str, float]
+Logs = dict[str, Any]  # a float each, or an array where a metric has several values
 
 
 @dataclass(frozen=True)
@@ -66,8 +68,8 @@ def fit(
         batch_size: examples a step.
         epochs: passes over `ratings`.
         callbacks: as for `model.fit`.
-        on_epoch: runs between two calls of the loop's `fit`, so that it may predict or evaluate; without it all
-            epochs are one call. The mathematics is the same.
+        on_epoch: runs after each epoch, and may predict or evaluate; after the last one the model is as `fit` leaves
+            it, with averaged weights in place where the optimizer keeps some.
         loop: one of `movierank.loops.LOOP_NAMES`.
 
     Raises:
@@ -113,24 +115,38 @@ def train(
     Raises:
         ValueError: the loop cannot train this model.
     """
-    fit_of_loop = _fit_of(model, loop)
-    found: list[Logs] = []
-    calls = [(epoch, epoch + 1) for epoch in range(epochs)] if on_epoch else [(0, epochs)]
-    for first, last in calls:
-        history = fit_of_loop(
-            x,
-            y,
-            batch_size=batch_size,
-            initial_epoch=first,
-            epochs=last,
-            shuffle=False,
-            verbose=0,
-            callbacks=list(callbacks),
-        ).history
-        found += [{name: float(values[at]) for name, values in history.items()} for at in range(last - first)]
-        if on_epoch:
-            on_epoch(last, found[-1])
-    return found
+    watching = [] if on_epoch is None else [_AfterEpochs(epochs, on_epoch)]
+    found = _fit_of(model, loop)(
+        x,
+        y,
+        batch_size=batch_size,
+        epochs=epochs,
+        shuffle=False,
+        verbose=0,
+        callbacks=[*callbacks, *watching],
+    )
+    own_arrays(model)  # Keras's own `fit` leaves them shared
+    logs = [{name: plain(values[at]) for name, values in found.history.items()} for at in range(len(found.epoch))]
+    if on_epoch and logs:
+        on_epoch(len(logs), logs[-1])
+    return logs
+
+
+class _AfterEpochs(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no types
+    """Calls `on_epoch` after each epoch but the last, after which `fit` has yet to finish the weights.
+
+    It must come after callbacks that may stop a training.
+    """
+
+    def __init__(self, epochs: int, on_epoch: Callable[[int, Logs], None]) -> None:
+        super().__init__()
+        self._epochs = epochs
+        self._call = on_epoch
+
+    def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
+        """Tells of an epoch that others follow."""
+        if epoch + 1 < self._epochs and not self.model.stop_training:
+            self._call(epoch + 1, {name: plain(value) for name, value in (logs or {}).items()})
 
 
 def _record(epoch: int, logs: Logs) -> EpochRecord:
@@ -152,7 +168,7 @@ def evaluate(model: RankingModel, ratings: Ratings, *, batch_size: int = BATCH_S
 def evaluate_logs(model: keras.Model, x: Any, y: Any, *, batch_size: int) -> Logs:
     """Returns loss and metrics of any compiled Keras model over arrays, by name, without training."""
     logs = model.evaluate(x, y, batch_size=batch_size, verbose=0, return_dict=True)
-    return {name: float(value) for name, value in logs.items()}
+    return {name: plain(value) for name, value in logs.items()}
 
 
 def predict(model: RankingModel, features: dict[str, Any], *, batch_size: int = BATCH_SIZE) -> Float32Array:

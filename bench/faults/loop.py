@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -52,21 +52,30 @@ def _metric(session: Session, kind: type[keras.Metric]) -> None:
     compile_with(session, metric=kind(name="rmse"))
 
 
+class InEpoch(keras.callbacks.Callback):  # type: ignore[misc]
+    """Knows whether an epoch is being trained: `fit` traces a function of its own meanwhile."""
+
+    now = False
+
+    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
+        """Notes that it is."""
+        self.now = True
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Notes that it is over; callbacks that come later may predict."""
+        self.now = False
+
+
 def _dropout_in_training(session: Session) -> None:
     layer, model = session.model.ratings.layers[0], session.model
-    inner_call, inner_fit, training = layer.call, model.fit, False
+    inner_call, inner_fit, training = layer.call, model.fit, InEpoch()
 
     def call(inputs: Any, **options: Any) -> Any:
         units = inner_call(inputs, **options)
-        return keras.random.dropout(units, DROPPED, seed=1) if training else units
+        return keras.random.dropout(units, DROPPED, seed=1) if training.now else units
 
-    def fit(*arguments: Any, **options: Any) -> Any:
-        nonlocal training
-        training = True  # `fit` traces a function of its own, so this is read there alone
-        try:
-            return inner_fit(*arguments, **options)
-        finally:
-            training = False
+    def fit(*arguments: Any, callbacks: Sequence[keras.callbacks.Callback], **options: Any) -> Any:
+        return inner_fit(*arguments, callbacks=[training, *callbacks], **options)
 
     layer.call, model.fit = call, fit
 
@@ -99,9 +108,18 @@ def _one_epoch_short(session: Session) -> None:
 
 
 def _change_fit(session: Session, change: Callable[[Callable[..., Any], dict[str, Any]], Any]) -> None:
-    """Lets `change(fit, options)` call `fit` in its place; `initial_epoch` counts the epochs before."""
+    """Lets `change(fit, options)` train each epoch by a call of `fit`; `initial_epoch` counts those before it."""
     inner = session.model.fit
-    session.model.fit = lambda x, y, **options: change(partial(inner, x, y), options)
+
+    def fit(x: Any, y: Any, *, epochs: int, **options: Any) -> Any:
+        calls = [{**options, "initial_epoch": epoch, "epochs": epoch + 1} for epoch in range(epochs)]
+        parts = [change(partial(inner, x, y), of_call) for of_call in calls]
+        history = keras.callbacks.History()
+        history.epoch = list(range(epochs))
+        history.history = {name: [part.history[name][0] for part in parts] for name in parts[0].history}
+        return history
+
+    session.model.fit = fit
 
 
 LOOP_FAULTS: dict[str, Callable[[Session], None]] = {

@@ -56,6 +56,24 @@ arrays = lambda: Arrays(*[np.ones(2)] * 4)
 wrong = Workload(name="wrong", build=build, arrays=arrays, metric="mae", batch_size=1, epochs=1)
 """
 
+BY_CLASS = """
+import keras
+import numpy as np
+from bench import Arrays, Workload
+
+def build(seed):
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3, activation="softmax")])
+    f1 = keras.metrics.F1Score(average=None, name="f1")
+    model.compile("sgd", "categorical_crossentropy", metrics=[f1, "accuracy"])
+    return model
+
+def arrays():
+    x, y = np.ones((40, 2)), np.eye(3)[np.arange(40) % 3]
+    return Arrays(x, y, x, y)
+
+by_class = Workload(name="by class", build=build, arrays=arrays, metric="f1", batch_size=10, epochs=2)
+"""
+
 
 def small(name: str, folder: Path, train: int, test: int, target: float | None = None) -> str:
     """Writes a workload that is the first part of an example, with a target of its own."""
@@ -242,6 +260,23 @@ def test_an_error_in_the_users_code_is_told_with_its_line(tmp_path) -> None:
     assert first.startswith("bench: build(0) of wrong failed: AttributeError")
     assert f"{tmp_path / 'wrong.py'}, line 7" in second
     assert not (output / "report.json").exists()
+
+
+def test_a_metric_of_several_values_is_no_score_but_may_be_there(tmp_path) -> None:
+    (tmp_path / "by_class.py").write_text(BY_CLASS)
+    target, output = f"{tmp_path / 'by_class.py'}:by_class", tmp_path / "report"
+    command = ("run", "--backends", BACKEND, "--no-parity", "--output", str(output), *SHORT)
+    done = bench(*command, "--workload", target)
+    assert done.returncode == 2
+    assert "by class is to be told by its metric 'f1', which has 3 values; give one that has a single value" in (
+        " ".join(done.stderr.split())
+    )
+    (tmp_path / "by_class.py").write_text(BY_CLASS.replace('metric="f1"', 'metric="accuracy"'))
+    done = bench(*command, "--workload", target)
+    assert done.returncode == 0, done.stderr
+    (run,) = load_report(output).runs
+    assert 0 <= run.test_metric <= 1
+    assert len(run.train_metric) == 2
 
 
 def test_a_model_that_draws_random_numbers_is_not_judged(digits) -> None:

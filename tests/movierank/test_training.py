@@ -8,7 +8,7 @@ import pytest
 
 from movierank import oracle, training
 from movierank.model import RankingModel
-from movierank.ratings import Dataset, Ratings
+from movierank.ratings import Dataset, Float32Array, Ratings
 from movierank.splits import split_ratings
 from movierank.training import EpochRecord, TrainingState
 from movierank.weights import Weights, initial_weights
@@ -80,6 +80,44 @@ def test_a_word_after_every_epoch_changes_nothing() -> None:
     assert records == seen
     assert records == wanted
     assert_same_state(with_pauses, at_once)
+
+
+def test_looking_on_is_the_same_training_where_the_optimizer_averages_weights() -> None:
+    """Averages replace the weights at the end of `fit`; at the end of each epoch that would be another training."""
+
+    def averaging() -> RankingModel:
+        model = compiled()
+        model.compile(keras.optimizers.Adagrad(0.1, use_ema=True, ema_momentum=0.5), "mse", metrics=["mae"])
+        model.optimizer.build(model.trainable_variables)
+        return model
+
+    at_once, looked_at = averaging(), averaging()
+    ratings = some_ratings(47)
+    seen: list[tuple[int, dict[str, float]]] = []
+    predicted: list[Float32Array] = []
+
+    def look(epoch: int, logs: dict[str, float]) -> None:
+        seen.append((epoch, logs))
+        predicted.append(training.predict(looked_at, ratings.features))
+
+    data = (ratings.features, ratings.label)
+    wanted = training.train(at_once, *data, batch_size=10, epochs=3)
+    logs = training.train(looked_at, *data, batch_size=10, epochs=3, on_epoch=look)
+    assert logs == wanted
+    assert seen == list(enumerate(wanted, start=1))
+    assert_same_state(looked_at, at_once)
+    np.testing.assert_array_equal(predicted[-1], training.predict(at_once, ratings.features))
+    again = [training.train(model, *data, batch_size=10, epochs=1) for model in (at_once, looked_at)]
+    assert again[0] == again[1], "the training goes on"
+
+
+def test_a_training_that_is_stopped_early_has_a_word_after_each_epoch_that_there_was() -> None:
+    model, ratings = compiled(), some_ratings(40)
+    stop = keras.callbacks.EarlyStopping(monitor="loss", mode="max", patience=1)  # the loss falls
+    seen: list[EpochRecord] = []
+    records = training.fit(model, ratings, batch_size=10, epochs=9, callbacks=[stop], on_epoch=seen.append)
+    assert seen == records
+    assert [record.epoch for record in records] == [1, 2]
 
 
 def test_ratings_are_taken_in_their_order_and_the_last_partial_batch_too() -> None:
