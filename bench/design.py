@@ -19,13 +19,13 @@ class Spent:
     """What one generation cost.
 
     Attributes:
-        start_s: starting its processes up to their first steady rounds, in seconds.
+        outside_s: starting its processes up to their first steady rounds, and ending them after their last, in seconds.
         rounds_s: its rounds, in seconds.
         rounds: rounds a process.
         workers: processes that ran rounds, in this measurement or in the one that it goes on with.
     """
 
-    start_s: float
+    outside_s: float
     rounds_s: float
     rounds: int
     workers: int
@@ -33,7 +33,7 @@ class Spent:
     @property
     def total_s(self) -> float:
         """All of it, in seconds."""
-        return self.start_s + self.rounds_s
+        return self.outside_s + self.rounds_s
 
 
 def next_rounds(settings: Settings, sides: Sequence[Sequence[Run]], spent: Sequence[Spent]) -> int | None:
@@ -92,7 +92,7 @@ def _ratio(base: Mapping[int, float], new: Mapping[int, float]) -> statistics.In
 
 def _best_rounds(settings: Settings, sides: Sequence[Sequence[Run]], spent: Sequence[Spent]) -> int:
     """Returns the rounds that narrow the widest interval most in a given time: it decides when enough is measured."""
-    process_cost = sum(one.start_s for one in spent) / max(1, sum(one.workers for one in spent))
+    process_cost = sum(one.outside_s for one in spent) / max(1, sum(one.workers for one in spent))
     round_cost = sum(one.rounds_s for one in spent) / max(1, sum(one.rounds * one.workers for one in spent))
     half_widths = _half_widths(sides)
     if round_cost <= 0 or not half_widths:

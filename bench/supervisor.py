@@ -148,8 +148,9 @@ class Supervisor:
         ended = time.monotonic()
         for worker in list(self.live):
             self._ask(worker, Stop(limits=True))
+        outside_s = steady - started + time.monotonic() - ended
         measured = [cell for side, cell in seats if (run := side.recorder.run_of((cell, process))) and run.step_time_ms]
-        return Spent(start_s=steady - started, rounds_s=ended - steady, rounds=rounds, workers=len(measured))
+        return Spent(outside_s=outside_s, rounds_s=ended - steady, rounds=rounds, workers=len(measured))
 
     def _round(self, worker: LiveWorker) -> None:
         self.watch.before_round()

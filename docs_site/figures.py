@@ -11,11 +11,11 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from docs_site import loop_figures, proof_figures
+from docs_site import loop_figures, proof_figures, sweep_figures
 from docs_site.blocks import Maker, filled
 
 ROOT = Path(__file__).parents[1]
-MAKERS: dict[str, Maker] = {**loop_figures.MAKERS, **proof_figures.MAKERS}
+MAKERS: dict[str, Maker] = {**loop_figures.MAKERS, **proof_figures.MAKERS, **sweep_figures.MAKERS}
 
 
 def documents(root: Path = ROOT) -> list[Path]:

@@ -1,4 +1,4 @@
-"""What results/ says of the three loops: the answer, a row a cell, what a fast loop gains, and longer tables."""
+"""What results/ says of the three loops: the answer, a row a cell, and what a fast loop gains."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from bench.reduced import relative_step_time
 from bench.report import Cell, FirstStep, Report
 from bench.report_file import load_report
 from bench.summary import cell_of
-from bench.sweep_records import load_sweep
 from bench.trace import GROUPS
 from docs_site.blocks import Maker
 from docs_site.tables import table
@@ -128,23 +127,10 @@ def _first_step(row: FirstStep) -> str:
     return f"{cold:.{digits}f} → {warm:.{digits}f} s"
 
 
-def table_rows(root: Path) -> str:
-    """Returns a row for each backend and loop: a step's time by the rows of both tables, in ms."""
-    measured = load_sweep(root / "results/sweep/table-rows").measured
-    sizes = sorted({one.value for one in measured})
-    times = {(one.cell.backend, one.cell.loop, one.value): one.step_time_ms for one in measured}
-    rows = []
-    for backend, loop in sorted({(backend, loop) for backend, loop, _ in times}):
-        of_cell = [times.get((backend, loop, size)) for size in sizes]
-        rows.append([f"{backend} {loop}", *("–" if ms is None else three_digits(ms) for ms in of_cell)])
-    return table(("backend, loop", *(f"{size:,} rows" for size in sizes)), rows)
-
-
 MAKERS: dict[str, Maker] = {
     "answer": answer,
     "loops": cells,
     "gains": gains,
     "yardstick": yardstick,
-    "table-rows": table_rows,
     "profiles": profiles,
 }

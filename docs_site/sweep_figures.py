@@ -1,0 +1,78 @@
+"""What the sweeps in results/sweep/ say: a step at each value, and the cost model of each curve."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+from bench.formatting import three_digits, with_interval
+from bench.headline import short_names
+from bench.sweep_axes import UNITS
+from bench.sweep_records import Measured, load_sweep
+from bench.sweep_table import model_in_words
+from docs_site.blocks import Maker
+from docs_site.tables import table
+
+
+def curves(over: str, root: Path) -> str:
+    """Returns a row for each backend and loop: a step's time at each value, in ms, with its interval."""
+    sweep = load_sweep(root / "results/sweep" / over)
+    unit = UNITS[sweep.settings.over]
+    header = ("backend, loop", *(f"{value:,} {unit}{'' if value == 1 else 's'}" for value in sweep.settings.values))
+    found = {(str(one.cell), one.value): one for one in sweep.measured}
+    names = short_names(sweep.settings.cells)
+    return table(
+        header,
+        [
+            [name, *(_time(found.get((cell, value))) for value in sweep.settings.values)]
+            for cell, name in sorted(names.items())
+        ],
+    )
+
+
+def models(over: str, root: Path) -> str:
+    """Returns the cost model of each curve in words, an item each."""
+    sweep = load_sweep(root / "results/sweep" / over)
+    names = short_names(sweep.settings.cells)
+    found = sorted((names[str(one.cell)], model_in_words(one.model, sweep.settings.over)) for one in sweep.models)
+    return "\n".join(f"- {name}: {words}" for name, words in found)
+
+
+def rates(over: str, root: Path) -> str:
+    """Returns a row for each backend and loop: thousands of examples a second, and the peak memory at the ends."""
+    sweep = load_sweep(root / "results/sweep" / over)
+    values = sweep.settings.values
+    found = {(str(one.cell), one.value): one for one in sweep.measured}
+    header = ("backend, loop", *(f"{value:,}" for value in values), f"MiB at {values[0]:,}", f"at {values[-1]:,}")
+    rows = []
+    for cell, name in sorted(short_names(sweep.settings.cells).items()):
+        points = [found.get((cell, value)) for value in values]
+        rows.append([name, *map(_rate, points), _memory(points[0]), _memory(points[-1])])
+    return table(header, rows)
+
+
+def _time(one: Measured | None) -> str:
+    if one is None or one.step_time_ms is None:
+        return "–"
+    return with_interval(one.step_time_ms, one.ci95_ms)
+
+
+def _rate(one: Measured | None) -> str:
+    if one is None or one.examples_per_s is None:
+        return "–"
+    return three_digits(one.examples_per_s / 1000)
+
+
+def _memory(one: Measured | None) -> str:
+    return "–" if one is None or one.peak_rss_mib is None else f"{one.peak_rss_mib:,.0f}"
+
+
+MAKERS: dict[str, Maker] = {
+    "table-rows": partial(curves, "table-rows"),
+    "table-rows-models": partial(models, "table-rows"),
+    "batch-size": partial(rates, "batch-size"),
+    "batch-size-models": partial(models, "batch-size"),
+    "embedding-dimension": partial(curves, "embedding-dimension"),
+    "embedding-dimension-models": partial(models, "embedding-dimension"),
+    "threads": partial(curves, "threads"),
+}
