@@ -157,7 +157,7 @@ def asked_of(arguments: argparse.Namespace) -> Asked:
 def versus_options_from(output: Path | str | None, asked: Asked) -> Options:
     """Returns the options of two environments that are measured against each other, as `options_from` does.
 
-    Where it is said neither how many processes there shall be nor when to end, their ratios are measured to within
+    Where it is said neither how much to measure nor when to end, their ratios are measured to within
     `VERSUS_PRECISION`, or as near as `bench.options.DEFAULT_BUDGET_S` allows: five processes a side see a true 5 % too
     seldom (docs/method.md).
 
@@ -166,7 +166,7 @@ def versus_options_from(output: Path | str | None, asked: Asked) -> Options:
         TypeError: there is no such option.
     """
     options = options_from(output, asked)
-    if options.precision is not None or any(asked.get(name) for name in ("processes", "budget", "quick")):
+    if options.precision is not None or any(asked.get(name) for name in ("processes", "rounds", "budget", "quick")):
         return options
     return replace(options, precision=VERSUS_PRECISION)
 

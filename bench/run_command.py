@@ -42,7 +42,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     run.set_defaults(command=_run)
 
 
-def add_options(run: argparse.ArgumentParser) -> None:
+def add_options(run: argparse.ArgumentParser, processes: str = "5") -> None:
     """Adds what to measure, how, and where to write it."""
     from movierank.data_options import add_data_options
 
@@ -76,7 +76,9 @@ def add_options(run: argparse.ArgumentParser) -> None:
         help="tell the training time until the test RMSE is this low (default: %(default)s)",
     )
     how = run.add_argument_group("how to measure")
-    how.add_argument("--processes", type=int, metavar="N", help="per cell, at least --seeds (default: 5; quick: 2)")
+    how.add_argument(
+        "--processes", type=int, metavar="N", help=f"per cell, at least --seeds (default: {processes}; quick: 2)"
+    )
     how.add_argument("--seeds", type=int, metavar="N", help="seeds of the initial weights (default: 3; quick: 2)")
     how.add_argument("--rounds", type=int, metavar="N", help="timed rounds per process (default: 5; quick: 4)")
     how.add_argument("--round-seconds", type=float, metavar="S", help="of a round (default: 0.4; quick: 0.2)")

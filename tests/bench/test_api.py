@@ -114,6 +114,7 @@ def test_the_command_and_the_function_mean_the_same() -> None:
         (["--precision", "mixed_bfloat16"], 0.02, 300),
         (["--precision", "1%"], 0.01, 300),
         (["--processes", "20"], None, None),
+        (["--rounds", "10"], None, None),
         (["--budget", "1m"], None, 60),
         (["--quick"], None, None),
     ],
