@@ -1,12 +1,17 @@
-"""What the sweeps in results/sweep/ say: a step at each value, and the cost model of each curve."""
+"""What the sweeps in results/ say: a step at each value, the cost model of each curve, and from where on rows pay."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from functools import partial
 from pathlib import Path
+from statistics import median
+
+import msgspec
 
 from bench.formatting import three_digits, with_interval
 from bench.headline import short_names
+from bench.statistics import typical
 from bench.sweep_axes import UNITS
 from bench.sweep_records import Measured, load_sweep
 from bench.sweep_table import model_in_words
@@ -51,6 +56,30 @@ def rates(over: str, root: Path) -> str:
     return table(header, rows)
 
 
+def rows_or_tables(root: Path) -> str:
+    """Returns a row for each backend: the step by rows over that by whole tables, by the rows of both tables."""
+    lines = (root / "results/rows-or-tables/batch-1000.jsonl").read_bytes().splitlines()
+    found = msgspec.json.decode(b"[" + b",".join(lines) + b"]", type=list[_Timed])
+    sizes = sorted({one.rows for one in found})
+    ratios: dict[tuple[str, int], list[float]] = defaultdict(list)
+    for one in found:  # a process each
+        ratios[one.backend, one.rows].append(median(a / b for a, b in zip(one.by_rows, one.by_tables, strict=True)))
+    rows = []
+    for backend in sorted({backend for backend, _ in ratios}):
+        estimates = (typical(ratios[backend, size]) for size in sizes)
+        rows.append([backend, *(with_interval(each.value, each.ci95) for each in estimates)])
+    return table(("backend", *(f"{size:,} rows" for size in sizes)), rows)
+
+
+class _Timed(msgspec.Struct):
+    """A line of `docs/reproductions/rows_or_tables.py`: what one process found at one size."""
+
+    backend: str
+    rows: int
+    by_rows: list[float]
+    by_tables: list[float]
+
+
 def _time(one: Measured | None) -> str:
     if one is None or one.step_time_ms is None:
         return "–"
@@ -75,4 +104,5 @@ MAKERS: dict[str, Maker] = {
     "embedding-dimension": partial(curves, "embedding-dimension"),
     "embedding-dimension-models": partial(models, "embedding-dimension"),
     "threads": partial(curves, "threads"),
+    "rows-or-tables": rows_or_tables,
 }
