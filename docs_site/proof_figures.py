@@ -147,9 +147,9 @@ def mutants_matrix(root: Path) -> str:
     return as_markdown(_mutants(root, "jax")).rstrip()
 
 
-def scoring(root: Path) -> str:
+def scoring(size: str, root: Path) -> str:
     """Returns a row for each backend."""
-    report = msgspec.json.decode((root / "results/scoring/943x1682.json").read_bytes(), type=ScoreReport)
+    report = msgspec.json.decode((root / f"results/scoring/{size}.json").read_bytes(), type=ScoreReport)
     rows = [
         [
             line.cell.partition("/")[0],
@@ -171,5 +171,6 @@ MAKERS: dict[str, Maker] = {
     "mutants": mutants,
     "mutants-words": mutants_words,
     "mutants-matrix": mutants_matrix,
-    "scoring": scoring,
+    "scoring": functools.partial(scoring, "943x1682"),
+    "scoring-large": functools.partial(scoring, "10000x100000"),
 }
