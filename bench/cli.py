@@ -25,9 +25,9 @@ from bench import (
 )
 from bench.errors import BenchError
 from bench.interrupts import interrupts_once
-from bench.lasting_output import lasting_output
 from bench.outcome import BAD_INPUT, FINE, RUNS_FAILED
 from movierank.errors import MovierankError
+from movierank.lasting_output import lasting_output
 from movierank.short_parser import ShortParser
 
 EXAMPLES = """examples:

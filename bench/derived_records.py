@@ -125,7 +125,8 @@ class Floor(Record, frozen=True, kw_only=True):
 
     Attributes:
         backend, device, loop: the cell.
-        floor_ms: that time with the rates that the cell's own framework reached on this device, in ms.
+        floor_ms: that time with the rates that the cell's own framework reached on this device, in ms. On a GPU it is
+            work and launch added up, in every loop, in reports created before 29 November 2026; the longest since.
         bound: which of the work's two limits, of arithmetic and of memory, is the larger.
         times_floor: typical step time over `floor_ms`.
         times_floor_ci95: its 95 % interval, that of the step time; None with fewer than two processes.

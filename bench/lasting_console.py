@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.console import Console
 
-from bench.lasting_output import send_nowhere
+from movierank.lasting_output import send_nowhere
 
 
 class LastingConsole(Console):

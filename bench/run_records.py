@@ -141,7 +141,8 @@ class Run(Record, frozen=True, kw_only=True):
         first_step_s: the first training step with tracing and compilation, in seconds.
         compile_cache: whether the first process of the cell had left compiled code for that step (`warm`) or not
             (`cold`); None where nothing was compiled (`eager`, `graph`).
-        train_s: the convergence run, all epochs, evaluation and prediction left out, in seconds.
+        train_s: the convergence run, all epochs, evaluation and prediction left out, in seconds. It is one call of the
+            loop's `fit`, whose set-up is in it once; in reports created before 29 November 2026 once an epoch.
         evaluate_s: one pass over the test part, in seconds; the first, unless each epoch is followed by one.
         predict_s: one prediction of the test part, after an earlier one, in seconds.
         fit_setup_ms: what one `fit` call costs outside its epochs, one value a round, in ms.

@@ -26,7 +26,7 @@ from bench.recorder import now
 from bench.report import Cell, Report
 from bench.report_file import REPORT_NAME, claimed, load_report, write_json
 from bench.sweep_axes import Over, Point
-from bench.sweep_memory import estimate_mib, groups_that_fit, memory_left_mib
+from bench.sweep_memory import HOST, estimated_need, groups_that_fit, memory_mib, shortage
 from bench.sweep_records import POINTS_NAME, SCHEMA, SWEEP_NAME, Measured, Sweep, SweepSettings, load_sweep
 from bench.sweep_summary import measured_at, models_of
 from movierank.datasets import load_dataset
@@ -162,17 +162,18 @@ class _Sweeping:
 
     def _plan_memory(self) -> None:
         """Leaves out what would not fit in memory, and lets workers live alone that do not fit side by side."""
-        left = {device: memory_left_mib(device) for device in {cell.device for cell in self.options.base.cells}}
+        devices = [HOST, *(cell.device for cell in self.options.base.cells)]
+        memory = {device: memory_mib(device) for device in dict.fromkeys(devices)}
         for point in self.options.points:
             rows, ratings = _extent(point)
             needs = {
-                cell: estimate_mib(cell, rows=rows, width=point.embedding_dimension, ratings=ratings)
+                cell: estimated_need(cell, rows=rows, width=point.embedding_dimension, ratings=ratings)
                 for cell in self.options.base.cells
             }
-            groups = self.groups[point.value] = groups_that_fit(needs, left)
+            groups = self.groups[point.value] = groups_that_fit(needs, memory)
             for cell in needs.keys() - {cell for group in groups for cell in group}:
-                need = f"some {needs[cell]:,.0f} MiB are needed and {left[cell.device]:,.0f} are left"
-                self.refused[(point.value, cell)] = f"not started, since it would not fit in memory: {need}"
+                lacking = shortage({cell: needs[cell]}, memory)
+                self.refused[(point.value, cell)] = f"not started, since it would not fit in memory: {lacking}"
         self._save()
 
     def _fresh(self) -> Sweep:

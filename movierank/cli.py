@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Sequence
 
@@ -12,6 +11,7 @@ from movierank import rank_command, train_command
 from movierank.cache import CacheSlot, cache_root
 from movierank.data_options import add_data_options, dataset_from
 from movierank.errors import MovierankError
+from movierank.lasting_output import lasting_output
 from movierank.short_parser import ShortParser
 
 EXAMPLES = """examples:
@@ -31,10 +31,13 @@ PREPARE_EXAMPLES = """examples:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command; returns the exit code: 0 fine, 2 bad input, 3 interrupted."""
-    arguments = _parser().parse_args(argv)
+    with lasting_output():
+        return _carry_out(_parser().parse_args(argv))
+
+
+def _carry_out(arguments: argparse.Namespace) -> int:
     try:
         code: int = arguments.command(arguments)
-        sys.stdout.flush()  # here, where a reader that has gone can still be told from an error
     except MovierankError as error:
         if arguments.debug:
             raise
@@ -43,9 +46,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("movierank: interrupted", file=sys.stderr)
         return 3
-    except BrokenPipeError:  # the reader of our output, such as `head`, has gone
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # what is still buffered must go somewhere
-        return 0
     return code
 
 

@@ -68,8 +68,9 @@ def fit(
         batch_size: examples a step.
         epochs: passes over `ratings`.
         callbacks: as for `model.fit`.
-        on_epoch: runs after each epoch, and may predict or evaluate; after the last one the model is as `fit` leaves
-            it, with averaged weights in place where the optimizer keeps some.
+        on_epoch: runs once after each epoch, and may predict or evaluate; after the last one the model is as `fit`
+            leaves it, with averaged weights in place where the optimizer keeps some. It may end the training by
+            `model.stop_training`, and has then seen the last epoch before that.
         loop: one of `movierank.loops.LOOP_NAMES`.
 
     Raises:
@@ -115,7 +116,7 @@ def train(
     Raises:
         ValueError: the loop cannot train this model.
     """
-    watching = [] if on_epoch is None else [_AfterEpochs(epochs, on_epoch)]
+    watching = [] if on_epoch is None else [_AfterEpochs(on_epoch)]
     found = _fit_of(model, loop)(
         x,
         y,
@@ -125,10 +126,11 @@ def train(
         verbose=0,
         callbacks=[*callbacks, *watching],
     )
-    own_arrays(model)  # Keras's own `fit` leaves them shared
+    if parse_loop(loop)[0] == "fit":
+        own_arrays(model)  # which the other loops see to
     logs = [{name: plain(values[at]) for name, values in found.history.items()} for at in range(len(found.epoch))]
-    if on_epoch and logs:
-        on_epoch(len(logs), logs[-1])
+    for each in watching if logs else ():
+        each.tell(found.epoch[-1] + 1, logs[-1])
     return logs
 
 
@@ -138,15 +140,22 @@ class _AfterEpochs(keras.callbacks.Callback):  # type: ignore[misc]  # Keras shi
     It must come after callbacks that may stop a training.
     """
 
-    def __init__(self, epochs: int, on_epoch: Callable[[int, Logs], None]) -> None:
+    def __init__(self, on_epoch: Callable[[int, Logs], None]) -> None:
         super().__init__()
-        self._epochs = epochs
         self._call = on_epoch
+        self._told = 0
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Tells of an epoch that others follow."""
-        if epoch + 1 < self._epochs and not self.model.stop_training:
-            self._call(epoch + 1, {name: plain(value) for name, value in (logs or {}).items()})
+        # Keras's own number of epochs, which KERAS_MAX_EPOCHS may have lowered.
+        if epoch + 1 < self.params["epochs"] and not self.model.stop_training:
+            self.tell(epoch + 1, {name: plain(value) for name, value in (logs or {}).items()})
+
+    def tell(self, epoch: int, logs: Logs) -> None:
+        """Tells of an epoch, from 1, unless it was told: `on_epoch` may have ended the training with it."""
+        if epoch > self._told:
+            self._told = epoch
+            self._call(epoch, logs)
 
 
 def _record(epoch: int, logs: Logs) -> EpochRecord:

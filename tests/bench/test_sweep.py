@@ -21,7 +21,7 @@ from bench.report import Cell
 from bench.report_file import load_report
 from bench.sweep import SweepOptions, sweep
 from bench.sweep_axes import Point, default_values, parse_values, points_of
-from bench.sweep_memory import estimate_mib, groups_that_fit, memory_left_mib
+from bench.sweep_memory import Need, estimated_need, groups_that_fit, memory_mib, shortage
 from bench.sweep_plot import write_plot
 from bench.sweep_records import load_sweep
 from bench.sweep_table import print_sweep
@@ -113,7 +113,7 @@ def test_a_missing_backend_is_tried_once_and_named_at_every_point(fake, tmp_path
 
 
 def test_what_would_not_fit_in_memory_is_not_started(fake, tmp_path, monkeypatch):
-    monkeypatch.setattr("bench.sweep.memory_left_mib", lambda device: 2500.0)  # a machine that we cannot have
+    monkeypatch.setattr("bench.sweep.memory_mib", lambda device: 2500.0)  # a machine that we cannot have
     result = fake({}, over="table-rows", values=[20, 400, 10_000_000], ratings=2000)
     small, large = result.measured[0], result.measured[-1]
     assert small.processes == 2
@@ -124,7 +124,7 @@ def test_what_would_not_fit_in_memory_is_not_started(fake, tmp_path, monkeypatch
 
 
 def test_workers_live_apart_where_they_do_not_fit_side_by_side(fake, tmp_path, monkeypatch):
-    monkeypatch.setattr("bench.sweep.memory_left_mib", lambda device: 1500.0)
+    monkeypatch.setattr("bench.sweep.memory_mib", lambda device: 1500.0)
     result = fake({}, values=[20, 100, 500])
     assert all(one.processes == 2 for one in result.measured)
     events = [json.loads(line) for line in (tmp_path / "script.events").read_text().splitlines()]
@@ -140,27 +140,44 @@ def test_what_lies_on_a_gpu_is_held_against_the_gpu_s_memory(tmp_path, monkeypat
     smi.write_text("#!/bin/sh\necho 'NVIDIA L4, 23034, 550.54'\necho 'NVIDIA T4, 15360, 550.54'\n")
     smi.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
-    assert memory_left_mib("gpu") == pytest.approx(0.9 * 23_034)
+    assert memory_mib("gpu") == pytest.approx(0.9 * 23_034)
     smi.write_text("#!/bin/sh\nexit 9\n")
-    assert memory_left_mib("gpu:1") is None
-    assert memory_left_mib("cpu") > 0
+    assert memory_mib("gpu:1") is None
+    assert memory_mib("cpu") > 0
 
 
 def test_cells_share_the_memory_of_their_device_alone():
     cpu, gpu, other = (Cell(backend=name, device=device, loop="fit") for name, device in
                        (("jax", "cpu"), ("jax", "gpu"), ("torch", "gpu")))  # fmt: skip
-    needs = {cpu: 1_000.0, gpu: 5_000.0, other: 6_000.0}
-    assert groups_that_fit(needs, {"cpu": 1_500.0, "gpu": 11_000.0}) == [[cpu, gpu, other]]
-    assert groups_that_fit(needs, {"cpu": 1_500.0, "gpu": None}) == [[cpu, gpu, other]]
-    assert groups_that_fit(needs, {"cpu": 1_500.0, "gpu": 10_000.0}) == [[cpu], [gpu], [other]]
+    needs = {cpu: Need(1_000), gpu: Need(100, 5_000), other: Need(200, 6_000)}
+    assert groups_that_fit(needs, {"cpu": 1_300.0, "gpu": 11_000.0}) == [[cpu, gpu, other]]
+    assert groups_that_fit(needs, {"cpu": None, "gpu": 11_000.0}) == [[cpu, gpu, other]]
+    assert groups_that_fit(needs, {"cpu": 1_300.0, "gpu": 10_000.0}) == [[cpu], [gpu], [other]]
+    assert groups_that_fit(needs, {"cpu": 1_200.0, "gpu": 11_000.0}) == [[cpu], [gpu], [other]]
     assert groups_that_fit(needs, {"cpu": 900.0, "gpu": 5_500.0}) == [[gpu]]
+
+
+def test_the_ratings_of_a_worker_on_a_gpu_are_held_against_the_host():
+    (gpu,) = parse_cells("jax", "gpu", "fused")
+    needs = {gpu: estimated_need(gpu, rows=1_000, width=32, ratings=100_000_000)}
+    assert shortage(needs, {"cpu": 16_000.0, "gpu": 2_000.0}) is None
+    assert "and 4,000 are left" in shortage(needs, {"cpu": 4_000.0, "gpu": 80_000.0})
+
+
+def test_the_tables_of_a_worker_on_a_gpu_are_held_against_the_host_only_where_the_gpu_s_size_is_unknown():
+    (gpu,) = parse_cells("torch", "gpu", "fit")
+    needs = {gpu: estimated_need(gpu, rows=10_000_000, width=32, ratings=0)}  # 1,221 MiB of tables, six times over
+    assert shortage(needs, {"cpu": 4_000.0, "gpu": 9_000.0}) is None
+    assert "are needed on gpu and its memory has 7,000" in shortage(needs, {"cpu": 4_000.0, "gpu": 7_000.0})
+    assert groups_that_fit(needs, {"cpu": 4_000.0, "gpu": None}) == []
+    assert groups_that_fit(needs, {"cpu": 16_000.0, "gpu": None}) == [[gpu]]
 
 
 def test_rows_alone_need_less_memory_than_whole_tables():
     fit, rows = (parse_cells("jax", "cpu", loop)[0] for loop in ("fit", "fused-rows"))
     sizes = {"rows": 1_000_000, "width": 32, "ratings": 0}
     tables = 1_000_000 * 32 * 4 / 2**20
-    assert estimate_mib(fit, **sizes) - estimate_mib(rows, **sizes) == pytest.approx(tables)
+    assert estimated_need(fit, **sizes).host - estimated_need(rows, **sizes).host == pytest.approx(tables)
 
 
 def test_tables_have_the_rows_asked_for_and_one_curve_has_one_dataset():

@@ -38,6 +38,14 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
+@pytest.fixture
+def two_epochs_at_most() -> Iterator[None]:
+    """What KERAS_MAX_EPOCHS=2 does."""
+    keras.config.set_max_epochs(2)
+    yield
+    keras.config.set_max_epochs(None)
+
+
 def some_ratings(count: int) -> Ratings:
     rng = np.random.default_rng(count)
     user = rng.integers(1, USERS + 1, count).astype(np.int32)
@@ -118,6 +126,39 @@ def test_a_training_that_is_stopped_early_has_a_word_after_each_epoch_that_there
     records = training.fit(model, ratings, batch_size=10, epochs=9, callbacks=[stop], on_epoch=seen.append)
     assert seen == records
     assert [record.epoch for record in records] == [1, 2]
+
+
+@pytest.mark.parametrize("loop", ["fit", "fused"])
+def test_the_epoch_at_which_a_word_ends_the_training_is_told_once(loop: str) -> None:
+    model = compiled()
+    seen: list[EpochRecord] = []
+
+    def enough(record: EpochRecord) -> None:
+        seen.append(record)
+        model.stop_training = record.epoch == 2
+
+    records = training.fit(model, some_ratings(40), batch_size=10, epochs=9, on_epoch=enough, loop=loop)
+    assert seen == records
+    assert [record.epoch for record in records] == [1, 2]
+
+
+@pytest.mark.usefixtures("two_epochs_at_most")
+def test_epochs_that_keras_leaves_out_are_not_waited_for() -> None:
+    """The last epoch that there is finds the model as `fit` leaves it, here with averaged weights."""
+    model, ratings = compiled(), some_ratings(40)
+    model.compile(keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.5), "mse")
+    predicted: list[Float32Array] = []
+    with pytest.warns(UserWarning, match="Limiting epochs to 2"):
+        training.train(
+            model,
+            ratings.features,
+            ratings.label,
+            batch_size=10,
+            epochs=9,
+            on_epoch=lambda epoch, logs: predicted.append(training.predict(model, ratings.features)),
+        )
+    assert len(predicted) == 2
+    np.testing.assert_array_equal(predicted[-1], training.predict(model, ratings.features))
 
 
 def test_ratings_are_taken_in_their_order_and_the_last_partial_batch_too() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import os
@@ -10,8 +11,9 @@ import resource
 import subprocess
 import sys
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TextIO
 
 import keras
 import msgspec
@@ -185,6 +187,29 @@ def test_a_reader_that_goes_away_is_no_error(at_home: Path) -> None:
     )
     os.close(writing)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.fixture
+def unread() -> Iterator[TextIO]:
+    """A stream that hands each line on at once, to a reader that has gone."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w", buffering=1) as stream:
+        yield stream
+
+
+@pytest.mark.usefixtures("at_home")
+def test_a_training_whose_reader_goes_away_goes_on_and_is_saved(tmp_path: Path, unread: TextIO) -> None:
+    model = tmp_path / "unread.keras"
+    with contextlib.redirect_stdout(unread):
+        assert main(["train", "--dataset", DATASET, "--epochs", "2", "--model", str(model)]) == 0
+    assert model.exists()
+
+
+@pytest.mark.usefixtures("at_home")
+def test_an_error_that_nobody_reads_has_its_exit_code(unread: TextIO) -> None:
+    with contextlib.redirect_stderr(unread):
+        assert main(["rank", "--dataset", DATASET, "--user", "61"]) == 2
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
 """Output that lasts when its reader has gone: what is written from then on goes nowhere.
 
-A command then still does all that it was asked, and ends with the exit code of what it found: under `set -o pipefail`,
-`bench compare … | head -1` fails where `bench compare …` does, and only there.
+A command then still does all that it was asked, and ends with the exit code of what it found: `movierank train` saves
+its model, and under `set -o pipefail` `bench compare … | head -1` fails where `bench compare …` does, and only there.
 """
 
 from __future__ import annotations
