@@ -132,7 +132,8 @@ class Run(Record, frozen=True, kw_only=True):
         seed: of the initial weights.
         status: `ok`, or why measuring ended early.
         error: one or two lines on what went wrong; None when `ok`.
-        compile_mode: what `jit_compile="auto"` resolved to: `xla`, `graph` or `eager`.
+        compile_mode: what compiled a step: `xla`, `inductor`, `graph` (TensorFlow without XLA) or `eager`; with `fit`
+            what `jit_compile="auto"` resolved to.
         device_name: the processor or GPU as the framework names it.
         threads: threads that the framework reports to use, after it was told; None where it cannot say.
         import_s: importing Keras and the backend, in seconds.

@@ -70,9 +70,9 @@ class Session:
 
     @property
     def compile_mode(self) -> str:
-        """What compiles a step; for `fit`, what `jit_compile="auto"` resolved to on this backend and device."""
+        """What has compiled the first step; for `fit`, what `jit_compile="auto"` is on this backend and device."""
         if (module := self._loop_module) is not None:
-            return str(module.compile_mode())
+            return str(module.compile_mode(self.model))
         if self.model.jit_compile:
             return "xla" if self.job.backend != "torch" else "inductor"
         return "graph" if self.job.backend == "tensorflow" else "eager"

@@ -28,6 +28,7 @@ class CompiledStep:
 
     Attributes:
         state: as given.
+        compiled: whether it is, and does not run operation by operation.
     """
 
     def __init__(
@@ -40,11 +41,12 @@ class CompiledStep:
             traced.graph.eliminate_dead_code()
             traced.recompile()
             self._run: Callable[..., object] = traced
-            if compiled and compile_mode() == "inductor":
+            if compiled and compiler() == "inductor":
                 # Not torch.compile, which checks its guards on every tensor at each call: this graph is traced already.
                 # A shape that depends on values, as some metrics have it, Inductor cannot take; the graph can.
                 with contextlib.suppress(DataDependentOutputException, DynamicOutputShapeException):
                     self._run = torch._inductor.compile(self._run, [*state, *batch])
+            self.compiled = self._run is not traced
             self._may_be_captured = self.state[0].is_cuda and not _comes_back(traced.graph)
         self._addresses = [tensor.data_ptr() for tensor in self.state]
         self._graph: torch.cuda.CUDAGraph | None = None
@@ -89,7 +91,7 @@ def _comes_back(graph: torch.fx.Graph) -> bool:
 
 
 @functools.cache
-def compile_mode() -> str:
+def compiler() -> str:
     """Returns `inductor`, or `eager` where there is no compiler for it or TORCH_COMPILE_DISABLE is set."""
     if torch._dynamo.config.disable:
         return "eager"

@@ -87,7 +87,8 @@ def module_for(backend: str) -> ModuleType:
     compiled model and raises `ValueError` where the updates asked for are not exact; what it compiles is kept for the
     next call with the same model. `loss_and_gradients(model, x, y)` returns, for one batch of NumPy arrays, the loss
     and its gradients by trainable variable as dense float32 arrays, found as the loop finds them, and trains nothing.
-    `compile_mode()` names what compiles it: `xla`, `inductor`, or `eager` where there is no compiler.
+    `compile_mode(model)` names what compiles it, or has compiled it where the model was trained: `xla`, `inductor`,
+    `graph` where TensorFlow goes without XLA, or `eager` where PyTorch goes without a compiler.
     """
     return importlib.import_module(f"movierank.loops.fused_{backend}")
 

@@ -24,8 +24,8 @@ from movierank.loops.rows_step_jax import LookUp, State, find_look_ups, gradient
 from movierank.loops.traced import plain, require_logs_of_metrics, same_objects, traced_from
 
 
-def compile_mode() -> str:
-    """Returns what compiles the loop."""
+def compile_mode(model: keras.Model) -> str:
+    """Returns what compiles a model's loop."""
     return "xla"
 
 
@@ -33,13 +33,27 @@ def start(model: keras.Model, embedding_updates: Updates) -> EpochTraining:
     """Returns the training of a built and compiled model.
 
     Raises:
-        ValueError: the updates are not of this backend, or not exact for this optimizer.
+        ValueError: the updates are not of this backend, or not exact for this optimizer; or the optimizer was built for
+            other variables.
     """
     if embedding_updates == "slices":
         raise ValueError("slices are TensorFlow's; the fused loop on jax has rows and tables")
     if embedding_updates == "rows" and (reason := why_not_rows(model.optimizer)):
         raise ValueError(f"embedding rows cannot be updated alone: {reason}; ask for tables")
+    _require_known_variables(model)
     return Training(model, _compiled(model, embedding_updates))
+
+
+def _require_known_variables(model: keras.Model) -> None:
+    """Refuses a built model in which a layer was frozen, or no longer is, since its optimizer was built.
+
+    Keras on JAX knows variables by their order alone, and would train those that the optimizer was built for with
+    gradients of others.
+    """
+    built_for, trained = tuple(model.optimizer._trainable_variables), tuple(model.trainable_variables)
+    trains_some = type(model).train_step is not keras.Model.train_step and len(built_for) != len(trained)
+    if not trains_some and not same_objects(built_for, trained):
+        raise ValueError("the optimizer was built for other variables than are trained now; compile with a new one")
 
 
 class Training:

@@ -23,14 +23,14 @@ from movierank.loops.exact_rows import why_not_rows
 from movierank.loops.examples import Examples
 from movierank.loops.feed_tensorflow import Feed
 from movierank.loops.ids_tensorflow import LookedUp
-from movierank.loops.program_tensorflow import Program, xla_for
+from movierank.loops.program_tensorflow import Program, Xla, xla_for
 from movierank.loops.table_gradients_tensorflow import TableUpdates, dense
 from movierank.loops.traced import plain, require_logs_of_metrics, same_objects, traced_from
 
 
-def compile_mode() -> str:
-    """Returns what compiles the loop."""
-    return "xla"
+def compile_mode(model: keras.Model) -> str:
+    """Returns what compiles a model's loop: `xla`, or `graph` where XLA cannot or is not to."""
+    return "graph" if _xla(model) == "never" else "xla"
 
 
 def start(model: keras.Model, embedding_updates: Updates) -> EpochTraining:
@@ -78,7 +78,7 @@ class Training:
             if not looked_up.knows(stretch.arrays):
                 program.trace(stretch.arrays, stretch.steps)
             looked_up.check(stretch.arrays, stretch.ranges)
-            self._logs = program(stretch.arrays, stretch.steps)
+            self._logs = dict(program(stretch.arrays, stretch.steps))
         if outside := int(looked_up.outside):
             raise ValueError(f"{outside} ids are outside their embedding's table; the model was trained on other rows")
 
@@ -93,7 +93,6 @@ class Training:
 def loss_and_gradients(model: keras.Model, x: Any, y: npt.NDArray[Any]) -> tuple[float, list[npt.NDArray[np.float32]]]:
     """Returns the loss of one batch and its gradients by trainable variable, as dense float32 arrays."""
 
-    @partial(tf.function, jit_compile=True, autograph=False)
     def found(x: Any, y: Any) -> tuple[Any, list[Any]]:
         with tf.GradientTape() as tape:
             loss = model.compute_loss(x=x, y=y, y_pred=model(x))
@@ -101,11 +100,18 @@ def loss_and_gradients(model: keras.Model, x: Any, y: npt.NDArray[Any]) -> tuple
         gradients = zip(tape.gradient(loss, variables), variables, strict=True)
         return loss, [tf.cast(dense(gradient, variable), tf.float32) for gradient, variable in gradients]
 
-    loss, gradients = found(*keras.tree.map_structure(tf.convert_to_tensor, (x, y)))
+    loss, gradients = Program(found, _xla(model))(*keras.tree.map_structure(tf.convert_to_tensor, (x, y)))
     return float(loss), [np.asarray(gradient) for gradient in gradients]
 
 
 _kept: WeakKeyDictionary[keras.Model, dict[Updates, Epoch]] = WeakKeyDictionary()
+
+
+def _xla(model: keras.Model) -> Xla:
+    """Returns what became of the loops that are kept of a model, and before there is one what is to."""
+    now = traced_from(model)
+    found = {epoch.program.xla for epoch in _kept.get(model, {}).values() if same_objects(epoch.traced_from, now)}
+    return "never" if "never" in found else xla_for(model)
 
 
 def _compiled(model: keras.Model, updates: Updates) -> Epoch:

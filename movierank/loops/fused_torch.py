@@ -18,8 +18,7 @@ from torch import Tensor
 
 from movierank.loops import Updates
 from movierank.loops.batches_torch import DeviceBatches
-from movierank.loops.compiled_torch import CompiledStep
-from movierank.loops.compiled_torch import compile_mode as compile_mode
+from movierank.loops.compiled_torch import CompiledStep, compiler
 from movierank.loops.exact_rows import embedding_layers, why_not_rows
 from movierank.loops.examples import Examples
 from movierank.loops.ids_torch import CheckedIds, TableOfIds
@@ -182,6 +181,14 @@ def _compiled(model: keras.Model, variables: list[keras.Variable]) -> _Compiled:
     return kept
 
 
+def compile_mode(model: keras.Model) -> str:
+    """Returns what compiles a model's step: `inductor`, or `eager` where none can."""
+    kept = _kept.get(model)
+    if kept is None or not kept.steps:
+        return compiler()
+    return "inductor" if any(step.run.compiled for step in kept.steps.values()) else "eager"
+
+
 def forget(model: keras.Model) -> None:
     """Drops what was compiled for a model, so that its next epoch compiles anew."""
     _kept.pop(model, None)
@@ -200,9 +207,10 @@ def _refuse_untraceable(model: keras.Model) -> None:
 
 
 def _optimizers(optimizer: keras.Optimizer) -> list[keras.Optimizer]:
-    """Returns an optimizer and, if it is a `LossScaleOptimizer`, the one within it."""
+    """Returns an optimizer and those within it, which a `LossScaleOptimizer` and a `MultiOptimizer` have."""
     inner = getattr(optimizer, "inner_optimizer", None)
-    return [optimizer] if inner is None else [optimizer, inner]
+    within = [*([] if inner is None else [inner]), *getattr(optimizer, "optimizers", ())]
+    return [optimizer, *(each for one in within for each in _optimizers(one))]
 
 
 def _settings(optimizers: list[keras.Optimizer]) -> list[dict[str, Any]]:

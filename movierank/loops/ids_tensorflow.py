@@ -9,12 +9,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 KEEPING = ("Cast", "EnsureShape", "ExpandDims", "Identity", "Reshape", "Squeeze")  # operations that keep ids' values
+
+
+@dataclass
+class ByLayers:
+    """What embedding layers look up in a table in a step.
+
+    Attributes:
+        ids: how many.
+        missing: int64 scalars; how many of them were counted as being without a row.
+    """
+
+    ids: int = 0
+    missing: list[tf.Tensor] = field(default_factory=list)
 
 
 class LookedUp:
@@ -28,7 +42,7 @@ class LookedUp:
 
     def __init__(self) -> None:
         self._tables: dict[str, dict[int, tuple[int, str]]] = {}
-        self._watched: set[int] = set()
+        self._by_layers: dict[int, ByLayers] = {}  # by the table's identity, in the step being traced
         # Not int32, which TensorFlow keeps on the host, where a program of XLA's on a GPU does not reach it.
         self.outside = tf.Variable(0, dtype=tf.int64, trainable=False)
 
@@ -48,16 +62,18 @@ class LookedUp:
         graph = next(iter(tensors.values())).graph
         places = {tensor.name: place for place, tensor in tensors.items() if tensor.dtype.is_integer}
         original = keras.layers.Embedding.call
-        self._watched.clear()
 
         def call(layer: keras.layers.Embedding, inputs: Any) -> Any:
             if isinstance(inputs, tf.Tensor):
                 table = (layer.input_dim, layer._embeddings.path)  # `embeddings` has no path where there is LoRA
-                self._watched.add(id(layer._embeddings))
+                by_layers = self._by_layers.setdefault(id(layer._embeddings), ByLayers())
+                by_layers.ids += inputs.shape.num_elements() or 0
                 if inputs.graph is graph and (place := places.get(_origin(inputs).name)) is not None:
                     found[place] = min(found.get(place, table), table)
                 else:
-                    self.count(_as_layer_does(inputs), -layer.input_dim, layer.input_dim)
+                    missing = _missing(_as_layer_does(inputs), -layer.input_dim, layer.input_dim)
+                    by_layers.missing.append(missing)
+                    self.outside.assign_add(missing)
             return original(layer, inputs)
 
         keras.layers.Embedding.call = call
@@ -65,16 +81,22 @@ class LookedUp:
             yield
         finally:
             keras.layers.Embedding.call = original
+            self._by_layers.clear()
         self._tables[structure] = found
 
-    def watches(self, table: keras.Variable) -> bool:
-        """Returns whether an embedding layer looked up the table in the step that was traced last."""
-        return id(table) in self._watched
+    def count_others(self, table: keras.Variable, ids: tf.Tensor) -> None:
+        """Counts, in the step that is being traced, ids of a table that were looked up otherwise than by a layer.
 
-    def count(self, ids: tf.Tensor, least: int, rows: int) -> None:
-        """Counts, in what is being traced, ids (int32 or int64) that are not from `least` to `rows` - 1."""
-        missing = (ids < least) | (ids >= rows)
-        self.outside.assign_add(tf.reduce_sum(tf.cast(missing, tf.int64)))
+        Args:
+            table: whose gradient is by row.
+            ids: int32 or int64 [K], of all rows of the gradient; a negative one is of none.
+        """
+        by_layers = self._by_layers.get(id(table), ByLayers())
+        if ids.shape[0] is not None and ids.shape[0] <= by_layers.ids:
+            return
+        # Those of the layers are among them. What a layer counts in a graph of its own cannot be reached from here.
+        counted = sum(each for each in by_layers.missing if each.graph is ids.graph)
+        self.outside.assign_add(tf.maximum(_missing(ids, 0, table.shape[0]) - counted, 0))
 
     def check(self, batch: Any, ranges: Sequence[tuple[int, int] | None]) -> None:
         """Looks whether all ids have a row; negative ones count from the end, as in Keras.
@@ -95,6 +117,11 @@ class LookedUp:
 
 def _structure(batch: Any) -> str:
     return str(keras.tree.map_structure(lambda array: None if array is None else array.dtype.name, batch))
+
+
+def _missing(ids: tf.Tensor, least: int, rows: int) -> tf.Tensor:
+    """Returns how many ids are not from `least` to `rows` - 1, an int64 scalar."""
+    return tf.reduce_sum(tf.cast((ids < least) | (ids >= rows), tf.int64))
 
 
 def _as_layer_does(ids: tf.Tensor) -> tf.Tensor:

@@ -97,6 +97,8 @@ class CheckedIds:
             self._examples, self._ranges = examples, {}
         arrays = [array for array in keras.tree.flatten(examples.arrays) if array is not None]
         for place, (rows, name) in tables.items():
+            if not arrays[place].size:  # such as [N, 0]: without an id there is none to be wrong
+                continue
             if place not in self._ranges:
                 self._ranges[place] = arrays[place].min().item(), arrays[place].max().item()
             least, most = self._ranges[place]

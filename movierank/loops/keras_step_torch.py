@@ -241,8 +241,13 @@ def _apply(
 
 
 def of_table(optimizer: keras.optimizers.Optimizer, table: keras.Variable) -> list[keras.Variable]:
-    """Returns a table and what the optimizer, Adagrad or plain SGD, keeps for it."""
+    """Returns a table and what the optimizer, Adagrad or plain SGD, keeps for it.
+
+    Raises:
+        ValueError: the optimizer was built without the table.
+    """
     if isinstance(optimizer, keras.optimizers.Adagrad):
+        optimizer._check_variables_are_known([table])
         return [table, optimizer._accumulators[optimizer._get_variable_index(table)]]
     return [table]
 

@@ -18,8 +18,7 @@ from torch import Tensor
 
 from movierank.loops import Updates
 from movierank.loops.batches_torch import DeviceBatches
-from movierank.loops.compiled_torch import CompiledStep
-from movierank.loops.compiled_torch import compile_mode as compile_mode
+from movierank.loops.compiled_torch import CompiledStep, compiler
 from movierank.loops.examples import Examples
 from movierank.loops.native import Adagrad, accumulators, epoch_logs
 from movierank.loops.rows_torch import adagrad_rows, rows_pay, total_by_row
@@ -166,6 +165,11 @@ def start(model: RankingModel, adagrad: Adagrad, embedding_updates: Updates) -> 
     if embedding_updates == "slices":
         raise ValueError("updates by slices are TensorFlow's; on PyTorch use rows or tables")
     return Training(model, adagrad, embedding_updates)
+
+
+def compile_mode(model: RankingModel) -> str:
+    """Returns what compiles a model's step: `inductor`, or `eager` where there is no compiler."""
+    return compiler()
 
 
 def forget(model: RankingModel) -> None:

@@ -27,36 +27,39 @@ def xla_for(model: keras.Model) -> Xla:
 
 
 class Program:
-    """A loop as a program, traced for each structure and shape of its arguments.
+    """A function of tensors as a program, traced for each structure and shape of its arguments.
 
     Args:
-        loop: of a stretch's arrays and the number of its batches, in TensorFlow; returns logs.
+        function: in TensorFlow, such as a loop over batches.
         xla: whether XLA compiles it.
+
+    Attributes:
+        xla: as given, and `never` once XLA could not.
     """
 
-    def __init__(self, loop: Callable[[Any, tf.Tensor], dict[str, tf.Tensor]], xla: Xla) -> None:
-        self._loop = loop
-        self._xla = xla
-        self._run = tf.function(loop, jit_compile=xla != "never", autograph=False)
+    def __init__(self, function: Callable[..., Any], xla: Xla) -> None:
+        self._function = function
+        self.xla: Xla = xla
+        self._run = tf.function(function, jit_compile=xla != "never", autograph=False)
 
-    def trace(self, arrays: Any, steps: tf.Tensor) -> None:
-        """Traces the loop for arguments like these, and runs nothing."""
-        self._run.get_concrete_function(arrays, steps)
+    def trace(self, *arguments: Any) -> None:
+        """Traces the function for arguments like these, and runs nothing."""
+        self._run.get_concrete_function(*arguments)
 
-    def __call__(self, arrays: Any, steps: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Runs the loop, from now on in a graph where XLA cannot compile it but `fit` goes without XLA too.
+    def __call__(self, *arguments: Any) -> Any:
+        """Runs the function, from now on in a graph where XLA cannot compile it but `fit` goes without XLA too.
 
         Raises:
             tf.errors.OpError: XLA cannot compile what it was asked for by name; or a step failed.
         """
         try:
-            return dict(self._run(arrays, steps))
+            return self._run(*arguments)
         except (tf.errors.InvalidArgumentError, tf.errors.UnimplementedError) as refusal:
-            if self._xla != "where it can":
+            if self.xla != "where it can":
                 raise
             reason = textwrap.shorten(refusal.message, 500)
         # XLA compiles a whole program before it runs any of it, so that no step was made.
         warnings.warn(f"fused.fit goes on in a graph without XLA, which cannot compile it: {reason}", stacklevel=2)
-        self._xla = "never"
-        self._run = tf.function(self._loop, jit_compile=False, autograph=False)
-        return dict(self._run(arrays, steps))
+        self.xla = "never"
+        self._run = tf.function(self._function, jit_compile=False, autograph=False)
+        return self._run(*arguments)

@@ -20,7 +20,6 @@ import keras
 from movierank.loops import Updates
 from movierank.loops.exact_rows import embedding_layers, why_not_rows
 from movierank.loops.rows_jax import IN_BOUNDS, rows_pay, sum_by_row
-from movierank.loops.traced import same_objects
 
 
 class State(NamedTuple):
@@ -124,14 +123,10 @@ def _exact_look_ups(model: keras.Model, state: State, data: Any) -> list[LookUp]
 
 
 def _require_keras_step(model: keras.Model) -> None:
-    optimizer = model.optimizer
-    if reason := why_not_rows(optimizer):
+    if reason := why_not_rows(model.optimizer):
         raise ValueError(f"embedding rows cannot be updated alone: {reason}; ask for tables")
     if type(model).train_step is not keras.Model.train_step or not hasattr(model, "_update_metrics_variables"):
         raise ValueError("embedding rows cannot be updated alone in a train_step that is not Keras's; ask for tables")
-    # A layer was frozen since: Keras's own step then fails on JAX, and rows are not to go on in its stead.
-    if optimizer.built and not same_objects(tuple(optimizer._trainable_variables), tuple(model.trainable_variables)):
-        raise ValueError("the optimizer was built for other variables than are trained now; compile with a new one")
 
 
 def gradients(model: keras.Model, state: State, data: Any, look_ups: Sequence[LookUp]) -> Gradients:

@@ -53,8 +53,8 @@ class TableUpdates:
             left = []
             for place, (gradient, variable) in enumerate(pairs):
                 if isinstance(gradient, tf.IndexedSlices):
-                    if not self._looked_up.watches(variable):  # negative ids that have a row are positive by now
-                        self._looked_up.count(gradient.indices, 0, variable.shape[0])
+                    # `keras.ops.take` has made negative ids that have a row positive.
+                    self._looked_up.count_others(variable, gradient.indices)
                     if place in by_row:
                         self._update_rows(optimizer, variable, gradient, rate)
                         continue

@@ -98,12 +98,28 @@ class Taken(Shifted):
         self.last.build((None, 1))
 
 
+class LookedUpAndTaken(Shifted):
+    """Takes rows of a table of which a layer looks up others."""
+
+    def call(self, ids: Any) -> Any:
+        return self.last(self.table(ids)) + self.last(keras.ops.take(self.table.embeddings, ids + 1, axis=0))
+
+
+class ComputedAndTaken(Shifted):
+    """Computes what it takes and what a layer looks up."""
+
+    def call(self, ids: Any) -> Any:
+        return super().call(ids) + self.last(keras.ops.take(self.table.embeddings, ids + 1, axis=0))
+
+
 COMPUTING: dict[str, Callable[[], keras.Model]] = {
     "trained": Shifted,
     "frozen": lambda: Shifted(trainable=False),
     "tied": Tied,
     "regularised": lambda: Shifted(embeddings_regularizer="l2"),
     "taken": Taken,
+    "looked up and taken": LookedUpAndTaken,
+    "computed and taken": ComputedAndTaken,
 }
 
 
@@ -114,7 +130,8 @@ def test_an_id_that_a_model_computes_is_told_at_the_end_of_the_epoch(kind: str) 
     ids = np.minimum(IDS, 3)
     fused.fit(model, ids, Y, batch_size=8)
     ids[3] = 4
-    with pytest.raises(ValueError, match="1 ids are outside"):
+    outside = 2 if kind == "computed and taken" else 1
+    with pytest.raises(ValueError, match=f"^{outside} ids are outside"):
         fused.fit(model, ids, Y, batch_size=8)
 
 
@@ -195,6 +212,39 @@ def test_a_model_that_xla_cannot_compile_is_trained_as_by_fit_in_a_graph_without
     fused.fit(model, x, Y, batch_size=8, epochs=1, shuffle=False)  # says it once
     for one, other in zip(model.get_weights(), wanted.get_weights(), strict=True):
         np.testing.assert_allclose(one, other, rtol=2e-5, atol=2e-6)
+
+
+def test_the_gradients_of_a_model_that_xla_cannot_compile_are_found_in_a_graph_too() -> None:
+    from movierank.loops import fused_tensorflow
+
+    model, x = InPython(), np.stack([Y, IDS.astype(np.float32)], axis=1)
+    model.compile("sgd", "mse")
+    with pytest.warns(UserWarning, match="without XLA"):
+        fused.fit(model, x, Y, batch_size=8)
+    loss, (of_kernel, of_bias) = fused_tensorflow.loss_and_gradients(model, x, Y)  # warns no more
+    kernel, bias = model.get_weights()
+    error = (x / 2 @ kernel + bias)[:, 0] - Y
+    assert loss == pytest.approx(np.mean(error**2), rel=1e-5)
+    np.testing.assert_allclose(of_kernel[:, 0], 2 * np.mean(x / 2 * error[:, None], axis=0), rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(of_bias, [2 * np.mean(error)], rtol=1e-5, atol=1e-6)
+
+
+def test_what_compiles_a_model_is_told_as_it_is() -> None:
+    from movierank.loops.fused_tensorflow import compile_mode
+
+    assert compile_mode(compiled()) == "xla"
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dropout(0.5), keras.layers.Dense(1)])
+    model.compile("sgd", "mse")
+    assert compile_mode(model) == "graph"
+    model.compile("sgd", "mse", jit_compile=True)
+    assert compile_mode(model) == "xla"
+    model, x = InPython(), np.stack([Y, Y], axis=1)
+    model.compile("sgd", "mse")
+    with pytest.warns(UserWarning, match="without XLA"):
+        fused.fit(model, x, Y, batch_size=8)
+    assert compile_mode(model) == "graph"
+    model.compile("sgd", "mse", jit_compile=True)  # what was traced before does not count
+    assert compile_mode(model) == "xla"
 
 
 def test_a_model_that_asks_for_xla_by_name_hears_what_it_says() -> None:

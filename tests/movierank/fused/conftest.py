@@ -172,4 +172,4 @@ def _compiling_once(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPa
     if keras.backend.backend() == "torch" and not re.search("ranking-|compiled", request.node.name):
         from movierank.loops import compiled_torch
 
-        monkeypatch.setattr(compiled_torch, "compile_mode", lambda: "eager")
+        monkeypatch.setattr(compiled_torch, "compiler", lambda: "eager")

@@ -57,6 +57,20 @@ def test_a_table_that_is_trained_without_an_accumulator_is_refused(beside: Any) 
         fused.fit(model, **data, batch_size=beside.batch)
 
 
+@pytest.mark.parametrize("updates", ["auto", "rows", "tables"])
+def test_a_table_is_not_trained_as_the_one_that_was_frozen_in_its_stead(beside: Any, updates: Any) -> None:
+    model, data = two_tables(beside)
+    model.get_layer("first").trainable = False
+    fused.fit(model, **data, batch_size=beside.batch, embedding_updates=updates)
+    model.get_layer("first").trainable, model.get_layer("second").trainable = True, False
+    before = [training.as_numpy(variable) for variable in beside.everything(model, metrics=False)]
+    with pytest.raises(ValueError, match=r"Unknown variable|built (for|with)"):
+        fused.fit(model, **data, batch_size=beside.batch, embedding_updates=updates)
+    after = [training.as_numpy(variable) for variable in beside.everything(model, metrics=False)]
+    for one, other in zip(after, before, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 @pytest.mark.parametrize("first", ["fit", "fused"])
 def test_averages_go_on_where_the_first_training_has_left_them(beside: Any, first: str) -> None:
     def averaged() -> tuple[keras.Model, dict[str, Any]]:
