@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -12,18 +11,16 @@ import msgspec
 from bench.formatting import three_digits, with_interval
 from bench.headline import short_names
 from bench.statistics import typical
-from bench.sweep_axes import UNITS
 from bench.sweep_records import Measured, load_sweep
 from bench.sweep_table import model_in_words
 from docs_site.blocks import Maker
 from docs_site.tables import table
 
 
-def curves(over: str, root: Path) -> str:
-    """Returns a row for each backend and loop: a step's time at each value, in ms, with its interval."""
-    sweep = load_sweep(root / "results/sweep" / over)
-    unit = UNITS[sweep.settings.over]
-    header = ("backend, loop", *(f"{value:,} {unit}{'' if value == 1 else 's'}" for value in sweep.settings.values))
+def table_rows(root: Path) -> str:
+    """Returns a row for each backend and loop: a step's time by the rows of both tables, in ms, with its interval."""
+    sweep = load_sweep(root / "results/sweep/table-rows")
+    header = ("backend, loop", *(f"{value:,} rows" for value in sweep.settings.values))
     found = {(str(one.cell), one.value): one for one in sweep.measured}
     names = short_names(sweep.settings.cells)
     return table(
@@ -35,17 +32,17 @@ def curves(over: str, root: Path) -> str:
     )
 
 
-def models(over: str, root: Path) -> str:
-    """Returns the cost model of each curve in words, an item each."""
-    sweep = load_sweep(root / "results/sweep" / over)
+def batch_models(root: Path) -> str:
+    """Returns the cost model of each curve over batch sizes in words, an item each."""
+    sweep = load_sweep(root / "results/sweep/batch-size")
     names = short_names(sweep.settings.cells)
     found = sorted((names[str(one.cell)], model_in_words(one.model, sweep.settings.over)) for one in sweep.models)
     return "\n".join(f"- {name}: {words}" for name, words in found)
 
 
-def rates(over: str, root: Path) -> str:
+def batch_rates(root: Path) -> str:
     """Returns a row for each backend and loop: thousands of examples a second, and the peak memory at the ends."""
-    sweep = load_sweep(root / "results/sweep" / over)
+    sweep = load_sweep(root / "results/sweep/batch-size")
     values = sweep.settings.values
     found = {(str(one.cell), one.value): one for one in sweep.measured}
     header = ("backend, loop", *(f"{value:,}" for value in values), f"MiB at {values[0]:,}", f"at {values[-1]:,}")
@@ -97,12 +94,8 @@ def _memory(one: Measured | None) -> str:
 
 
 MAKERS: dict[str, Maker] = {
-    "table-rows": partial(curves, "table-rows"),
-    "table-rows-models": partial(models, "table-rows"),
-    "batch-size": partial(rates, "batch-size"),
-    "batch-size-models": partial(models, "batch-size"),
-    "embedding-dimension": partial(curves, "embedding-dimension"),
-    "embedding-dimension-models": partial(models, "embedding-dimension"),
-    "threads": partial(curves, "threads"),
+    "table-rows": table_rows,
+    "batch-size": batch_rates,
+    "batch-size-models": batch_models,
     "rows-or-tables": rows_or_tables,
 }
