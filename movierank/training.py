@@ -116,7 +116,7 @@ def train(
     Raises:
         ValueError: the loop cannot train this model.
     """
-    watching = [] if on_epoch is None else [_AfterEpochs(on_epoch)]
+    watching = [] if on_epoch is None else [_AfterEpochs(epochs, on_epoch)]
     found = _fit_of(model, loop)(
         x,
         y,
@@ -140,15 +140,15 @@ class _AfterEpochs(keras.callbacks.Callback):  # type: ignore[misc]  # Keras shi
     It must come after callbacks that may stop a training.
     """
 
-    def __init__(self, on_epoch: Callable[[int, Logs], None]) -> None:
+    def __init__(self, epochs: int, on_epoch: Callable[[int, Logs], None]) -> None:
         super().__init__()
+        self._epochs = min(epochs, keras.config.max_epochs() or epochs)
         self._call = on_epoch
         self._told = 0
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Tells of an epoch that others follow."""
-        # Keras's own number of epochs, which KERAS_MAX_EPOCHS may have lowered.
-        if epoch + 1 < self.params["epochs"] and not self.model.stop_training:
+        if epoch + 1 < self._epochs and not self.model.stop_training:
             self.tell(epoch + 1, {name: plain(value) for name, value in (logs or {}).items()})
 
     def tell(self, epoch: int, logs: Logs) -> None:
