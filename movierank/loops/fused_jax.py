@@ -16,6 +16,7 @@ import numpy.typing as npt
 from jax import lax
 
 from movierank.loops import Updates
+from movierank.loops.averages import own_arrays
 from movierank.loops.device_jax import Feed, batch
 from movierank.loops.driver import EpochTraining
 from movierank.loops.exact_rows import why_not_rows
@@ -70,6 +71,7 @@ class Training:
         """Trains on all examples once."""
         self._model.reset_metrics()
         self._logs = {}
+        own_arrays(self._model)  # a callback, or Keras's own `fit`, may have made two one, and each is donated
         self._state = _state_of(self._model)
         for chunk in self._feed.chunks(examples, order):
             # Donated: on the way only `self._state` holds the model's values, and its variables hold what is gone.
@@ -85,7 +87,7 @@ class Training:
                     variable.assign(value)
         self._state = None
 
-    def logs(self) -> Mapping[str, float]:
+    def logs(self) -> Mapping[str, Any]:
         """Returns loss and metrics of the epoch."""
         return {name: plain(value) for name, value in self._logs.items()}
 
@@ -159,13 +161,4 @@ def _variables(model: keras.Model) -> State:
 
 
 def _state_of(model: keras.Model) -> State:
-    """Returns the values of a model's variables, no array twice, since each of them is donated."""
-    seen: set[int] = set()
-
-    def own(value: Any) -> Any:
-        if id(value) in seen:  # Keras ends a training by making weights and their moving averages one array
-            return jnp.copy(value)
-        seen.add(id(value))
-        return value
-
-    return State(*([own(variable.value) for variable in variables] for variables in _variables(model)))
+    return State(*([variable.value for variable in variables] for variables in _variables(model)))

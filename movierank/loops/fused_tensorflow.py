@@ -85,7 +85,7 @@ class Training:
     def write_back(self) -> None:
         """Does nothing: the program changes the model's own variables."""
 
-    def logs(self) -> Mapping[str, float]:
+    def logs(self) -> Mapping[str, Any]:
         """Returns loss and metrics of the epoch."""
         return {name: plain(value) for name, value in self._logs.items()}
 

@@ -108,7 +108,7 @@ class Training:
         """Ends the epoch; the steps have left everything in place."""
         self._model.eval()
 
-    def logs(self) -> Mapping[str, float]:
+    def logs(self) -> Mapping[str, Any]:
         """Returns loss and metrics of the epoch."""
         results = self._model.get_metrics_result()
         return {name: plain(keras.ops.convert_to_numpy(value)) for name, value in results.items()}

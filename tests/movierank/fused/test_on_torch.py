@@ -121,6 +121,18 @@ def test_logs_that_are_no_metrics_are_refused(beside: Any) -> None:
         fused.fit(model, beside.x, beside.y, batch_size=beside.batch)
 
 
+def assert_same_with_a_change_between(beside: Any, make: Any, change: Any) -> None:
+    """Trains twice by both loops, with a change of the optimizer after each training."""
+    model, wanted, data = beside.pair(make)
+    options: Any = {"batch_size": beside.batch, "shuffle": False, "verbose": 0}
+    for _ in range(2):
+        fused.fit(model, **data, **options)
+        wanted.fit(**data, **options)
+        for each in (model, wanted):
+            change(each.optimizer)
+    beside.assert_same(model, wanted)
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -137,14 +149,7 @@ def test_what_is_set_of_an_optimizer_between_trainings_holds(beside: Any, change
         model.compile(optimizers.SGD(optimizers.schedules.ExponentialDecay(0.1, 3, 0.9)), "mse")
         return model, {"x": beside.x, "y": beside.y}
 
-    model, wanted, data = beside.pair(make)
-    options: Any = {"batch_size": beside.batch, "shuffle": False, "verbose": 0}
-    for _ in range(2):
-        fused.fit(model, **data, **options)
-        wanted.fit(**data, **options)
-        for each in (model, wanted):
-            change(each.optimizer)
-    beside.assert_same(model, wanted)
+    assert_same_with_a_change_between(beside, make, change)
 
 
 def test_what_is_set_of_an_optimizer_among_several_holds(beside: Any) -> None:
@@ -154,14 +159,9 @@ def test_what_is_set_of_an_optimizer_among_several_holds(beside: Any) -> None:
         model.compile(optimizers.MultiOptimizer(chosen), "mse")
         return model, {"x": beside.x, "y": beside.y}
 
-    model, wanted, data = beside.pair(make)
-    options: Any = {"batch_size": beside.batch, "shuffle": False, "verbose": 0}
-    for _ in range(2):
-        fused.fit(model, **data, **options)
-        wanted.fit(**data, **options)
-        for each in (model, wanted):
-            each.optimizer.optimizers[-1].clipnorm = 0.01
-    beside.assert_same(model, wanted)
+    assert_same_with_a_change_between(
+        beside, make, lambda optimizer: setattr(optimizer.optimizers[-1], "clipnorm", 0.01)
+    )
 
 
 def test_another_training_compiles_nothing_anew(beside: Any) -> None:
