@@ -44,6 +44,8 @@ from bench.replies import with_reply
 from bench.report import Cell, Run, Settings
 from bench.worker_process import WorkerLostError, WorkerProcess
 
+LIMITS_TOLD = 5  # processes of a cell that measure the device's limits, of which the best counts (`bench.floor`)
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -147,7 +149,7 @@ class Supervisor:
         self.watch.repeat(lambda: self._short_of(rounds), self._round, self.random_repeats, rounds)
         ended = time.monotonic()
         for worker in list(self.live):
-            self._ask(worker, Stop(limits=True))
+            self._ask(worker, Stop(limits=self._wants_limits(worker)))
         outside_s = steady - started + time.monotonic() - ended
         measured = [cell for side, cell in seats if (run := side.recorder.run_of((cell, process))) and run.step_time_ms]
         return Spent(outside_s=outside_s, rounds_s=ended - steady, rounds=rounds, workers=len(measured))
@@ -164,6 +166,11 @@ class Supervisor:
             for worker in self.live
             if len(calm(marked(worker.run.step_time_ms, worker.run.handover, limits[worker.side]))) < rounds
         ]
+
+    def _wants_limits(self, worker: LiveWorker) -> bool:
+        """Returns whether too few processes have said how fast the device is at best; more would cost rounds."""
+        told = [run for run in worker.side.recorder.runs if run.cell == worker.run.cell and run.matrix_gflop_s]
+        return len(told) < LIMITS_TOLD
 
     def _is_done(self, side: Side, cell: Cell, process: int) -> bool:
         run = side.recorder.run_of((cell, process))

@@ -29,6 +29,7 @@ from bench.protocol import (
     Ready,
     Rounded,
     Steady,
+    Stop,
     Stopped,
     Train,
     Trained,
@@ -130,6 +131,8 @@ def answer(command, job: Job, part: dict, rounds: int):
             step_times = part.get("step_time_ms", own)
             step_time = step_times[rounds % len(step_times)] * (1 + command.slowdown)
             return Rounded(step_time_ms=step_time, fit_setup_ms=30.0)
+        case Stop(limits=True) if "limits" in part:
+            return Stopped(peak_rss_mib=100.0, peak_device_mib=None, **part["limits"])
         case _:
             return Stopped(peak_rss_mib=100.0, peak_device_mib=None)
 

@@ -46,6 +46,14 @@ def test_rounds_of_a_generation_are_interleaved_in_an_order_that_changes(fake):
     assert len(set(sweeps)) > 1
 
 
+def test_a_few_processes_of_a_cell_say_what_the_device_can_do_and_the_others_spend_no_time_on_it(fake):
+    limits = {"matrix_gflop_s": 400.0, "memory_gb_s": 60.0, "touched_rows": 900.0}
+    lost = {"jax:1": {"limits": limits, "at": "Stop", "how": "kill"}}
+    report = fake({"jax": {"limits": limits}, **lost}, cells=parse_cells("jax", "cpu", "fit"), processes=8)
+    assert [run.matrix_gflop_s for run in report.runs] == [400, None, 400, 400, 400, 400, None, None]
+    assert report.floors[0].floor_ms > 0
+
+
 def test_the_order_follows_its_seed(fake, tmp_path):
     orders = [
         [run.turns for run in fake({}, order_seed=seed, output=tmp_path / name).runs]

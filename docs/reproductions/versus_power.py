@@ -1,0 +1,176 @@
+"""What `bench versus` says, as it is by default, of an environment whose steps take longer by a known share.
+
+    python docs/reproductions/versus_power.py measure FILE [--slowdowns 0.05,0] [--trials 10] [--backend jax]
+    python docs/reproductions/versus_power.py report FILE
+
+A trial is one whole `python -m bench versus` between this environment and itself. The Python of the newer side is a
+script beside the results that starts the same worker with every round prolonged by a busy wait, as `bench validate`
+does. Trials of all slowdowns take turns; each is added to FILE once it is done, so that Ctrl-C costs the one in
+progress, and the same command goes on with what is missing. `report` counts what was said.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+from rich.console import Console
+
+from bench.compare_reports import compare_reports
+from bench.fitting_table import FittingTable
+from bench.report import Report
+from bench.report_file import load_report
+from bench.verdicts import Limits
+
+SLOWED = """#!{python}
+import runpy, sys
+from msgspec.structs import replace
+
+module, *rest = sys.argv[2:] if sys.argv[1] == "-m" else sys.exit("only python -m MODULE is slowed down")
+sys.argv = [module, *rest]
+if module == "bench.worker":
+    import bench.worker as worker
+    from bench.protocol import MeasureRound
+
+    carry_out = worker._carry_out
+
+    def slowed(command, session):
+        longer = replace(command, slowdown={slowdown}) if isinstance(command, MeasureRound) else command
+        return carry_out(longer, session)
+
+    worker._carry_out = slowed
+    sys.exit(worker.main(*map(int, rest)))
+runpy.run_module(module, run_name="__main__", alter_sys=True)
+"""
+
+
+class Trial(msgspec.Struct, frozen=True):
+    """One measurement with a known answer.
+
+    Attributes:
+        backend: whose step was timed.
+        slowdown: of the newer side, as a share.
+        ratio: of step times, newer over older, as `compare` gives it; None without one.
+        ci95: its interval.
+        verdict: of `compare`.
+        regression: whether the gate of 5 % failed.
+        processes: on either side.
+        rounds: of the older side, all together.
+        seconds: that the command took.
+        git_commit: that measured.
+        cpu_model: of the machine.
+    """
+
+    backend: str
+    slowdown: float
+    ratio: float | None
+    ci95: tuple[float, float] | None
+    verdict: str
+    regression: bool
+    processes: int
+    rounds: int
+    seconds: float
+    git_commit: str | None
+    cpu_model: str
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measures or reports."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("what", choices=("measure", "report"))
+    parser.add_argument("file", type=Path)
+    parser.add_argument("--slowdowns", default="0.05", help="shares, such as 0.05,0 (default: %(default)s)")
+    parser.add_argument("--trials", type=int, default=10, help="of each (default: %(default)s)")
+    parser.add_argument("--backend", default="jax", help="(default: %(default)s)")
+    arguments = parser.parse_args(argv)
+    if arguments.what == "measure":
+        slowdowns = [float(share) for share in arguments.slowdowns.split(",")]
+        for _ in range(arguments.trials):
+            for slowdown in slowdowns:
+                done = [trial.slowdown for trial in stored(arguments.file) if trial.backend == arguments.backend]
+                if done.count(slowdown) < arguments.trials:
+                    trial = measured(arguments.backend, slowdown)
+                    with arguments.file.open("ab") as file:
+                        file.write(msgspec.json.encode(trial) + b"\n")
+    Console().print(table(stored(arguments.file)))
+    return 0
+
+
+def stored(file: Path) -> list[Trial]:
+    """Returns the trials that a file holds; none where there is no file."""
+    return [msgspec.json.decode(line, type=Trial) for line in file.read_bytes().splitlines()] if file.exists() else []
+
+
+def measured(backend: str, slowdown: float) -> Trial:
+    """Runs `versus` once, with its defaults."""
+    with tempfile.TemporaryDirectory(prefix="versus-power-") as folder:
+        python = Path(folder) / "python"
+        python.write_text(SLOWED.format(python=sys.executable, slowdown=slowdown))
+        python.chmod(0o755)
+        started = time.monotonic()
+        subprocess.run(
+            [sys.executable, "-m", "bench", "versus", sys.executable, str(python), "--backends", backend, "--no-parity"]
+            + [f"--output={folder}/out"],
+            stdout=subprocess.DEVNULL,
+            check=False,
+        )
+        seconds = time.monotonic() - started
+        base, new = (load_report(Path(folder) / "out" / side) for side in ("base", "new"))
+    return judged(base, new, backend, slowdown, seconds)
+
+
+def judged(base: Report, new: Report, backend: str, slowdown: float, seconds: float) -> Trial:
+    """Returns what `compare` says of two reports."""
+    (row,) = compare_reports(base, new, Limits()).step_time
+    return Trial(
+        backend=backend,
+        slowdown=slowdown,
+        ratio=row.ratio,
+        ci95=row.ci95,
+        verdict=row.verdict,
+        regression=row.regression,
+        processes=row.base.processes,
+        rounds=row.base.rounds,
+        seconds=seconds,
+        git_commit=base.software.git_commit,
+        cpu_model=base.machine.cpu_model,
+    )
+
+
+def table(trials: Sequence[Trial]) -> FittingTable:
+    """Returns a row a backend and slowdown."""
+    shown = FittingTable(title="What `bench versus` says by default")
+    for column in ("Backend", "True", "Trials", "Slower", "Gate fails", "Faster", "Same", "Undecided", "Holds true"):
+        shown.add_column(column, justify="left" if column == "Backend" else "right")
+    for column in ("Ratio", "Processes", "Seconds"):
+        shown.add_column(column, justify="right")
+    for backend, slowdown in sorted({(trial.backend, trial.slowdown) for trial in trials}):
+        mine = [trial for trial in trials if (trial.backend, trial.slowdown) == (backend, slowdown)]
+        verdicts = [trial.verdict for trial in mine]
+        held = sum(t.ci95 is not None and t.ci95[0] <= 1 + slowdown <= t.ci95[1] for t in mine)
+        ratios = sorted(trial.ratio for trial in mine if trial.ratio is not None)
+        shown.add_row(
+            backend,
+            f"{1 + slowdown:.2f}",
+            str(len(mine)),
+            str(verdicts.count("slower")),
+            str(sum(trial.regression for trial in mine)),
+            str(verdicts.count("faster")),
+            str(verdicts.count("same")),
+            str(verdicts.count("undecided")),
+            str(held),
+            f"{ratios[0]:.3f} to {ratios[-1]:.3f}" if ratios else "–",
+            f"{min(t.processes for t in mine)} to {max(t.processes for t in mine)}",
+            f"{min(t.seconds for t in mine):.0f} to {max(t.seconds for t in mine):.0f}",
+        )
+    return shown
+
+
+if __name__ == "__main__":
+    sys.exit(main())
