@@ -26,8 +26,8 @@ from bench.compare_reports import compare_reports
 from bench.fitting_table import FittingTable
 from bench.report import Report
 from bench.report_file import load_report
-from bench.verdicts import Limits
 
+VERSUS = (sys.executable, "-m", "bench", "versus", "--no-parity")
 SLOWED = """#!{python}
 import runpy, sys
 from msgspec.structs import replace
@@ -115,8 +115,7 @@ def measured(backend: str, slowdown: float) -> Trial:
         python.chmod(0o755)
         started = time.monotonic()
         subprocess.run(
-            [sys.executable, "-m", "bench", "versus", sys.executable, str(python), "--backends", backend, "--no-parity"]
-            + [f"--output={folder}/out"],
+            [*VERSUS, sys.executable, str(python), f"--backends={backend}", f"--output={folder}/out"],
             stdout=subprocess.DEVNULL,
             check=False,
         )
@@ -127,7 +126,7 @@ def measured(backend: str, slowdown: float) -> Trial:
 
 def judged(base: Report, new: Report, backend: str, slowdown: float, seconds: float) -> Trial:
     """Returns what `compare` says of two reports."""
-    (row,) = compare_reports(base, new, Limits()).step_time
+    (row,) = compare_reports(base, new).step_time
     return Trial(
         backend=backend,
         slowdown=slowdown,
