@@ -1,15 +1,16 @@
 """What the harness itself costs; a benchmark to read, not a test: it exits with 0 whatever it finds.
 
-1. Step time: `bench.fit_loop.timed_fit` against a bare `model.fit` on NumPy arrays with the same model in the
-   same process, one fresh process a backend. Blocks of three calls alternate in random order: the harness,
-   and bare calls of FEW and of MANY epochs. The bare step time is the slope between these two, so that what
-   one call of `fit` costs besides its steps is kept out of it, as the harness keeps it out. Target: within 2 %.
-2. Set-up of one `fit` call: what the slope leaves over, and what the harness reports as `fit_setup_ms`.
+1. Step time, one fresh process a cell, in which blocks of three calls alternate in random order: the harness
+   (`bench.fit_loop.timed_fit`), and bare calls of FEW and of MANY epochs, on NumPy arrays with the same model.
+   What it *adds* is a whole call of the harness over a bare one of as many epochs. Target: below 1 %.
+   What it *reports* is its step time over the slope between the two bare calls, which keeps what one call costs
+   besides its steps out of it, as the harness keeps it out; a slope is a difference, so this scatters more.
+2. Set-up of one call: what the slope leaves over, and what the harness reports as `fit_setup_ms`.
 3. Opening the prepared MovieLens 100K with the tutorial's split, first and later calls of fresh processes.
    Target: below 50 ms.
 4. Start of `python -m bench --help` and `python -m bench compare`. Target: below 0.5 s.
 
-    python -m bench.overhead [--backends jax,torch] [--blocks 60] [--report results/NAME]
+    python -m bench.overhead [--backends jax,torch] [--loops fit,fused] [--blocks 60] [--report results/NAME]
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
@@ -32,7 +33,8 @@ from bench.fitting_table import FittingTable
 from bench.hiding import hide
 from bench.machine_state import watch_of
 from bench.matrix import parse_cells
-from bench.statistics import paired_ratio
+from bench.report import Cell
+from bench.statistics import Estimate, paired_ratio
 from movierank.backends import BACKENDS
 
 FEW, MANY = 1, 6  # epochs of the two bare calls
@@ -45,12 +47,16 @@ class StepTimes(msgspec.Struct, frozen=True):
     """One value a block.
 
     Attributes:
+        harness_call_ms: whole calls of the harness, in ms a step.
+        bare_call_ms: whole bare calls of as many epochs, in ms a step.
         harness_ms: step time as the harness reports it, in ms.
-        bare_ms: step time of bare `fit`, in ms.
+        bare_ms: step time as the slope between two bare calls, in ms.
         harness_setup_ms: what the harness found one call of `fit` to cost besides its epochs, in ms.
-        bare_setup_ms: what a bare call of `fit` costs besides its steps, in ms.
+        bare_setup_ms: what a bare call costs besides its steps, in ms.
     """
 
+    harness_call_ms: list[float]
+    bare_call_ms: list[float]
     harness_ms: list[float]
     bare_ms: list[float]
     harness_setup_ms: list[float]
@@ -70,40 +76,45 @@ def main(argv: Sequence[str] | None = None) -> int:
         prog="python -m bench.overhead", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--backends", default=",".join(BACKENDS), help="(default: %(default)s)")
-    parser.add_argument("--blocks", type=int, default=30, help="blocks of three calls a backend (default: %(default)s)")
+    parser.add_argument("--loops", default="fit", help="such as fit,fused (default: %(default)s)")
+    parser.add_argument("--blocks", type=int, default=30, help="blocks of three calls a cell (default: %(default)s)")
     parser.add_argument("--starts", type=int, default=10, help="process starts a command (default: %(default)s)")
     parser.add_argument("--report", type=Path, default=Path("results/local/bench"), help="to `compare` with itself")
     parser.add_argument("--worker", choices=(*BACKENDS, "data"), help=argparse.SUPPRESS)
     arguments = parser.parse_args(argv)
     if arguments.worker:
-        measured = _open_data() if arguments.worker == "data" else _step_times(arguments.worker, arguments.blocks)
+        measured = (
+            _open_data()
+            if arguments.worker == "data"
+            else _step_times(arguments.worker, arguments.loops, arguments.blocks)
+        )
         sys.stdout.buffer.write(msgspec.json.encode(measured))
         return 0
 
     console = Console()
     try:
-        backends = [cell.backend for cell in parse_cells(arguments.backends, "cpu", "fit")]
+        cells = parse_cells(arguments.backends, "cpu", arguments.loops)
     except BenchError as error:
         parser.error(str(error))
-    measured_by = {backend: _in_process(backend, arguments.blocks) for backend in backends}
-    console.print(_step_table({backend: times for backend, times in measured_by.items() if times is not None}))
+    measured_by = {cell: _in_process(cell, arguments.blocks) for cell in cells}
+    console.print(_step_table({str(cell): times for cell, times in measured_by.items() if times is not None}))
     console.print(_start_table(arguments.starts, arguments.report))
     return 0
 
 
-def _in_process(backend: str, blocks: int) -> StepTimes | None:
-    """Returns None where the backend's process failed, which has then said why on stderr."""
-    print(f"{backend}: {blocks} blocks", file=sys.stderr)
+def _in_process(cell: Cell, blocks: int) -> StepTimes | None:
+    """Returns None where the cell's process failed, which has then said why on stderr."""
+    print(f"{cell}: {blocks} blocks", file=sys.stderr)
     worker = subprocess.run(
-        [*THIS_PROGRAM, f"--worker={backend}", f"--blocks={blocks}"],
-        env=worker_environment(backend, "cpu", usable_cores()),
+        [*THIS_PROGRAM, f"--worker={cell.backend}", f"--loops={cell.loop}", f"--blocks={blocks}"],
+        env=worker_environment(cell.backend, "cpu", usable_cores()),
         stdout=subprocess.PIPE,
         check=False,
     )
     return msgspec.json.decode(worker.stdout, type=StepTimes) if worker.returncode == 0 else None
 
 
-def _step_times(backend: str, blocks: int) -> StepTimes:
+def _step_times(backend: str, loop: str, blocks: int) -> StepTimes:
     hide(hidden_modules(backend))
 
     from bench.fit_loop import timed_fit
@@ -118,40 +129,45 @@ def _step_times(backend: str, blocks: int) -> StepTimes:
     adapter.configure("cpu", usable_cores())
     dataset = load_dataset("100k")
     train = split_ratings(dataset, "tutorial").train
-    steps = len(train) // training.BATCH_SIZE
+    size, steps = training.BATCH_SIZE, len(train) // training.BATCH_SIZE
     model = RankingModel(dataset.num_users + 1, dataset.num_movies + 1)
     model.load_initial_weights(initial_weights(dataset.num_users, dataset.num_movies))
     training.compile_model(model)
-    measured = StepTimes([], [], [], [])
-    bare_ms: dict[int, float] = {}
+    measured = StepTimes(*([] for _ in StepTimes.__struct_fields__))
+    call_ms: dict[str, float] = {}
 
     def bare(epochs: int) -> None:
-        started = time.perf_counter()
-        model.fit(train.features, train.label, batch_size=training.BATCH_SIZE, epochs=epochs, shuffle=False, verbose=0)
+        if loop == "fit":
+            model.fit(train.features, train.label, batch_size=size, epochs=epochs, shuffle=False, verbose=0)
+        else:
+            training.train(model, train.features, train.label, batch_size=size, epochs=epochs, loop=loop)
         adapter.synchronise()
-        bare_ms[epochs] = 1e3 * (time.perf_counter() - started)
 
     def harness() -> None:
-        timed = timed_fit(model, train, batch_size=training.BATCH_SIZE, epochs=MANY, synchronise=adapter.synchronise)
-        measured.harness_ms.append(1e3 * timed.epochs_s / (MANY * steps))
-        measured.harness_setup_ms.append(1e3 * timed.setup_s)
+        timed = timed_fit(model, train, batch_size=size, epochs=MANY, synchronise=adapter.synchronise, loop=loop)
+        call_ms["reported"], call_ms["setup"] = 1e3 * timed.epochs_s, 1e3 * timed.setup_s
 
-    calls: list[Callable[[], None]] = [harness, lambda: bare(FEW), lambda: bare(MANY)]
-    order = random.Random(0)
+    calls = {"harness": harness, "few": lambda: bare(FEW), "many": lambda: bare(MANY)}
+    order, names = random.Random(0), list(calls)
     watch = watch_of(usable_cores(), PATIENCE_S)
     while len(measured.bare_ms) < WARM_UP_BLOCKS + blocks:
-        order.shuffle(calls)
+        order.shuffle(names)
         watch.before_round()
-        started = time.perf_counter()
-        for call in calls:
-            call()
+        block = time.perf_counter()
+        for name in names:
+            started = time.perf_counter()
+            calls[name]()
+            call_ms[name] = 1e3 * (time.perf_counter() - started)
         if watch.is_apart(watch.after_round()) and watch.patience_s > 0:
-            watch.spend(time.perf_counter() - started)
-            del measured.harness_ms[-1], measured.harness_setup_ms[-1]
+            watch.spend(time.perf_counter() - block)
             continue
-        slope = (bare_ms[MANY] - bare_ms[FEW]) / ((MANY - FEW) * steps)
+        slope = (call_ms["many"] - call_ms["few"]) / ((MANY - FEW) * steps)
+        measured.harness_call_ms.append(call_ms["harness"] / (MANY * steps))
+        measured.bare_call_ms.append(call_ms["many"] / (MANY * steps))
+        measured.harness_ms.append(call_ms["reported"] / (MANY * steps))
         measured.bare_ms.append(slope)
-        measured.bare_setup_ms.append(bare_ms[FEW] - slope * FEW * steps)
+        measured.harness_setup_ms.append(call_ms["setup"])
+        measured.bare_setup_ms.append(call_ms["few"] - slope * FEW * steps)
     return StepTimes(*(getattr(measured, name)[WARM_UP_BLOCKS:] for name in StepTimes.__struct_fields__))
 
 
@@ -168,22 +184,28 @@ def _open_data() -> Opened:
 
 
 def _step_table(measured: dict[str, StepTimes]) -> FittingTable:
-    table = FittingTable(title="Step time of fit: the harness against a bare model.fit")
-    for column in ("Backend", "Bare, ms", "Harness, ms", "Ratio", "95 %", "Set-up bare, ms", "Harness, ms"):
-        table.add_column(column, justify="left" if column == "Backend" else "right")
-    for backend, times in measured.items():
-        ratio = paired_ratio(times.harness_ms, times.bare_ms)
+    table = FittingTable(title="Step time: the harness against bare calls")
+    for column in ("Cell", "Bare, ms", "Adds", "Reports", "Set-up bare, ms", "Harness, ms"):
+        table.add_column(column, justify="left" if column == "Cell" else "right")
+    for cell, times in measured.items():
         table.add_row(
-            backend,
-            f"{median(times.bare_ms):.4f}",
-            f"{median(times.harness_ms):.4f}",
-            f"{ratio.value:.4f}",
-            "" if ratio.ci95 is None else f"{ratio.ci95[0]:.4f} {ratio.ci95[1]:.4f}",
+            cell,
+            f"{median(times.bare_call_ms):.4f}",
+            _in_percent(paired_ratio(times.harness_call_ms, times.bare_call_ms)),
+            _in_percent(paired_ratio(times.harness_ms, times.bare_ms)),
             f"{median(times.bare_setup_ms):.1f}",
             f"{median(times.harness_setup_ms):.1f}",
         )
-    table.caption = "times are medians over blocks; the ratio is the geometric mean of the blocks' ratios"
+    table.caption = (
+        "times are medians over blocks; shares are geometric means of the blocks' ratios, with 95 % intervals"
+    )
     return table
+
+
+def _in_percent(ratio: Estimate) -> str:
+    """Returns how much more than 1 a ratio is, such as `+0.2 % [-0.3, +0.7]`."""
+    ends = "" if ratio.ci95 is None else " [{:+.1f}, {:+.1f}]".format(*(100 * (end - 1) for end in ratio.ci95))
+    return f"{100 * (ratio.value - 1):+.1f} %{ends}"
 
 
 def _start_table(starts: int, report: Path) -> FittingTable:

@@ -1,12 +1,13 @@
-"""What `bench versus` says, as it is by default, of an environment whose steps take longer by a known share.
+"""Whether `bench versus`, as it is by default, sees a step that takes longer by a known share.
 
-    python docs/reproductions/versus_power.py measure FILE [--slowdowns 0.05,0] [--trials 10] [--backend jax]
-    python docs/reproductions/versus_power.py report FILE
+    python -m bench.power FILE [--slowdowns 0.05,0] [--trials 10] [--backend jax]
+    python -m bench.power FILE --trials 0               # measure nothing, show what is there
 
 A trial is one whole `python -m bench versus` between this environment and itself. The Python of the newer side is a
-script beside the results that starts the same worker with every round prolonged by a busy wait, as `bench validate`
-does. Trials of all slowdowns take turns; each is added to FILE once it is done, so that Ctrl-C costs the one in
-progress, and the same command goes on with what is missing. `report` counts what was said.
+script that starts the same worker with every round prolonged by a busy wait, as `bench validate` prolongs some.
+`validate` measures many short trials; this measures few, each as long as a user's. Trials of all slowdowns take turns.
+Each is a line of JSON that FILE has once it is done, so Ctrl-C costs the one in progress, and the same command goes on
+with what is missing.
 """
 
 from __future__ import annotations
@@ -23,9 +24,12 @@ import msgspec
 from rich.console import Console
 
 from bench.compare_reports import compare_reports
+from bench.errors import BenchError
 from bench.fitting_table import FittingTable
+from bench.outcome import BAD_INPUT, FINE, RUNS_FAILED, WORSE
 from bench.report import Report
 from bench.report_file import load_report
+from movierank.backends import BACKENDS
 
 VERSUS = (sys.executable, "-m", "bench", "versus", "--no-parity")
 SLOWED = """#!{python}
@@ -81,47 +85,85 @@ class Trial(msgspec.Struct, frozen=True):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measures or reports."""
+    """Measures what is missing, and prints what was said."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("what", choices=("measure", "report"))
-    parser.add_argument("file", type=Path)
+    parser.add_argument("file", type=Path, help="lines of JSON, one a trial")
     parser.add_argument("--slowdowns", default="0.05", help="shares, such as 0.05,0 (default: %(default)s)")
-    parser.add_argument("--trials", type=int, default=10, help="of each (default: %(default)s)")
-    parser.add_argument("--backend", default="jax", help="(default: %(default)s)")
+    parser.add_argument("--trials", type=int, default=10, help="of each, those in FILE included (default: %(default)s)")
+    parser.add_argument("--backend", choices=BACKENDS, default="jax", help="(default: %(default)s)")
     arguments = parser.parse_args(argv)
-    if arguments.what == "measure":
+    try:
         slowdowns = [float(share) for share in arguments.slowdowns.split(",")]
-        for _ in range(arguments.trials):
-            for slowdown in slowdowns:
-                done = [trial.slowdown for trial in stored(arguments.file) if trial.backend == arguments.backend]
-                if done.count(slowdown) < arguments.trials:
-                    trial = measured(arguments.backend, slowdown)
-                    with arguments.file.open("ab") as file:
-                        file.write(msgspec.json.encode(trial) + b"\n")
-    Console().print(table(stored(arguments.file)))
-    return 0
+    except ValueError:
+        parser.error(f"--slowdowns are shares, such as 0.05,0; received {arguments.slowdowns}")
+    try:
+        measure_missing(arguments.file, arguments.backend, slowdowns, arguments.trials)
+        Console().print(table(stored(arguments.file)))
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on with what is missing", file=sys.stderr)
+        return RUNS_FAILED
+    except BenchError as error:
+        print(error, file=sys.stderr)
+        return BAD_INPUT
+    return FINE
+
+
+def measure_missing(file: Path, backend: str, slowdowns: Sequence[float], trials: int) -> None:
+    """Adds trials to a file until it holds so many of each slowdown.
+
+    Raises:
+        BenchError: `versus` failed, or the file is none of trials.
+    """
+    for at_least in range(1, trials + 1):
+        for slowdown in slowdowns:
+            done = [trial.slowdown for trial in stored(file) if trial.backend == backend]
+            if done.count(slowdown) < at_least:
+                trial = measured(backend, slowdown)
+                with file.open("ab") as lines:
+                    lines.write(msgspec.json.encode(trial) + b"\n")
 
 
 def stored(file: Path) -> list[Trial]:
-    """Returns the trials that a file holds; none where there is no file."""
-    return [msgspec.json.decode(line, type=Trial) for line in file.read_bytes().splitlines()] if file.exists() else []
+    """Returns the trials that a file holds; none where there is no file.
+
+    Raises:
+        BenchError: it holds something else.
+    """
+    try:
+        return [msgspec.json.decode(line, type=Trial) for line in file.read_bytes().splitlines()]
+    except FileNotFoundError:
+        return []
+    except (OSError, msgspec.DecodeError) as error:
+        raise BenchError(f"{file} does not hold trials: {error}") from error
 
 
 def measured(backend: str, slowdown: float) -> Trial:
-    """Runs `versus` once, with its defaults."""
+    """Runs `versus` once, with its defaults.
+
+    Raises:
+        BenchError: it did not end with a verdict, and has said why on stderr.
+    """
     with tempfile.TemporaryDirectory(prefix="versus-power-") as folder:
-        python = Path(folder) / "python"
-        python.write_text(SLOWED.format(python=sys.executable, slowdown=slowdown))
-        python.chmod(0o755)
+        python = slowed_python(Path(folder), slowdown)
         started = time.monotonic()
-        subprocess.run(
+        done = subprocess.run(
             [*VERSUS, sys.executable, str(python), f"--backends={backend}", f"--output={folder}/out"],
             stdout=subprocess.DEVNULL,
             check=False,
         )
         seconds = time.monotonic() - started
+        if done.returncode not in (FINE, WORSE):
+            raise BenchError(f"bench versus ended with {done.returncode}")
         base, new = (load_report(Path(folder) / "out" / side) for side in ("base", "new"))
     return judged(base, new, backend, slowdown, seconds)
+
+
+def slowed_python(folder: Path, slowdown: float) -> Path:
+    """Returns a program that is this Python, but for workers, whose rounds take longer by that share."""
+    python = folder / "python"
+    python.write_text(SLOWED.format(python=sys.executable, slowdown=slowdown))
+    python.chmod(0o755)
+    return python
 
 
 def judged(base: Report, new: Report, backend: str, slowdown: float, seconds: float) -> Trial:

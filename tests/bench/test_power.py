@@ -1,0 +1,54 @@
+"""A Python whose workers take longer by a known share, and what is told of the trials with it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from bench.environment import usable_cores, worker_environment
+from bench.power import main, slowed_python
+from bench.protocol import MeasureRound, Rounded, Steady, WarmUp
+from bench.validate_options import Options
+from bench.validate_sides import job_of
+from bench.worker_process import WorkerProcess
+from movierank.datasets import load_dataset
+
+BACKEND = os.environ.get("KERAS_BACKEND", "tensorflow")
+
+
+@pytest.mark.one_backend
+def test_rounds_of_the_slowed_python_take_longer_by_that_share(tmp_path: Path) -> None:
+    python = slowed_python(tmp_path, 9.0)
+    options = Options(backend=BACKEND, output=tmp_path / "unused", dataset="synthetic:50x40x2000", round_s=0.05)
+    job = job_of(options, load_dataset(options.dataset).sha256, str(tmp_path))
+    environment = worker_environment(BACKEND, "cpu", usable_cores())
+    worker = WorkerProcess((str(python), "-m", "bench.worker"), environment, tmp_path / "log")
+    try:
+        worker.ask(job, 120)
+        steady = worker.ask(WarmUp(), 120)
+        rounds = [worker.ask(MeasureRound(), 120) for _ in range(3)]
+    finally:
+        worker.kill()
+    assert isinstance(steady, Steady)
+    longer = [each.step_time_ms for each in rounds if isinstance(each, Rounded)]
+    assert len(longer) == 3
+    assert min(longer) > 3 * min(steady.warmup_ms)  # ten times, but for noise
+
+
+@pytest.mark.backend_free
+def test_the_slowed_python_is_this_one_for_all_else(tmp_path: Path) -> None:
+    python = slowed_python(tmp_path, 9.0)
+    done = subprocess.run([python, "-m", "bench", "--help"], capture_output=True, text=True, check=True, timeout=60)
+    assert "versus" in done.stdout
+
+
+@pytest.mark.backend_free
+def test_what_is_no_file_of_trials_is_told_in_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    other = tmp_path / "other.jsonl"
+    other.write_text('{"backend": "jax"}\n')
+    assert main([str(other), "--trials", "1"]) == 2
+    assert f"{other} does not hold trials" in capsys.readouterr().err
+    assert other.read_text() == '{"backend": "jax"}\n'
