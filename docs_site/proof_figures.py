@@ -90,13 +90,13 @@ def power(root: Path) -> str:
         mine = [trial for trial in trials if trial.slowdown == slowdown]
         said = Counter(trial.verdict for trial in mine)
         ratios = [trial.ratio for trial in mine if trial.ratio is not None]
+        words = ", ".join(f"{count} `{verdict}`" for verdict, count in said.most_common())
         held = sum(t.ci95 is not None and t.ci95[0] <= 1 + slowdown <= t.ci95[1] for t in mine)
         sentences.append(
             f"Of {len(mine)} measurements with steps that took {slowdown:.0%} longer on one side, `versus` called "
-            f"{', '.join(f'{count} `{verdict}`' for verdict, count in said.most_common())}: ratios of {min(ratios):.3f} "
-            f"to {max(ratios):.3f}, {held} of {len(mine)} intervals held {1 + slowdown:.2f}, "
-            f"{min(t.processes for t in mine)} to {max(t.processes for t in mine)} processes a side, "
-            f"{min(t.seconds for t in mine) / 60:.1f} to {max(t.seconds for t in mine) / 60:.1f} minutes each."
+            f"{words}: ratios of {min(ratios):.3f} to {max(ratios):.3f}, of which {held} intervals held "
+            f"{1 + slowdown:.2f}, {min(t.processes for t in mine)} to {max(t.processes for t in mine)} processes a "
+            f"side, {min(t.seconds for t in mine) / 60:.1f} to {max(t.seconds for t in mine) / 60:.1f} minutes each."
         )
     return " ".join(sentences)
 

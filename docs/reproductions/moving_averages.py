@@ -8,6 +8,7 @@ y = x.sum(axis=1, keepdims=True)
 
 
 def trained(calls=1, epochs=1):
+    """Returns a model after so many calls of `fit`."""
     keras.utils.set_random_seed(0)
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
     model.compile(keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.9), "mse")
@@ -17,10 +18,12 @@ def trained(calls=1, epochs=1):
 
 
 def fit(model, epochs=1):
+    """Trains once more."""
     model.fit(x, y, batch_size=8, epochs=epochs, shuffle=False, verbose=0)
 
 
 def outcome(what):
+    """Returns `fine`, or the error."""
     try:
         what()
     except Exception as error:
@@ -29,6 +32,7 @@ def outcome(what):
 
 
 def kernel(model):
+    """Returns one weight."""
     return float(np.ravel(model.get_weights()[0])[0])
 
 
