@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bench.assumed_drift import ASSUMED_SD
 from bench.quantities import parse_percent
 
 if TYPE_CHECKING:
@@ -44,8 +45,9 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     drift.add_argument(
         "--drift",
         type=parse_percent,
-        metavar="5%",
-        help="how far (standard deviation) the machine drifts between two measurements (default: 5%%)",
+        metavar="3%",
+        help="how far (standard deviation) the machine drifts between two measurements "
+        f"(default: {100 * ASSUMED_SD:g}%%)",
     )
     drift.add_argument("--validation", type=Path, metavar="FILE", help="take it from a result of `bench validate`")
     add_verdict_options(compare)

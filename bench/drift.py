@@ -17,15 +17,13 @@ from typing import Literal
 import msgspec
 import numpy as np
 
+from bench.assumed_drift import ASSUMED_SD
 from bench.comparable import arrows, processor_key
 from bench.errors import BenchError
 from bench.record import Record
 from bench.report import Machine
 from bench.statistics import process_median
 
-# On two shared virtual cores, 43 sides of two days scattered by 3.4 % beyond their processes, give or take 0.5 %
-# (results/validation/jax.json). A quiet machine has less, a busier one more: only `bench validate` tells.
-ASSUMED_SD = 0.03
 FEWEST_SIDES = 10  # from fewer the estimate is off by more than half of itself
 
 

@@ -158,6 +158,13 @@ def test_what_is_allowed_for_is_said_once(make_report: MakeReport, capsys: pytes
     assert drift_words(compare_reports(base, base)) is None
 
 
+def test_help_names_the_drift_that_is_assumed(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["compare", "--help"])
+    told = " ".join(capsys.readouterr().out.split())
+    assert f"drifts between two measurements (default: {100 * ASSUMED.sd:g}%)" in told
+
+
 def test_compare_takes_the_drift_of_a_validation_or_a_number(
     make_report: MakeReport, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
