@@ -93,9 +93,10 @@ class RmseComparison(Record, frozen=True, kw_only=True):
 
     Attributes:
         cell: its name, or `BASE -> NEW` where two cells are compared.
-        base: mean over seeds in the older report.
-        new: mean over seeds in the newer report.
-        difference: new minus base, over the seeds that both have where there are two or more of them.
+        base: mean in the older report, over the seeds that both have where there are two or more of them, else over
+            all of its own.
+        new: likewise in the newer report.
+        difference: new minus base.
         ci95: its interval, which holds at 95 % together with those of all other rows; None with one seed on
             either side.
         verdict: `worse` or `better` where the whole interval lies beyond the margin, `same` where it lies

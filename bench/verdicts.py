@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -160,19 +160,20 @@ class ScoredPair:
 
 def compare_scores(pairs: Sequence[ScoredPair], limits: Limits) -> tuple[list[RmseComparison], float]:
     """Returns a row for each pair, and the confidence of each interval."""
-    contrasts = [_rmse_difference(pair.base, pair.new) for pair in pairs]
+    compared = [_seeds_compared(pair.base, pair.new) for pair in pairs]
+    contrasts = [of(new, base) for of, base, new in compared]
     confidence = contrast.each_of(sum(each.has_interval for each in contrasts))
     rows = []
-    for pair, each in zip(pairs, contrasts, strict=True):
+    for pair, each, (_, old, recent) in zip(pairs, contrasts, compared, strict=True):
         ends = each.interval(confidence)
-        base = statistics.mean(list(pair.base.values())).value
+        base = statistics.mean(old).value
         margin = limits.rmse_margin if pair.margin_share is None else pair.margin_share * abs(base)
         losses = ends if ends is None or not pair.higher_is_better else (-ends[1], -ends[0])
         rows.append(
             RmseComparison(
                 cell=pair.label,
                 base=base,
-                new=statistics.mean(list(pair.new.values())).value,
+                new=statistics.mean(recent).value,
                 difference=each.value,
                 ci95=ends,
                 verdict=_rmse_verdict(losses, margin),
@@ -181,12 +182,15 @@ def compare_scores(pairs: Sequence[ScoredPair], limits: Limits) -> tuple[list[Rm
     return rows, confidence
 
 
-def _rmse_difference(base: Mapping[int, float], new: Mapping[int, float]) -> Contrast:
+def _seeds_compared(
+    base: Mapping[int, float], new: Mapping[int, float]
+) -> tuple[Callable[[list[float], list[float]], Contrast], list[float], list[float]]:
+    """Returns how to compare (`new` first), and the scores of the older and the newer side that this is about."""
     # The same seed gives the same initial weights, so most of what seeds do cancels in pairs.
     common = sorted(base.keys() & new.keys())
     if len(common) > 1:
-        return contrast.paired([new[seed] for seed in common], [base[seed] for seed in common])
-    return contrast.unpaired(list(new.values()), list(base.values()))
+        return contrast.paired, [base[seed] for seed in common], [new[seed] for seed in common]
+    return contrast.unpaired, list(base.values()), list(new.values())
 
 
 def _rmse_verdict(ends: Interval | None, margin: float) -> RmseVerdict:

@@ -128,6 +128,18 @@ def test_rmse_of_other_seeds_is_compared_as_two_samples(make_report: MakeReport)
     assert comparison.rmse[0].ci95 is not None
 
 
+def test_means_are_of_the_seeds_that_the_difference_is_of(make_report: MakeReport) -> None:
+    """As where one side was measured with --quick: a seed more moves the mean by far more than any backend."""
+    base, new = make_report({"jax": BASE[:3]}), make_report({"jax": BASE[:2]})
+    hard = msgspec.structs.replace(base.runs[2], test_rmse=0.29)
+    base = msgspec.structs.replace(base, runs=[*base.runs[:2], hard])
+    for comparison in (compare_reports(base, new), compare_reports(new, base)):
+        (row,) = comparison.rmse
+        assert row.base == pytest.approx(row.new)
+        assert row.difference == pytest.approx(row.new - row.base)
+        assert row.verdict == "same"
+
+
 def test_a_margin_of_its_own_decides_what_worse_means(make_report: MakeReport) -> None:
     base, new = make_report({"jax": BASE}), make_report({"jax": BASE}, rmse={"jax": 0.2587})
     assert compare_reports(base, new, rmse_margin=0.0001).exit_code == 1
