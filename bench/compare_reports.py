@@ -23,7 +23,7 @@ from bench.outcome import breaks_parity
 from bench.parity_records import ParityResult
 from bench.report import Cell, Report, Run, StepTime
 from bench.report_file import load_report
-from bench.summary import cell_of, interleaved, process_medians, summarise, turns_of
+from bench.summary import cell_of, interleaved, process_medians, step_time_of, summarise, turns_of
 from bench.verdicts import Limits, ScoredPair, TimedPair, compare_scores, compare_times
 
 DEFAULT_MAX_REGRESSION = Limits.max_regression
@@ -213,6 +213,7 @@ def _timed_pairs(
                 pair,
                 base={process: old[a][process] for process in beside},
                 new={process: recent[b][process] for process in beside},
+                shown=(_timed(step_time_of(base.runs, a, beside)), _timed(step_time_of(new.runs, b, beside))),
                 side_by_side=True,
                 disturbed=None,
                 drift=NO_DRIFT,

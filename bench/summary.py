@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import replace
 from itertools import combinations
 
 from bench import statistics
@@ -127,6 +128,13 @@ def cell_named(name: str) -> Cell:
     backend, _, rest = name.partition(" ")[0].partition("/")
     device, _, loop = rest.partition("/")
     return Cell(backend=backend, device=device, loop=loop)
+
+
+def step_time_of(runs: Iterable[Run], cell: Cell, processes: Container[int]) -> StepTime:
+    """Returns the step time of some of a cell's processes; which of their rounds count is judged among all `runs`."""
+    counted = counted_rounds(runs)[cell]
+    rounds = {process: rounds for process, rounds in counted.rounds.items() if process in processes}
+    return _step_time(cell, replace(counted, rounds=rounds))
 
 
 def _step_time(cell: Cell, counted: Counted) -> StepTime:

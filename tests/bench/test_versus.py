@@ -67,6 +67,18 @@ def test_processes_that_were_not_measured_side_by_side_are_left_out(make_report:
     assert compare_reports(base, alone).drift == ASSUMED
 
 
+def test_a_row_counts_the_processes_that_were_paired(make_report: MakeReport) -> None:
+    """Two processes a side, of which one was killed on either side and tried again by --resume, one after the other."""
+    report = make_report({"jax": [1.0, 1.2]})
+    base, new = moved(report, [1.0] * 2, "base"), moved(report, [1.0] * 2, "new")
+    again = msgspec.structs.replace(new.runs[1], turns=[100 + turn for turn in range(5)])
+    (row,) = compare_reports(base, msgspec.structs.replace(new, runs=[new.runs[0], again])).step_time
+    for side in (row.base, row.new):
+        assert (side.processes, side.rounds, side.ci95_ms) == (1, 5, None)
+        assert side.median_ms == pytest.approx(1.0)
+    assert row.why_undecided == "one process (base and new) gives no interval, so it settles nothing; measure more"
+
+
 @pytest.mark.parametrize(
     ("pair", "code"),
     [(("new:jax/cpu/fit", "base:jax/cpu/fit"), 1), (("new:jax/cpu/fit", "oracle"), 0), (("new:a", "new:b"), 0)],
