@@ -20,7 +20,7 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from statistics import median
 
@@ -147,7 +147,7 @@ def _step_times(backend: str, loop: str, blocks: int) -> StepTimes:
         timed = timed_fit(model, train, batch_size=size, epochs=MANY, synchronise=adapter.synchronise, loop=loop)
         call_ms["reported"], call_ms["setup"] = 1e3 * timed.epochs_s, 1e3 * timed.setup_s
 
-    calls = {"harness": harness, "few": lambda: bare(FEW), "many": lambda: bare(MANY)}
+    calls: dict[str, Callable[[], None]] = {"harness": harness, "few": lambda: bare(FEW), "many": lambda: bare(MANY)}
     order, names = random.Random(0), list(calls)
     watch = watch_of(usable_cores(), PATIENCE_S)
     while len(measured.bare_ms) < WARM_UP_BLOCKS + blocks:
