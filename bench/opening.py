@@ -105,6 +105,8 @@ def _refuse_other(stored: Report, fresh: Report) -> None:
         "seeds": (stored.settings.seeds, fresh.settings.seeds),
         "training before timing": (stored.settings.trains, fresh.settings.trains),
         "processor": (processor_key(stored.machine), processor_key(fresh.machine)),
+        "GPU or its driver": (stored.machine.gpus, fresh.machine.gpus),
+        "Python version": (stored.software.python, fresh.software.python),
         "package versions": (stored.software.packages, fresh.software.packages),
         "environment": (lasting(stored.software.environment), lasting(fresh.software.environment)),
         "report it was measured together with": (stored.together, fresh.together),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 
 from bench.errors import BenchError
 from bench.matrix import parse_cells
 from bench.outcome import exit_code
-from bench.report import Report
+from bench.report import Gpu, Report
+from bench.report_file import save_report
 
 pytestmark = pytest.mark.backend_free
 
@@ -44,6 +46,21 @@ def test_resume_refuses_a_report_of_something_else(fake, change, word):
     fake({})
     with pytest.raises(BenchError, match=f"cannot resume: the {word} differs"):
         fake({}, existing="resume", **change)
+
+
+@pytest.mark.parametrize(
+    ("part", "change", "word"),
+    [
+        ("software", {"python": "3.10.2 CPython"}, "Python version"),
+        ("machine", {"gpus": [Gpu(name="NVIDIA L4", memory_mib=23034.0, driver="550.54")]}, "GPU or its driver"),
+    ],
+)
+def test_resume_refuses_a_report_of_another_python_or_gpu(fake, tmp_path, part, change, word):
+    cells = parse_cells("jax", "cpu", "fit")
+    report = fake({}, cells=cells, processes=1, seeds=1)
+    save_report(replace(report, **{part: replace(getattr(report, part), **change)}), tmp_path / "report")
+    with pytest.raises(BenchError, match=f"cannot resume: the {word} differs"):
+        fake({}, cells=cells, processes=2, seeds=1, existing="resume")
 
 
 def test_a_folder_that_holds_a_report_is_left_alone_unless_told(fake, tmp_path):
