@@ -110,7 +110,8 @@ def compare_reports(
         force: compare step times even where workload, machine or threads differ.
         ignore_noise: decide even where other programs were busy.
         cells: as `backend/device/loop`, one of `base` and one of `new`; None for all that both have.
-        drift: of the machine between the two; left out where both are one report or were measured together.
+        drift: of the machine between the two; left out where processes of both sides took turns, and of a cell
+            beside itself.
 
     Raises:
         BenchError: if a limit is negative or not finite, a step time in a report is not positive, or a report did
@@ -121,8 +122,6 @@ def compare_reports(
     reason = workload or difference("machine", machine_key(base), machine_key(new))
     measured = [{run.cell for run in report.runs if _measured(run)} for report in (base, new)]
     chosen = None if cells is None else _chosen(measured, cells)
-    if base == new:
-        drift = NO_DRIFT
     try:
         timed = _timed_pairs(base, new, chosen, None if ignore_noise else disturbed(base, new), drift)
     except ValueError as error:
@@ -194,21 +193,21 @@ def _timed_pairs(
     old, recent = process_medians(base.runs), process_medians(new.runs)
     pairs = []
     for a, b in _pairs_of(cells, rows[0], rows[1]):
-        within = a != b and base == new
-        beside = _together(base, new) and interleaved(
-            turns_of(base.runs, a, old[a]), turns_of(new.runs, b, recent[b]), len(rows[0]) + len(rows[1])
+        within = base == new and a != b
+        took_turns = len(rows[0]) if within else len(rows[0]) + len(rows[1])
+        beside = (within or _together(base, new)) and interleaved(
+            turns_of(base.runs, a, old[a]), turns_of(new.runs, b, recent[b]), took_turns
         )
         pair = TimedPair(
             label=label_of(str(a), str(b)),
             base=old[a],
             new=recent[b],
             shown=(_timed(rows[0][a]), _timed(rows[1][b])),
-            side_by_side=within,
-            disturbed=None if within else disturbed,
-            drift=drift,
+            disturbed=disturbed,
+            drift=NO_DRIFT if base == new and a == b else drift,
         )
         if beside:
-            # What was measured alone, as after a run that was cut off, would bring the drift back in.
+            # What was measured alone, as after a run that was cut off or had other backends, would bring the drift in.
             pair = replace(
                 pair,
                 base={process: old[a][process] for process in beside},

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from bench.compare_reports import compare_reports
+from bench.drift import ASSUMED
 from bench.errors import BenchError
 from bench.parity_records import ParityResult
 from bench.report import Conditions, Report
@@ -70,3 +71,36 @@ def test_two_cells_of_one_report_share_what_others_do(make_report: MakeReport) -
     report = msgspec.structs.replace(report, conditions=Conditions(others_cpu_run_percent=40))
     (row,) = compare_reports(report, report, cells=("jax/cpu/fit", "torch/cpu/fit")).step_time
     assert row.verdict == "slower"
+
+
+def with_torch_later(report: Report, processes: set[int]) -> Report:
+    """The report as a `--resume` leaves it that first measured torch, in these processes, after all else."""
+    runs = [
+        msgspec.structs.replace(run, turns=[1000 + turn for turn in run.turns])
+        if run.backend == "torch" and run.process in processes
+        else run
+        for run in report.runs
+    ]
+    return msgspec.structs.replace(report, runs=runs)
+
+
+def test_two_cells_of_one_report_that_never_took_turns_may_have_drifted(make_report: MakeReport) -> None:
+    report = make_report({"jax": (1.0, 1.01, 0.99), "torch": (1.06, 1.071, 1.049)})
+    later = with_torch_later(report, {0, 1, 2})
+    cells = ("jax/cpu/fit", "torch/cpu/fit")
+    beside, apart = (compare_reports(each, each, cells=cells) for each in (report, later))
+    assert (beside.drift.origin, beside.step_time[0].verdict) == ("none", "slower")
+    assert (apart.drift, apart.step_time[0].verdict) == (ASSUMED, "undecided")
+    assert apart.step_time[0].hidden_by_drift
+    busy = msgspec.structs.replace(later, conditions=Conditions(others_cpu_run_percent=40))
+    assert "other processes used" in str(compare_reports(busy, busy, cells=cells).step_time[0].disturbed)
+
+
+def test_two_cells_of_one_report_are_compared_by_the_processes_that_took_turns(make_report: MakeReport) -> None:
+    torch = (9.0, 9.9, 2.0, 2.02, 1.98)  # the first two of another day
+    report = with_torch_later(make_report({"jax": (1.0, 1.01, 0.99, 1.0, 1.01), "torch": torch}), {0, 1})
+    comparison = compare_reports(report, report, cells=("jax/cpu/fit", "torch/cpu/fit"))
+    (row,), (expected,) = comparison.step_time, summarise(report.runs).ratios
+    assert expected.pairs == 3
+    assert (row.ratio, row.ci95) == (pytest.approx(expected.ratio), pytest.approx(expected.ci95))
+    assert comparison.drift.origin == "none"
