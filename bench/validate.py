@@ -38,7 +38,8 @@ class Validation(Record, frozen=True, kw_only=True):
         processes: fresh processes on either side of a trial.
         rounds: of a process, for each true difference.
         outcomes: what was said, one a true difference.
-        pooled: what would have been said with more processes on either side, from the same samples.
+        pooled: what would have been said with more processes on either side, from the same samples; of sides measured
+            together only, but for results of older versions.
         simulated: coverage on simulated cells.
         trials: raw samples.
         drift: what sides scatter beyond their own processes; None where there are too few of them.

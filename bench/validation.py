@@ -94,32 +94,32 @@ def judge(trials: Sequence[Trial], drift: Drift = ASSUMED) -> list[Outcome]:
     ]
 
 
-def judge_pooled(
-    trials: Sequence[Trial], drift: Drift = NO_DRIFT, *, draws: int = POOLED_DRAWS, seed: int = 0
-) -> list[Outcome]:
-    """Says what `compare` would have made of more processes: pools the sides of trials drawn at random.
+def judge_pooled(trials: Sequence[Trial], *, draws: int = POOLED_DRAWS, seed: int = 0) -> list[Outcome]:
+    """Says what `versus` would have made of more processes: pools the sides of trials together, drawn at random.
 
     Each draw takes k different trials and puts their processes together, k = 2, 4, 8 … up to half of the trials, so
     that draws still differ. Every second trial of a stretch is left out, since it shares a side with its neighbours.
-    Draws share trials, so their shares are surer of themselves than as many real trials.
+    Draws share trials, so their shares are surer of themselves than as many real trials. Sides measured apart are not
+    pooled: all processes of a user's measurement share its drift, which a pool of many measurements averages out.
 
     Args:
-        trials: in the order of measuring.
-        drift: between the two sides; none by itself, since a pooled side is of many moments.
+        trials: in the order of measuring; those measured apart are left out.
         draws: for each true difference and number of processes.
         seed: of the draws.
     """
     generator = np.random.default_rng(seed)
     by_slowdown: dict[float, list[Trial]] = {}
     for trial in trials:
-        by_slowdown.setdefault(trial.slowdown, []).append(trial)
+        if trial.together:
+            by_slowdown.setdefault(trial.slowdown, []).append(trial)
     outcomes = []
     for slowdown, chain in sorted(by_slowdown.items()):
         blocks = without_common_sides(chain)
         size = 2
         while size <= len(blocks) // 2:
             drawn = [generator.choice(len(blocks), size, replace=False) for _ in range(draws)]
-            outcomes.append(_outcome(slowdown, [_pool([blocks[place] for place in places]) for places in drawn], drift))
+            pooled = [_pool([blocks[place] for place in places]) for places in drawn]
+            outcomes.append(_outcome(slowdown, pooled, NO_DRIFT))
             size *= 2
     return outcomes
 

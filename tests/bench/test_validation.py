@@ -19,7 +19,7 @@ from rich.console import Console
 from bench.cli import main
 from bench.drift import Trial, chain_of
 from bench.errors import BenchError
-from bench.validate import load_validation, validate
+from bench.validate import judge_anew, load_validation, validate
 from bench.validate_options import Options
 from bench.validation import judge, judge_pooled, pytest_benchmark_fails, simulate_coverage
 
@@ -28,12 +28,12 @@ pytestmark = pytest.mark.backend_free
 FAKE_WORKER = Path(__file__).with_name("fake_worker.py")
 
 
-def trial(rng: np.random.Generator, slowdown: float, process_sd: float, processes: int = 5) -> Trial:
+def trial(rng: np.random.Generator, slowdown: float, process_sd: float, *, together: bool = False) -> Trial:
     def side(factor: float) -> list[list[float]]:
-        typical = factor * np.exp(process_sd * rng.standard_normal((processes, 1)))
-        return (typical * np.exp(0.01 * rng.standard_normal((processes, 6)))).tolist()
+        typical = factor * np.exp(process_sd * rng.standard_normal((5, 1)))
+        return (typical * np.exp(0.01 * rng.standard_normal((5, 6)))).tolist()
 
-    return Trial(slowdown=slowdown, base=side(1.0), new=side(1 + slowdown))
+    return Trial(slowdown=slowdown, base=side(1.0), new=side(1 + slowdown), together=together)
 
 
 def test_equal_sides_are_seldom_called_different_and_a_large_change_always():
@@ -112,12 +112,21 @@ def test_what_a_generation_shares_cancels_in_trials_together():
 
 def test_pooled_blocks_see_what_a_single_one_leaves_open():
     rng = np.random.default_rng(1)
-    trials = [trial(rng, slowdown, 0.05) for _ in range(40) for slowdown in (0.0, 0.05)]
+    trials = [trial(rng, slowdown, 0.05, together=True) for _ in range(40) for slowdown in (0.0, 0.05)]
     by_size = {(outcome.slowdown, outcome.processes): outcome for outcome in judge_pooled(trials, draws=100)}
     assert set(by_size) == {(s, n) for s in (0.0, 0.05) for n in (10, 20, 40)}
     (single,) = judge([t for t in trials if t.slowdown == 0.05])
     assert single.called_slower < 0.5 < by_size[0.05, 40].called_slower
     assert by_size[0.0, 20].called_slower + by_size[0.0, 20].called_faster <= 0.1
+
+
+def test_sides_measured_apart_are_not_pooled_since_no_measurement_is_of_many_moments(capsys):
+    """Pooled, they would be told apart far more surely than `compare` can, which allows for drift."""
+    apart = Path(__file__).parents[2] / "results" / "validation" / "jax.json"
+    assert load_validation(apart).pooled  # as an older version stored it
+    assert main(["validate", "--judge", str(apart)]) == 0
+    assert "drawn together at random" not in capsys.readouterr().out
+    assert not judge_anew(apart).pooled
 
 
 def test_a_lost_worker_ends_it_with_a_word_and_no_half_written_file(options, tmp_path):
