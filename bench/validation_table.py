@@ -30,8 +30,10 @@ def print_validation(result: Validation, console: Console) -> None:
             soft_wrap=True,
         )
     if result.drift is not None:
+        beyond = f"{result.drift.sd:.1%} (standard deviation) beyond what their processes tell"
+        seen = f"hardly by more than their processes tell, and could hide {result.drift.sd:.1%} of drift"
         console.print(
-            f"Sides scatter by {result.drift.sd:.1%} (standard deviation) beyond what their processes tell; "
+            f"Sides scatter {seen if result.drift.at_most else f'by {beyond}'}; "
             "`bench compare --validation` allows for as much.",
             highlight=False,
             soft_wrap=True,
