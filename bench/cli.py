@@ -39,8 +39,9 @@ EXAMPLES = """examples:
   python -m bench export results/after --to junit -o after.xml
   python -m bench run --help              all its options; likewise for each command
 
-exit codes: 0 fine; 1 measured, and something is slower, worse or out of parity;
-2 bad input or usage; 3 some runs failed or were cut off (the rest is saved)
+exit codes: 0 fine; 1 measured, and something is worse, out of parity, or surely
+slower by more than --max-regression; 2 bad input or usage; 3 some runs failed or
+were cut off (the rest is saved)
 """
 
 DOCTOR_EXAMPLES = """examples:

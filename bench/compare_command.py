@@ -62,7 +62,7 @@ def add_verdict_options(compare: argparse.ArgumentParser) -> None:
         type=parse_percent,
         default=0.05,
         metavar="5%",
-        help="slowdown that is still fine (default: 5%%)",
+        help="slowdown that is still fine; where one is surely larger, the exit code is 1 (default: 5%%)",
     )
     form = answer.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print JSON instead of a table")

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from bench.comparable import difference, machine_key, software_changes, workload_key
+from bench.compared_parity import compare_parity
 from bench.comparison import Comparison, Timed
 from bench.disturbance import disturbed
 from bench.drift import ASSUMED, Drift, measured_drift
@@ -19,8 +20,6 @@ from bench.drift import NONE as NO_DRIFT
 from bench.errors import BenchError
 from bench.metric_names import METRIC_SHARE
 from bench.metric_summary import seed_scores
-from bench.outcome import breaks_parity
-from bench.parity_records import ParityResult
 from bench.report import Cell, Report, Run, StepTime
 from bench.report_file import load_report
 from bench.summary import cell_of, interleaved, process_medians, step_time_of, summarise, turns_of
@@ -129,6 +128,7 @@ def compare_reports(
     step_time, step_confidence = compare_times(timed, limits, refuse=reason is not None and not force)
     scores, score_confidence = compare_scores([] if workload else _scored_pairs(base, new, chosen), limits)
     own = new.workload.workload is not None
+    parity = compare_parity(base.parity, new.parity, None if chosen is None else (str(chosen[0]), str(chosen[1])))
     return Comparison(
         not_comparable=reason,
         rmse_not_comparable=workload,
@@ -141,7 +141,10 @@ def compare_reports(
         metrics=scores if own else [],
         metric=new.workload.metric,
         better=new.workload.better,
-        parity=_newly_outside(base.parity, new.parity, chosen),
+        parity=parity.newly,
+        parity_kept=parity.kept,
+        parity_mended=parity.mended,
+        parity_not_judged=parity.not_judged,
         only_in_base={} if chosen else _absent(measured[0] - measured[1], new.runs),
         only_in_new={} if chosen else _absent(measured[1] - measured[0], base.runs),
         changes=software_changes(base.software, new.software),
@@ -243,25 +246,6 @@ def _scored_pairs(base: Report, new: Report, cells: tuple[Cell, Cell] | None) ->
             margin_share=METRIC_SHARE if own else None,
         )
         for a, b in _pairs_of(cells, old, sorted(recent))
-    ]
-
-
-def _newly_outside(
-    base: Sequence[ParityResult], new: Sequence[ParityResult], cells: tuple[Cell, Cell] | None
-) -> list[ParityResult]:
-    """Returns the faults of the newer report, or of its chosen cell, that the older one, or its cell, had not."""
-    names = {} if cells is None else {str(cells[0]): str(cells[1])}
-
-    def key(result: ParityResult) -> tuple[str, str, str]:
-        return names.get(result.a, result.a), names.get(result.b, result.b), result.stage
-
-    before = {key(result) for result in base if breaks_parity(result)}
-    return [
-        result
-        for result in new
-        if breaks_parity(result)
-        and (result.a, result.b, result.stage) not in before
-        and (cells is None or str(cells[1]) in (result.a, result.b))
     ]
 
 

@@ -8,15 +8,14 @@ from rich.text import Text
 
 from bench.comparison import (
     Comparison,
-    conclusion,
     drift_words,
     interval_words,
     margin_words,
     missing_cells,
-    parity_words,
     rmse_words,
     undecided_words,
 )
+from bench.conclusion import conclusion, parity_groups
 from bench.contrast import MOST_PROCESSES
 from bench.fitting_table import FittingTable
 from bench.formatting import three_digits, with_interval
@@ -49,11 +48,16 @@ def render(comparison: Comparison) -> RenderableType:
         )
     if comparison.scores:
         parts += _scores(comparison)
-    parts += [Text(f"Newly out of parity: {parity_words(result)}", style="red") for result in comparison.parity]
+    parts += [
+        Text(f"{group.heading}: {line}", style="red" if group.fails else "")
+        for group in parity_groups(comparison)
+        for line in group.lines
+    ]
     parts += [Text(line) for line in missing_cells(comparison)]
     if comparison.changes:
         parts.append(Text(f"Changed: {', '.join(comparison.changes)}"))
-    style = "bold red" if comparison.is_worse else "bold yellow" if comparison.nothing_compared else "bold"
+    doubtful = comparison.nothing_compared or comparison.slower_within_margin
+    style = "bold red" if comparison.is_worse else "bold yellow" if doubtful else "bold"
     parts.append(Text(conclusion(comparison), style=style))
     return Group(*parts)
 
@@ -61,7 +65,7 @@ def render(comparison: Comparison) -> RenderableType:
 def _step_time(comparison: Comparison) -> list[RenderableType]:
     title = (
         f"{comparison.what_is_timed}, ms, and ratio with {interval_words(comparison.step_confidence)}; "
-        f"up to {100 * comparison.max_regression:.3g} % longer is fine"
+        f"up to {comparison.margin_in_words} longer is fine"
     )
     needed = any(row.processes_needed is not None for row in comparison.step_time)
     table = _table("cell", "base", "new", "new / base", "verdict", *(["needs"] if needed else []))

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from bench.compared_parity import Side
 from bench.contrast import MOST_PROCESSES
 from bench.drift import NONE as NO_DRIFT
 from bench.drift import Drift
@@ -129,7 +130,12 @@ class Comparison(Record, frozen=True, kw_only=True):
         better: whether a lower or a higher value of it is better.
         metrics: as `rmse`, which is empty then, of a workload of the user's own; `metric` may get worse by
             `bench.metric_names.METRIC_SHARE` of itself.
-        parity: results that are `outside` and not `known` now and were not so in the older report.
+        parity: results that are `outside` and not `known` now and were not so in the older report, or not judged there.
+        parity_kept: such results of the newer report that were so in the older one, too.
+        parity_mended: such results of the older report that are so no longer.
+        parity_not_judged: sides whose parity was not judged, such as with `--no-parity`, or where it was cut off.
+        parity_between: of two sides measured by `bench versus`: where a cell of one lies outside of one of the other;
+            None where that was not judged.
         only_in_base: cells that the newer side did not measure, by name, with the reason where it tells.
         only_in_new: cells that the older side did not measure, likewise.
         changes: software that differs, such as `keras 3.15.1 -> 3.16.0`.
@@ -155,6 +161,10 @@ class Comparison(Record, frozen=True, kw_only=True):
     metric: str = "rmse"
     better: Literal["lower", "higher"] = "lower"
     metrics: list[RmseComparison] = []
+    parity_kept: list[ParityResult] = []
+    parity_mended: list[ParityResult] = []
+    parity_not_judged: list[Side] = []
+    parity_between: list[ParityResult] | None = None
 
     @property
     def scores(self) -> list[RmseComparison]:
@@ -178,10 +188,25 @@ class Comparison(Record, frozen=True, kw_only=True):
 
     @property
     def is_worse(self) -> bool:
-        """Whether something is surely slower, worse or newly out of parity."""
+        """Whether the gate fails: the newer side is worse, or the two are not the same model."""
+        return self.new_is_worse or bool(self.parity_between)
+
+    @property
+    def new_is_worse(self) -> bool:
+        """Whether something is surely slower by more than is fine, worse, or newly out of parity."""
         slower = any(row.regression for row in self.step_time)
         worse = any(row.verdict == "worse" for row in self.scores)
         return slower or worse or bool(self.parity)
+
+    @property
+    def slower_within_margin(self) -> list[str]:
+        """Cells that are surely slower, though not surely by more than is fine: no regression."""
+        return [row.cell for row in self.step_time if row.verdict == "slower" and not row.regression]
+
+    @property
+    def margin_in_words(self) -> str:
+        """By how much a step may take longer, such as `5 %`."""
+        return f"{100 * self.max_regression:.3g} %"
 
     @property
     def what_is_timed(self) -> str:
@@ -199,17 +224,6 @@ def interval_words(confidence: float) -> str:
     if confidence <= 0.95:
         return "95 % interval"
     return f"simultaneous 95 % intervals (each {100 * confidence:.4g} %)"
-
-
-def conclusion(comparison: Comparison) -> str:
-    """Returns the answer in a sentence."""
-    if comparison.is_worse:
-        return "Something is slower, worse or out of parity."
-    if comparison.nothing_compared:
-        return "The two have nothing that can be compared."
-    if any(row.ratio is None for row in comparison.step_time):
-        return "Step times were not compared; nothing else is shown to be worse or out of parity."
-    return "Nothing is shown to be slower, worse or out of parity."
 
 
 def drift_words(comparison: Comparison) -> str | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from bench.comparison import (
     Comparison,
     StepComparison,
-    conclusion,
     drift_words,
     interval_words,
     margin_words,
@@ -14,6 +13,7 @@ from bench.comparison import (
     rmse_words,
     undecided_words,
 )
+from bench.conclusion import conclusion, newly, not_judged_words, parity_groups
 from bench.formatting import three_digits, with_interval
 from bench.github_markdown import code, folded, plain, table
 
@@ -30,12 +30,13 @@ def as_markdown(comparison: Comparison) -> str:
         parts.append(_step_time(comparison))
         parts.append(
             f"{comparison.what_is_timed} in ms, ratio with {interval_words(comparison.step_confidence)}; "
-            f"up to {100 * comparison.max_regression:.3g} % longer is fine."
+            f"up to {comparison.margin_in_words} longer is fine."
         )
         parts += [plain(line) for line in [drift_words(comparison)] if line]
     undecided = [f"{', '.join(map(code, cells))}: {why}." for why, cells in undecided_words(comparison)]
     parts += [*folded("Undecided", undecided), *folded(f"Test {plain(comparison.score_label)}", _scores(comparison))]
-    parts += folded("Newly out of parity", [code(parity_words(result)) for result in comparison.parity])
+    for group in parity_groups(comparison):
+        parts += folded(group.heading, map(code, group.lines))
     parts += folded("Measured on one side only", map(plain, missing_cells(comparison)))
     parts += folded("Changed", map(code, comparison.changes))
     return "\n\n".join(parts) + "\n"
@@ -53,13 +54,15 @@ def _verdict(comparison: Comparison) -> str:
         if row.verdict == "worse"
     ]
     if comparison.parity:
-        found.append(f"newly out of parity: {code(parity_words(comparison.parity[0]))}")
+        found.append(f"{newly(comparison)}: {code(parity_words(comparison.parity[0]))}")
         if others := len(comparison.parity) - 1:
             found.append(f"{others} more of that kind")
     if found:
-        return f"regression: {'; '.join(found)}."
+        return f"regression: {'; '.join(filter(None, [*found, not_judged_words(comparison)]))}."
     undecided = sum(row.verdict == "undecided" for row in comparison.step_time)
-    return conclusion(comparison) + (f" {undecided} of {len(comparison.step_time)} undecided." if undecided else "")
+    return plain(conclusion(comparison)) + (
+        f" {undecided} of {len(comparison.step_time)} undecided." if undecided else ""
+    )
 
 
 def _step_time(comparison: Comparison) -> str:

@@ -28,8 +28,8 @@ class Versus:
         base: of the older environment.
         new: of the newer one.
         output: directory that holds both, as `base` and `new`.
-        comparison: of step times and RMSE, with a verdict a cell.
-        parity: of all cells of both; None where one of them has none.
+        comparison: of step times, RMSE and parity, with a verdict a cell.
+        parity: of all cells of both; None where that of one was not judged.
     """
 
     base: Report
@@ -40,13 +40,8 @@ class Versus:
 
     @property
     def outside(self) -> list[ParityResult]:
-        """Where a cell of one side lies outside of one of the other, beyond known deviations.
-
-        What both have against the oracle is not the newer one's doing, and each report tells it.
-        """
-        if self.parity is None:
-            return []
-        return [row for row in self.parity.outside if row.b != ORACLE and _side(row.a) != _side(row.b)]
+        """Where a cell of one side lies outside of one of the other, beyond known deviations."""
+        return self.comparison.parity_between or []
 
     @property
     def exit_code(self) -> int:
@@ -55,14 +50,13 @@ class Versus:
             return RUNS_FAILED
         if self.comparison.nothing_compared:
             return BAD_INPUT
-        return WORSE if self.comparison.is_worse or self.outside else FINE
+        return WORSE if self.comparison.is_worse else FINE
 
     def as_json(self) -> dict[str, object]:
         """Returns plain dicts, lists and numbers for `versus --json`: those of `compare --json`, and further keys."""
         return {
             **as_json(self.comparison),
             "reports": {side: str(self.output / side) for side in SIDES},
-            "parity_between": None if self.parity is None else msgspec.to_builtins(self.outside),
             "exit_code": self.exit_code,
         }
 
@@ -84,14 +78,18 @@ def carry_out(options: Options, pythons: tuple[str, str], max_regression: float,
     for side in SIDES:
         run_command.write_page_beside(options.output / side)
     judged = joined_of([options.output / side for side in SIDES]) if base.parity and new.parity else None
-    return Versus(
-        base=base,
-        new=new,
-        output=options.output,
-        comparison=compare_reports(base, new, max_regression=max_regression),
-        parity=judged,
-    )
+    return outcome_of(base, new, options.output, max_regression, judged)
 
 
-def _side(cell: str) -> str:
-    return cell.partition(":")[0]
+def outcome_of(base: Report, new: Report, output: Path, max_regression: float, parity: JoinedParity | None) -> Versus:
+    """Returns what two reports measured together say, given the parity of all their cells."""
+    comparison = compare_reports(base, new, max_regression=max_regression)
+    if parity is not None:
+        comparison = msgspec.structs.replace(comparison, parity_between=_between(parity))
+    return Versus(base=base, new=new, output=output, comparison=comparison, parity=parity)
+
+
+def _between(parity: JoinedParity) -> list[ParityResult]:
+    """Returns where a cell of one side lies outside of one of the other; against the oracle, each report tells."""
+    sides = {cell: report.name for report in parity.reports for cell in report.cells.values()}
+    return [row for row in parity.outside if row.b != ORACLE and sides[row.a] != sides[row.b]]

@@ -9,7 +9,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from bench.comparison import Comparison, conclusion, interval_words, parity_words, rmse_words
+from bench.comparison import Comparison, interval_words, parity_words, rmse_words
+from bench.conclusion import conclusion, not_judged_words
 from bench.export.exported import Exported
 from bench.formatting import three_digits, with_interval
 from bench.metric_summary import metric_label
@@ -66,14 +67,10 @@ def as_junit(reports: Sequence[Exported]) -> str:
 def comparison_as_junit(comparison: Comparison, name: str) -> str:
     """Returns a suite with the verdicts of a comparison.
 
-    A regression, a worse RMSE and a pair newly out of parity are failures; what cannot be compared, or is measured on
-    one side only, is skipped; undecided passes, and tells why.
+    A regression, a worse RMSE, a pair newly out of parity and one of `bench versus` whose sides lie apart are failures;
+    what cannot be compared, or is measured or judged on one side only, is skipped; undecided passes, and tells why.
     """
-    cases = [*_compared_times(comparison), *_compared_scores(comparison)]
-    cases += [
-        Case("parity", f"{result.a} and {result.b}, {result.stage}", "failure", parity_words(result))
-        for result in comparison.parity
-    ]
+    cases = [*_compared_times(comparison), *_compared_scores(comparison), *_compared_parity(comparison)]
     for side, cells in (("base", comparison.only_in_base), ("new", comparison.only_in_new)):
         for cell, reason in cells.items():
             cases.append(Case("step time", cell, "skipped", f"only in {side}{f': {reason}' if reason else ''}"))
@@ -149,7 +146,7 @@ def _compared_times(comparison: Comparison) -> Iterable[Case]:
         told += f"; {with_interval(row.ratio, row.ci95)} × as long ({words}); {row.verdict}"
         told += f": {row.why_undecided}" if row.why_undecided else ""
         if row.regression:
-            limit = f"more than {100 * comparison.max_regression:.3g} % longer"
+            limit = f"more than {comparison.margin_in_words} longer"
             yield Case("step time", row.cell, "failure", f"{limit}: {with_interval(row.ratio, row.ci95)} ×", told)
         else:
             yield Case("step time", row.cell, output=told)
@@ -163,6 +160,21 @@ def _compared_scores(comparison: Comparison) -> Iterable[Case]:
             yield Case(group, row.cell, "failure", f"worse by {rmse_words(row)}", told)
         else:
             yield Case(group, row.cell, output=told)
+
+
+def _compared_parity(comparison: Comparison) -> Iterable[Case]:
+    for result in [*comparison.parity, *(comparison.parity_between or [])]:
+        yield Case("parity", _fault(result), "failure", parity_words(result))
+    for result in comparison.parity_kept:
+        yield Case("parity", _fault(result), output=f"out of parity in base and in new: {parity_words(result)}")
+    for result in comparison.parity_mended:
+        yield Case("parity", _fault(result), output=f"no longer out of parity: {parity_words(result)}")
+    if len(comparison.parity_not_judged) == 1:
+        yield Case("parity", comparison.parity_not_judged[0], "skipped", not_judged_words(comparison))
+
+
+def _fault(result: ParityResult) -> str:
+    return f"{result.a} and {result.b}, {result.stage}"
 
 
 def _document(suites: Sequence[Suite]) -> str:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import io
+import json
 import os
 import venv
 from collections.abc import Callable
@@ -7,16 +9,20 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from rich.console import Console
 
 from bench.compare_reports import compare_reports
+from bench.compare_table import render
 from bench.comparison import drift_words
 from bench.drift import ASSUMED
 from bench.errors import BenchError
-from bench.joined_parity import JoinedParity
+from bench.export.junit import comparison_as_junit
+from bench.joined_parity import JoinedParity, JoinedReport
+from bench.markdown import as_markdown
 from bench.parity_records import ParityResult
 from bench.report import Report, Together
 from bench.two_environments import describe_other, python_of
-from bench.versus_outcome import Versus
+from bench.versus_outcome import outcome_of
 
 pytestmark = pytest.mark.backend_free
 
@@ -79,19 +85,58 @@ def test_a_row_counts_the_processes_that_were_paired(make_report: MakeReport) ->
     assert row.why_undecided == "one process (base and new) gives no interval, so it settles nothing; measure more"
 
 
+def outside(a: str, b: str) -> ParityResult:
+    return ParityResult(a=a, b=b, stage="epoch 1", rms=1.0, max_abs=1.0, envelope=1e-5, verdict="outside")
+
+
+def joined(cells: dict[str, list[str]], results: list[ParityResult]) -> JoinedParity:
+    reports = [
+        JoinedReport(name=side, created="", machine="", keras=None, backends={}, seeds=[0],
+                     cells={name.rpartition("new:")[2].rpartition("base:")[2]: name for name in names})
+        for side, names in cells.items()
+    ]  # fmt: skip
+    return JoinedParity(reports=reports, results=results, divergences=[], notes=[], failed=False)
+
+
+BOTH = {"base": ["base:jax/cpu/fit", "torch/cpu/fit"], "new": ["new:jax/cpu/fit"]}
+
+
 @pytest.mark.parametrize(
     ("pair", "code"),
-    [(("new:jax/cpu/fit", "base:jax/cpu/fit"), 1), (("new:jax/cpu/fit", "oracle"), 0), (("new:a", "new:b"), 0)],
+    [
+        (("new:jax/cpu/fit", "base:jax/cpu/fit"), 1),
+        (("new:jax/cpu/fit", "torch/cpu/fit"), 1),
+        (("new:jax/cpu/fit", "oracle"), 0),
+        (("torch/cpu/fit", "base:jax/cpu/fit"), 0),
+    ],
 )
 def test_only_what_lies_between_the_two_is_the_upgrades_doing(
     pair: tuple[str, str], code: int, make_report: MakeReport, tmp_path: Path
 ) -> None:
-    a, b = pair
-    result = ParityResult(a=a, b=b, stage="epoch 1", rms=1.0, max_abs=1.0, envelope=1e-5, verdict="outside")
-    joined = JoinedParity(reports=[], results=[result], divergences=[], notes=[], failed=False)
     report = make_report()
-    found = Versus(base=report, new=report, output=tmp_path, comparison=compare_reports(report, report), parity=joined)
+    found = outcome_of(report, report, tmp_path, 0.05, joined(BOTH, [outside(*pair)]))
     assert (found.exit_code, len(found.outside), found.as_json()["exit_code"]) == (code, code, code)
+
+
+def test_an_upgrade_that_mends_the_model_fails_the_gate_and_every_form_says_why(
+    make_report: MakeReport, tmp_path: Path
+) -> None:
+    medians = {"jax": (1.0, 1.01, 0.99)}
+    base = make_report(medians, parity=[outside("jax/cpu/fit", "oracle")])
+    new = make_report(medians, parity=[msgspec.structs.replace(base.parity[0], verdict="within")])
+    between = joined(BOTH, [outside("base:jax/cpu/fit", "oracle"), outside("base:jax/cpu/fit", "new:jax/cpu/fit")])
+    found = outcome_of(base, new, tmp_path, 0.05, between)
+    assert found.exit_code == 1
+    console = Console(file=io.StringIO(), width=200)
+    console.print(render(found.comparison))
+    answer = "Base and new are not the same model: base was out of parity, and new is not."
+    for text in (console.file.getvalue(), as_markdown(found.comparison), comparison_as_junit(found.comparison, "x")):  # type: ignore[attr-defined]
+        assert answer in text
+        assert "base:jax/cpu/fit and new:jax/cpu/fit" in text.replace("&#58;", ":")
+        assert "Nothing is shown" not in text
+    assert "<failure" in comparison_as_junit(found.comparison, "x")
+    assert json.loads(json.dumps(found.as_json()))["parity_between"][0]["stage"] == "epoch 1"
+    assert outcome_of(base, new, tmp_path, 0.05, None).as_json()["parity_between"] is None
 
 
 def test_a_virtual_environment_is_its_python_links_kept(tmp_path: Path) -> None:
