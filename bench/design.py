@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from bench import statistics
@@ -16,19 +16,19 @@ FEWEST_ADAPTIVE = 5  # stopping as soon as an interval looks narrow would otherw
 
 @dataclass(frozen=True)
 class Spent:
-    """What one generation cost.
+    """What one generation cost; nothing where all of it had been measured before.
 
     Attributes:
         outside_s: starting its processes up to their first steady rounds, and ending them after their last, in seconds.
         rounds_s: its rounds, in seconds.
         rounds: rounds a process.
-        workers: processes that ran rounds, in this measurement or in the one that it goes on with.
+        workers: processes that were started and got to their rounds.
     """
 
-    outside_s: float
-    rounds_s: float
-    rounds: int
-    workers: int
+    outside_s: float = 0.0
+    rounds_s: float = 0.0
+    rounds: int = 0
+    workers: int = 0
 
     @property
     def total_s(self) -> float:
@@ -36,42 +36,59 @@ class Spent:
         return self.outside_s + self.rounds_s
 
 
-def next_rounds(settings: Settings, sides: Sequence[Sequence[Run]], spent: Sequence[Spent]) -> int | None:
+def fewest(settings: Settings) -> int:
+    """Returns how many generations there are at least, whatever they tell and cost."""
+    return max(settings.processes, FEWEST_ADAPTIVE) if settings.adaptive else settings.processes
+
+
+def next_rounds(
+    settings: Settings, sides: Sequence[Sequence[Run]], spent: Sequence[Spent], cells: Collection[Cell]
+) -> int | None:
     """Returns how many rounds each process of the next generation runs; None when enough has been measured.
 
     Without a precision or a budget, `settings.processes` generations of `settings.rounds` rounds. With a budget,
     generations start as long as one more of average cost fits; with a precision, until the interval of every cell, or
-    of two environments the ratio of each, is that narrow. In both cases `settings.processes` (at least five) come
-    first, budget or not, and the rounds a process follow from the variance components of what was measured.
+    of two environments the ratio of each, is that narrow. In both cases `fewest` generations come first, budget or
+    not, and so do those of which a report that is gone on with has a process: it may have been lost. The rounds a
+    process follow from the variance components of what was measured.
 
     Args:
         settings: what was asked for.
         sides: runs measured so far, all cells, of one environment or of two that are measured against each other.
         spent: one record a generation, all so far.
+        cells: those that gain by a further process: none where they are given up, on either side.
     """
     adaptive = settings.adaptive
-    least = max(settings.processes, FEWEST_ADAPTIVE) if adaptive else settings.processes
+    least = max(fewest(settings), _stored(sides, cells)) if adaptive else settings.processes
     if len(spent) < min(least, 2):
         return settings.rounds
-    rounds = _best_rounds(settings, sides, spent) if adaptive else settings.rounds
+    rounds = _best_rounds(settings, sides, spent, cells) if adaptive else settings.rounds
     if len(spent) < least:
         return rounds
-    if not adaptive or spent[-1].workers == 0:
+    if not adaptive or not cells:
         return None
-    if settings.precision is not None and widest(sides) <= math.log1p(settings.precision):
+    if settings.precision is not None and widest(sides, cells) <= math.log1p(settings.precision):
         return None
-    used = sum(one.total_s for one in spent)
-    if settings.budget_s is not None and used + used / len(spent) > settings.budget_s:
+    costs = [one.total_s for one in spent if one.total_s]
+    if settings.budget_s is not None and sum(costs) + sum(costs) / max(1, len(costs)) > settings.budget_s:
         return None
     return rounds
 
 
-def widest(sides: Sequence[Sequence[Run]]) -> float:
+def _stored(sides: Sequence[Sequence[Run]], cells: Collection[Cell]) -> int:
+    """Returns how many generations have a process of these cells, be it lost or cut off."""
+    return max((1 + run.process for runs in sides for run in runs if run.cell in cells), default=0)
+
+
+def widest(sides: Sequence[Sequence[Run]], cells: Collection[Cell] | None = None) -> float:
     """Returns the largest half-width of the cells' 95 % intervals, or of two sides their ratios', on logarithms.
 
-    A cell of one process, such as one that failed since, has none and does not count; infinite where no cell has one.
+    Args:
+        sides: as for `next_rounds`.
+        cells: of these, infinite where one has no interval, such as with one process; without, of those that have one.
     """
-    return max(_half_widths(sides).values(), default=math.inf)
+    known = _half_widths(sides)
+    return max((known.get(cell, math.inf) for cell in (known if cells is None else cells)), default=math.inf)
 
 
 def _half_widths(sides: Sequence[Sequence[Run]]) -> dict[Cell, float]:
@@ -90,11 +107,13 @@ def _ratio(base: Mapping[int, float], new: Mapping[int, float]) -> statistics.In
     return statistics.paired_ratio([new[place] for place in common], [base[place] for place in common]).ci95
 
 
-def _best_rounds(settings: Settings, sides: Sequence[Sequence[Run]], spent: Sequence[Spent]) -> int:
+def _best_rounds(
+    settings: Settings, sides: Sequence[Sequence[Run]], spent: Sequence[Spent], cells: Collection[Cell]
+) -> int:
     """Returns the rounds that narrow the widest interval most in a given time: it decides when enough is measured."""
     process_cost = sum(one.outside_s for one in spent) / max(1, sum(one.workers for one in spent))
     round_cost = sum(one.rounds_s for one in spent) / max(1, sum(one.rounds * one.workers for one in spent))
-    half_widths = _half_widths(sides)
+    half_widths = {cell: half for cell, half in _half_widths(sides).items() if cell in cells}
     if round_cost <= 0 or not half_widths:
         return settings.rounds
     cell = max(half_widths, key=half_widths.__getitem__)

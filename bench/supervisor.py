@@ -20,9 +20,10 @@ from msgspec.structs import replace
 
 from bench.calm_rounds import calm, marked, ratios_of
 from bench.compile_cache import with_cache
-from bench.design import Spent, next_rounds
+from bench.design import Spent, fewest, next_rounds
 from bench.environment import worker_environment
 from bench.errors import BenchError
+from bench.giving_up import GivenUp
 from bench.machine_state import StateWatch, limit_of
 from bench.predictions import load_arrays
 from bench.profile_request import ask_for_profile
@@ -114,7 +115,7 @@ class Supervisor:
         self.random = random.Random(plan.settings.order_seed)
         self.random_repeats = random.Random(plan.settings.order_seed)  # the order does not depend on what is repeated
         self.turn = 1 + max((turn for side in sides for run in side.recorder.runs for turn in run.turns), default=-1)
-        self.given_up: dict[tuple[Side, Cell], str] = {}
+        self.given_up = GivenUp()
         self.live: list[LiveWorker] = []
 
     def measure(self) -> None:
@@ -126,7 +127,7 @@ class Supervisor:
         """
         try:
             spent: list[Spent] = []
-            while (rounds := next_rounds(self.plan.settings, self._runs(), spent)) is not None:
+            while (rounds := next_rounds(self.plan.settings, self._runs(), spent, self._gaining())) is not None:
                 spent.append(self._measure_generation(len(spent), rounds))
         finally:
             self._abandon()
@@ -136,13 +137,20 @@ class Supervisor:
     def _runs(self) -> list[list[Run]]:
         return [side.recorder.runs for side in self.sides]
 
+    def _gaining(self) -> list[Cell]:
+        """Returns the cells that a further process tells more of: of two sides, those that both measure."""
+        return [cell for cell in self.plan.cells if not self.given_up.anywhere(cell)]
+
     def _measure_generation(self, process: int, rounds: int) -> Spent:
-        seats = [(side, cell) for side in self.sides for cell in self.plan.cells]
+        cells = self.plan.cells if process < fewest(self.plan.settings) else self._gaining()
+        seats = [(side, cell) for side in self.sides for cell in cells]
         missing = [seat for seat in seats if not self._is_done(*seat, process)]
+        if not missing:
+            return Spent()
         started = time.monotonic()
         for side, cell in self.random.sample(missing, len(missing)):
             self._start(side, cell, process)
-        steady = time.monotonic()
+        steady, workers = time.monotonic(), len(self.live)
         for _ in range(rounds):
             for worker in self.random.sample(self.live, len(self.live)):
                 self._round(worker)
@@ -151,8 +159,7 @@ class Supervisor:
         for worker in list(self.live):
             self._ask(worker, Stop(limits=self._wants_limits(worker)))
         outside_s = steady - started + time.monotonic() - ended
-        measured = [cell for side, cell in seats if (run := side.recorder.run_of((cell, process))) and run.step_time_ms]
-        return Spent(outside_s=outside_s, rounds_s=ended - steady, rounds=rounds, workers=len(measured))
+        return Spent(outside_s=outside_s, rounds_s=ended - steady, rounds=rounds, workers=workers)
 
     def _round(self, worker: LiveWorker) -> None:
         self.watch.before_round()
@@ -190,8 +197,8 @@ class Supervisor:
             error="the measurement was cut off",
             log=str(name),
         )
-        if (side, cell) in self.given_up:
-            side.recorder.put(replace(run, status="skipped", error=self.given_up[side, cell], log=None))
+        if (reason := self.given_up.reason(side, cell)) is not None:
+            side.recorder.put(replace(run, status="skipped", error=reason, log=None))
             self.progress.skip(side.called(cell), process)
             return
         worker = LiveWorker(side, start_worker(side, job, self.plan.settings.threads, name), job, run)
@@ -229,6 +236,7 @@ class Supervisor:
                 self._take_profile(worker)
             self.live.remove(worker)
             worker.process.close()
+            self.given_up.note(worker.side, worker.run)
 
     def _take_profile(self, worker: LiveWorker) -> None:
         """Has a worker traced that has measured all it should, the first of each cell."""
@@ -243,12 +251,10 @@ class Supervisor:
             recorder.put(worker.run)
 
     def _lose(self, worker: LiveWorker, run: Run) -> None:
-        """Records a run that has ended early; a cell that never got to a steady round is not started again."""
+        """Records a run that has ended early; its cell may not be started again (`bench.giving_up`)."""
         self.live.remove(worker)
         worker.process.kill()
-        if not run.step_time_ms:
-            failed = f"not started, since process {run.process} never got to a steady round ({run.status})"
-            self.given_up[worker.side, run.cell] = (run.error or "") if run.status == "skipped" else failed
+        self.given_up.note(worker.side, run)
         worker.side.recorder.put(run)
         self.progress.lose(worker.side.called(run.cell), run)
 

@@ -121,8 +121,9 @@ def _noteworthy(report: Report) -> list[str]:
             lines.append(f"{cell}: {unsteady} of {row.processes} processes were still getting faster when timed.")
     precision = report.settings.precision
     if precision is not None and math.log1p(precision) < (wide := widest([report.runs])) < math.inf:
+        ended = "--budget" if all(run.status == "ok" for run in report.runs) else "--budget or lost processes"
         lines.append(
-            f"The widest interval is ±{100 * math.expm1(wide):.1f} %, not ±{100 * precision:g} %: --budget ended it."
+            f"The widest interval is ±{100 * math.expm1(wide):.1f} %, not ±{100 * precision:g} %: {ended} ended it."
         )
     return lines
 

@@ -1,12 +1,12 @@
 """A scripted worker: plays a real one's part of the protocol, or breaks it where the script says so.
 
 Usage: fake_worker.py SCRIPT COMMAND_FD REPLY_FD. SCRIPT is JSON: for each backend, optionally for one process as
-"jax:1" or for one precision as "jax:bfloat16", an object with `step_time_ms` or `cost` and, to break, `at` (a
-command's name, "MeasureRound:2" for the third round, or "Copy:1" for the second permuted copy) and `how` (exit, kill,
-hang, orphan, garbage, unavailable or nan). Beside it lie the predictions that it hands out, seed0.npz and so on:
-without NumPy it starts in a moment. With `own`, what it answers tells the process: every step time is another one,
-the predictions and the test RMSE hold the process id. In SCRIPT.events it writes down what it was asked and, before
-it does so, what it answers.
+"jax:1", of one of two sides as "new:jax:1", or for one precision as "jax:bfloat16", an object with `step_time_ms` or
+`cost` and, to break, `at` (a command's name, "MeasureRound:2" for the third round, or "Copy:1" for the second
+permuted copy) and `how` (exit, kill, hang, orphan, garbage, unavailable or nan). Beside it lie the predictions that
+it hands out, seed0.npz and so on: without NumPy it starts in a moment. With `own`, what it answers tells the process:
+every step time is another one, the predictions and the test RMSE hold the process id. In SCRIPT.events it writes down
+what it was asked and, before it does so, what it answers.
 """
 
 from __future__ import annotations
@@ -48,7 +48,9 @@ def main() -> None:
     with os.fdopen(int(sys.argv[2]), "rb") as commands, os.fdopen(int(sys.argv[3]), "wb", buffering=0) as replies:
         job = decode_command(commands.readline())
         assert isinstance(job, Job)
-        keys = (f"{job.backend}:{job.process}", f"{job.backend}:{job.precision}", job.backend)
+        side = Path(job.predictions).parents[1].name  # the report's folder
+        here = f"{job.backend}:{job.process}"
+        keys = (f"{side}:{here}", here, f"{job.backend}:{job.precision}", job.backend)
         part = next((script[key] for key in keys if key in script), {})
         with script_path.with_suffix(".started").open("a") as started:
             started.write(f"{job.backend}:{job.process}:{os.getpid()}\n")

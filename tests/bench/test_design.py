@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 
 from bench.design import FEWEST_ADAPTIVE, Spent, next_rounds
-from bench.report import Run, Settings
+from bench.report import Cell, Run, Settings
 from bench.statistics import typical
 from bench.variance import MOST_ROUNDS
 
 pytestmark = pytest.mark.backend_free
 
 START_S = 6.0
+JAX, TORCH = (Cell(backend=backend, device="cpu", loop="fit") for backend in ("jax", "torch"))
 
 
 def settings(**changes) -> Settings:
@@ -28,7 +29,7 @@ def simulate(wanted: Settings, process_sd: float, round_sd: float, rng) -> list[
     """Plays a measurement of one cell whose true step time is 1 ms."""
     runs: list[Run] = []
     generations: list[Spent] = []
-    while (rounds := next_rounds(wanted, [runs], generations)) is not None:
+    while (rounds := next_rounds(wanted, [runs], generations, [JAX])) is not None:
         typical_ms = np.exp(process_sd * rng.standard_normal())
         runs.append(run(len(runs), list(typical_ms * np.exp(round_sd * rng.standard_normal(rounds)))))
         generations.append(Spent(START_S, 0.4 * rounds, rounds, 1))
@@ -56,8 +57,8 @@ def test_the_widest_cell_decides():
     narrow = [run(process, [1.0, 1.001]) for process in range(6)]
     wide = [run(process, [1.0 + process, 1.1 + process], "torch") for process in range(6)]
     spent = [Spent(1, 1, 2, 2)] * 6
-    assert next_rounds(settings(precision=0.02), [narrow], spent) is None
-    assert next_rounds(settings(precision=0.02), [narrow + wide], spent) is not None
+    assert next_rounds(settings(precision=0.02), [narrow], spent, [JAX]) is None
+    assert next_rounds(settings(precision=0.02), [narrow + wide], spent, [JAX, TORCH]) is not None
 
 
 def test_no_generation_starts_that_the_budget_has_no_time_for():
@@ -81,10 +82,10 @@ def test_the_widest_cell_decides_how_many_rounds_a_process_runs():
     spent = [Spent(2 * START_S, 2 * 5 * 0.4, 5, 2)] * 6
     # Alone, this cell, already known to a few parts in a thousand, asks for as many rounds as there may be.
     narrow = [run(process, [1.0, 1.001, 0.999, 1.002, 0.998]) for process in range(6)]
-    assert next_rounds(settings(budget_s=900), [narrow], spent) == MOST_ROUNDS
+    assert next_rounds(settings(budget_s=900), [narrow], spent, [JAX]) == MOST_ROUNDS
     wide = [run(process, [1.0 + process / 10, 1.01 + process / 10], "torch") for process in range(6)]
-    alone = next_rounds(settings(budget_s=900), [wide], spent)
-    assert next_rounds(settings(budget_s=900), [narrow + wide], spent) == alone < MOST_ROUNDS
+    alone = next_rounds(settings(budget_s=900), [wide], spent, [TORCH])
+    assert next_rounds(settings(budget_s=900), [narrow + wide], spent, [JAX, TORCH]) == alone < MOST_ROUNDS
 
 
 def test_of_two_environments_what_both_sides_of_a_pair_share_asks_for_no_more_processes():
@@ -95,12 +96,47 @@ def test_of_two_environments_what_both_sides_of_a_pair_share_asks_for_no_more_pr
         for side in (base, new):
             side.append(run(process, list(minute * np.exp(0.05 * rng.standard_normal(5)))))
     spent = [Spent(2 * START_S, 2 * 5 * 0.4, 5, 2)] * 8
-    together = next_rounds(settings(budget_s=900), [base, new], spent)
-    assert next_rounds(settings(budget_s=900), [base], spent) < 5 < together
+    together = next_rounds(settings(budget_s=900), [base, new], spent, [JAX])
+    assert next_rounds(settings(budget_s=900), [base], spent, [JAX]) < 5 < together
 
 
 def test_nothing_left_to_measure_ends_it():
-    assert next_rounds(settings(precision=0.01), [[]], [Spent(1, 0, 10, 0)] * 6) is None
+    assert next_rounds(settings(precision=0.01), [[]], [Spent(1, 0, 10, 0)] * 6, []) is None
+
+
+def test_a_cell_that_is_given_up_keeps_no_other_going_nor_sets_its_rounds():
+    spent = [Spent(2 * START_S, 2 * 5 * 0.4, 5, 2)] * 6
+    narrow = [run(process, [1.0, 1.001, 0.999, 1.002, 0.998]) for process in range(6)]
+    wide = [run(process, [1.0 + process / 10, 1.01 + process / 10], "torch") for process in range(5)]
+    assert next_rounds(settings(precision=0.02), [narrow + wide], spent, [JAX]) is None
+    assert next_rounds(settings(budget_s=900), [narrow + wide], spent, [JAX]) == MOST_ROUNDS
+
+
+def test_a_cell_without_an_interval_is_waited_for():
+    spent = [Spent(2 * START_S, 2 * 5 * 0.4, 5, 2)] * 6
+    narrow = [run(process, [1.0, 1.001]) for process in range(6)]
+    once = [run(0, [1.0, 1.001], "torch")]
+    assert next_rounds(settings(precision=0.02), [narrow + once], spent, [JAX, TORCH]) is not None
+
+
+def test_processes_of_a_report_that_is_gone_on_with_come_before_any_rule():
+    stored = [run(process, [1.0, 1.001]) for process in range(9)]
+    lost = settings(precision=0.02, budget_s=1.0)
+    done = [Spent(START_S, 2.0, 5, 1), *[Spent()] * 7]
+    assert next_rounds(lost, [stored], done, [JAX]) is not None
+    assert next_rounds(lost, [stored], [*done, Spent()], [JAX]) is None
+    assert next_rounds(settings(processes=5), [stored], done[:5], [JAX]) is None
+
+
+def test_what_was_measured_before_makes_no_generation_look_cheap():
+    wide = [run(process, [1.0 + process / 10, 1.01 + process / 10]) for process in range(8)]
+    fresh = [Spent(START_S, 5 * 0.4, 5, 1)] * 2
+    asked = settings(precision=0.02, budget_s=20.0)
+    assert next_rounds(asked, [wide], [*[Spent()] * 6, *fresh], [JAX]) is None
+    long = settings(precision=0.02, budget_s=900.0)
+    rounds = next_rounds(long, [wide], [*[Spent()] * 6, *fresh], [JAX])
+    assert rounds == next_rounds(long, [wide], fresh * 4, [JAX])
+    assert next_rounds(long, [wide], [Spent()] * 8, [JAX]) == long.rounds
 
 
 @pytest.mark.parametrize("process_sd", [0.03, 0.06])

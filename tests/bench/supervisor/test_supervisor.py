@@ -109,6 +109,25 @@ def test_a_worker_killed_in_a_round_keeps_its_earlier_rounds_and_the_next_proces
     assert exit_code(report) == 3
 
 
+def test_a_cell_that_was_measured_is_given_up_after_two_losses_in_a_row(fake):
+    dies = {"at": "WarmUp", "how": "kill"}
+    report = fake(
+        {f"jax:{process}": dies for process in (1, 3, 4)}, cells=parse_cells("jax", "cpu", "fit"), processes=6
+    )
+    assert [run.status for run in report.runs] == ["ok", "killed", "ok", "killed", "killed", "skipped"]
+    assert report.runs[5].error == (
+        "not started, since process 4 never got to a steady round (killed), nor did the one before it"
+    )
+
+
+def test_a_cell_that_is_given_up_keeps_no_other_going_until_the_budget_is_spent(fake):
+    wide = {f"torch:{process}": {"step_time_ms": [1.0 + process]} for process in range(5)}
+    lost = {f"torch:{process}": {"at": "WarmUp", "how": "kill"} for process in range(5, 99)}
+    report = fake(wide | lost, cells=parse_cells("jax,torch", "cpu", "fit"), precision=0.02, budget_s=20.0)
+    assert [run.status for run in by_backend(report, "torch")] == ["ok"] * 5 + ["killed"] * 2
+    assert [run.status for run in by_backend(report, "jax")] == ["ok"] * 7
+
+
 def test_a_worker_that_hangs_is_ended_after_the_timeout(fake, tmp_path):
     report = fake({"tensorflow:1": {"at": "WarmUp", "how": "hang"}}, timeout_s=1.0)
     hung = by_backend(report, "tensorflow")[1]
