@@ -141,22 +141,45 @@ def claimed(directory: Path) -> Iterator[Path]:
     """
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(directory / LOCK_NAME, blocking=False)
-        lock.acquire()
     except FileExistsError as error:
         raise BenchError(f"cannot write to {directory}, which is not a folder; choose another --output") from error
-    except filelock.Timeout as error:
-        raise BenchError(f"another run is writing to {directory}; choose another --output") from error
     except OSError as error:
         raise BenchError(f"cannot write to {directory}: {error.strerror or error}; choose another --output") from error
+    with _locked(directory / LOCK_NAME, directory):
+        try:
+            _remove_passing_files(directory)
+            with tempfile.TemporaryDirectory(dir=directory, prefix=PARTS_PREFIX, ignore_cleanup_errors=True) as parts:
+                yield Path(parts)
+        except OSError as error:
+            if error.errno not in NO_ROOM:
+                raise
+            raise BenchError(f"cannot write to {directory}: {error.strerror}") from error
+
+
+@contextlib.contextmanager
+def claimed_file(file: Path) -> Iterator[None]:
+    """Creates the folder of a result that is a single file, and keeps other runs from writing it.
+
+    Raises:
+        BenchError: the folder cannot be written to, or another run is measuring into the file.
+    """
+    make_folder_of(file)
+    with _locked(file.with_name(f".{file.name}{LOCK_NAME}"), file):
+        yield
+
+
+@contextlib.contextmanager
+def _locked(path: Path, output: Path) -> Iterator[None]:
+    """Holds a lock that says who writes to `output`."""
+    lock = filelock.FileLock(path, blocking=False)
     try:
-        _remove_passing_files(directory)
-        with tempfile.TemporaryDirectory(dir=directory, prefix=PARTS_PREFIX, ignore_cleanup_errors=True) as parts:
-            yield Path(parts)
+        lock.acquire()
+    except filelock.Timeout as error:
+        raise BenchError(f"another run is writing to {output}; choose another --output") from error
     except OSError as error:
-        if error.errno not in NO_ROOM:
-            raise
-        raise BenchError(f"cannot write to {directory}: {error.strerror}") from error
+        raise BenchError(f"cannot write to {output}: {error.strerror or error}; choose another --output") from error
+    try:
+        yield
     finally:
         lock.release()  # the file stays: to remove it would let a third run lock another file of the same name
 

@@ -17,7 +17,7 @@ from bench.options import DEFAULT_ROUND_S
 from bench.record import Record
 from bench.recorder import now
 from bench.report import Machine, Software
-from bench.report_file import make_folder_of, write_json
+from bench.report_file import claimed_file, write_json
 from bench.software import describe_software, lasting
 from bench.validate_options import Options
 from bench.validate_sides import measured_trials
@@ -91,20 +91,25 @@ def validate(options: Options, console: Console) -> Validation:
     Ctrl-C ends it early: the result then holds the comparisons so far, saved like any, and its `finished` is None.
 
     Raises:
-        BenchError: a worker cannot be started or is lost, or the output cannot be written or holds a result of
-            something else to go on with. Where comparisons are saved, the message says so.
+        BenchError: a worker cannot be started or is lost, or the output cannot be written, is being written by another
+            run, or holds a result of something else to go on with. Where comparisons are saved, the message says so.
     """
     dataset = load_dataset(options.dataset, progress=lambda line: console.print(line, highlight=False, markup=False))
-    make_folder_of(options.output)
-    result = _opened(options)
+    with claimed_file(options.output):
+        return _measured(options, _opened(options), dataset.sha256, console)
+
+
+def _measured(options: Options, result: Validation, sha256: str, console: Console) -> Validation:
+    """Adds the trials that `result` lacks, as `validate` says."""
     try:
         with interrupts_held():
-            for trials in measured_trials(options, dataset.sha256, result.trials, console):
+            for trials in measured_trials(options, sha256, result.trials, console):
                 longer = _judged(msgspec.structs.replace(result, trials=[*result.trials, *trials], finished=None))
                 write_json(longer, options.output)
                 result = longer  # holds what is saved, and no more
     except KeyboardInterrupt:
-        return result
+        # A stored result that was finished with fewer comparisons is not so with those asked for now.
+        return msgspec.structs.replace(result, finished=None)
     except BenchError as error:
         if not result.trials:
             raise

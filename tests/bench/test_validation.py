@@ -184,6 +184,28 @@ def test_what_was_cut_off_is_gone_on_with_by_fresh_sides(options, tmp_path):
     assert len({line.rpartition(":")[2] for line in started}) >= (3 + 3) * 2
 
 
+def test_ctrl_c_before_the_first_further_comparison_of_a_finished_result_is_an_interruption(options, tmp_path):
+    first = validate(options({"jax": {}}, comparisons=1), Console(file=io.StringIO()))
+    at_once = WhenShown("side 1 of 3", lambda: os.kill(os.getpid(), signal.SIGINT))
+    longer = validate(options({"jax": {}}, comparisons=3, resume=True), at_once)
+    assert (first.finished is None, longer.finished, longer.trials) == (False, None, first.trials)
+    assert load_validation(tmp_path / "validation.json") == first
+
+
+def test_a_second_run_into_the_same_output_is_refused(options, tmp_path):
+    """Each would write its own trials only, so those of the other one would be lost."""
+    told = []
+
+    def another() -> None:
+        with pytest.raises(BenchError) as caught:
+            validate(options({"jax": {}}, resume=True), Console(file=io.StringIO()))
+        told.append(str(caught.value))
+
+    result = validate(options({"jax": {}}), WhenShown("side 3 of 3", another))
+    assert told == [f"another run is writing to {tmp_path / 'validation.json'}; choose another --output"]
+    assert load_validation(tmp_path / "validation.json").trials == result.trials
+
+
 def test_nothing_is_measured_where_nothing_is_missing(options, tmp_path):
     first = validate(options({"jax": {"own": True}}), Console(file=io.StringIO()))
     again = validate(options({}, comparisons=1, resume=True), Console(file=io.StringIO()))
