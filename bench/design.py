@@ -6,9 +6,11 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from bench import statistics
+import numpy as np
+
+from bench import contrast, statistics
 from bench.report import Cell, Run, Settings
-from bench.summary import process_medians, rounds_by_process
+from bench.summary import interleaved, rounds_by_process, turns_of
 from bench.variance import best_rounds, components
 
 FEWEST_ADAPTIVE = 5  # stopping as soon as an interval looks narrow would otherwise favour the ones narrow by chance
@@ -92,19 +94,36 @@ def widest(sides: Sequence[Sequence[Run]], cells: Collection[Cell] | None = None
 
 
 def _half_widths(sides: Sequence[Sequence[Run]]) -> dict[Cell, float]:
-    medians = [process_medians(runs) for runs in sides]
+    """Returns them as the report or `compare` will print them: several ratios hold at 95 % together."""
+    medians = [
+        {cell: [statistics.process_median(one) for one in by_process.values()] for cell, by_process in found.items()}
+        for found in _counted(sides)
+    ]
     if len(sides) == 1:
-        intervals = {cell: statistics.typical(list(one.values())).ci95 for cell, one in medians[0].items()}
-    else:
-        intervals = {cell: _ratio(medians[0][cell], medians[1][cell]) for cell in medians[0] if cell in medians[1]}
-    return {cell: math.log(ends[1] / ends[0]) / 2 for cell, ends in intervals.items() if ends is not None}
+        intervals = {cell: statistics.typical(of_cell).ci95 for cell, of_cell in medians[0].items()}
+        return {cell: math.log(ends[1] / ends[0]) / 2 for cell, ends in intervals.items() if ends is not None}
+    base, new = medians
+    ratios = {cell: contrast.paired(np.log(new[cell]), np.log(base[cell])) for cell in base if len(base[cell]) > 1}
+    confidence = contrast.each_of(len(ratios))
+    logs = {cell: ratio.interval(confidence) for cell, ratio in ratios.items()}
+    return {cell: (ends[1] - ends[0]) / 2 for cell, ends in logs.items() if ends is not None}
 
 
-def _ratio(base: Mapping[int, float], new: Mapping[int, float]) -> statistics.Interval | None:
-    common = sorted(base.keys() & new.keys())
-    if not common:
-        return None
-    return statistics.paired_ratio([new[place] for place in common], [base[place] for place in common]).ci95
+def _counted(sides: Sequence[Sequence[Run]]) -> list[dict[Cell, dict[int, list[float]]]]:
+    """Returns each cell's rounds in ms by process: of two sides only those of pairs that ran side by side.
+
+    `compare` leaves the others out: where one of a pair came by a later `--resume`, the machine may have drifted.
+    """
+    found = [rounds_by_process(runs) for runs in sides]
+    if len(found) == 1:
+        return found
+    (base, new), cells = found, sum(map(len, found))
+    pairs = {
+        cell: interleaved(turns_of(sides[0], cell, base[cell]), turns_of(sides[1], cell, new[cell]), cells)
+        for cell in base
+        if cell in new
+    }
+    return [{cell: {place: one[cell][place] for place in places} for cell, places in pairs.items()} for one in found]
 
 
 def _best_rounds(
@@ -117,7 +136,7 @@ def _best_rounds(
     if round_cost <= 0 or not half_widths:
         return settings.rounds
     cell = max(half_widths, key=half_widths.__getitem__)
-    found = components(_rounds([rounds_by_process(runs)[cell] for runs in sides]))
+    found = components(_rounds([of_side[cell] for of_side in _counted(sides)]))
     return settings.rounds if found is None else best_rounds(found, process_cost, round_cost)
 
 
@@ -126,6 +145,4 @@ def _rounds(of_sides: Sequence[Mapping[int, Sequence[float]]]) -> list[list[floa
     if len(of_sides) == 1:
         return [list(rounds) for rounds in of_sides[0].values()]
     base, new = of_sides
-    return [
-        [b / a for a, b in zip(base[place], new[place], strict=False)] for place in sorted(base.keys() & new.keys())
-    ]
+    return [[b / a for a, b in zip(base[place], new[place], strict=False)] for place in base]

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
+from bench.compare_reports import compare_reports
 from bench.design import FEWEST_ADAPTIVE, Spent, next_rounds
-from bench.report import Cell, Run, Settings
+from bench.report import Cell, Run, Settings, Together
 from bench.statistics import typical
 from bench.variance import MOST_ROUNDS
 
@@ -19,10 +23,9 @@ def settings(**changes) -> Settings:
     return Settings(**{**values, **changes})
 
 
-def run(process: int, step_time_ms: list[float], backend: str = "jax") -> Run:
-    return Run(
-        backend=backend, device="cpu", loop="fit", process=process, seed=0, status="ok", step_time_ms=step_time_ms
-    )
+def run(process: int, step_time_ms: list[float], backend: str = "jax", turns: Sequence[int] = ()) -> Run:
+    return Run(backend=backend, device="cpu", loop="fit", process=process, seed=0, status="ok",
+               step_time_ms=step_time_ms, turns=list(turns))  # fmt: skip
 
 
 def simulate(wanted: Settings, process_sd: float, round_sd: float, rng) -> list[Run]:
@@ -98,6 +101,38 @@ def test_of_two_environments_what_both_sides_of_a_pair_share_asks_for_no_more_pr
     spent = [Spent(2 * START_S, 2 * 5 * 0.4, 5, 2)] * 8
     together = next_rounds(settings(budget_s=900), [base, new], spent, [JAX])
     assert next_rounds(settings(budget_s=900), [base], spent, [JAX]) < 5 < together
+
+
+def test_versus_stops_where_compare_prints_every_ratio_as_narrow_as_asked(make_report):
+    rng = np.random.default_rng(1)
+    backends = ("jax", "torch", "tensorflow")
+    cells = [Cell(backend=backend, device="cpu", loop="fit") for backend in backends]
+    sides: tuple[list[Run], list[Run]] = ([], [])
+    spent: list[Spent] = []
+    while (rounds := next_rounds(settings(precision=0.02), sides, spent, cells)) is not None:
+        process, first = len(spent), sum(len(one.turns) for runs in sides for one in runs)
+        seats = [(side, backend) for side in sides for backend in backends]
+        for place, (side, backend) in enumerate(seats):
+            times = np.exp(0.03 * rng.standard_normal() + 0.01 * rng.standard_normal(rounds))
+            side.append(run(process, list(times), backend, range(first + place, first + 6 * rounds, 6)))
+        spent.append(Spent(6 * START_S, 6 * 0.4 * rounds, rounds, 6))
+    base, new = (
+        replace(make_report({"jax": [1.0]}), runs=runs, together=Together(id="a", side=name))
+        for runs, name in zip(sides, ("base", "new"), strict=True)
+    )
+    rows = compare_reports(base, new).step_time
+    assert len(rows) == 3
+    assert all(row.ci95[1] / row.ci95[0] <= 1.02**2 * (1 + 1e-12) for row in rows)
+
+
+def test_pairs_that_did_not_run_side_by_side_do_not_end_a_measurement():
+    """As where the newer side was lost and a later `--resume` measured it alone."""
+    base = [run(process, [1.0, 1.001], turns=[10 * process, 10 * process + 2]) for process in range(6)]
+    beside = [run(process, [1.0, 1.001], turns=[10 * process + 1, 10 * process + 3]) for process in range(6)]
+    later = [run(process, [1.0, 1.001], turns=[100 + 10 * process, 102 + 10 * process]) for process in range(6)]
+    spent = [Spent(2 * START_S, 2 * 2 * 0.4, 2, 2)] * 6
+    assert next_rounds(settings(precision=0.02), [base, beside], spent, [JAX]) is None
+    assert next_rounds(settings(precision=0.02), [base, [beside[0], *later[1:]]], spent, [JAX]) is not None
 
 
 def test_nothing_left_to_measure_ends_it():
