@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 Names = str | Sequence[str]
 
 VERSUS_PRECISION = 0.02
+VERSUS_BUDGET_S = 600.0  # in which one cell's true 5 % is seen on a shared machine of two cores (docs/method.md)
 QUICK: dict[str, Any] = {"processes": 2, "seeds": 2, "rounds": 4, "round_s": 0.2, "patience_s": 15.0}
 RENAMED = {"round_seconds": "round_s", "timeout": "timeout_s"}
 AS_GIVEN = (
@@ -158,17 +159,19 @@ def versus_options_from(output: Path | str | None, asked: Asked) -> Options:
     """Returns the options of two environments that are measured against each other, as `options_from` does.
 
     Where it is said neither how much to measure nor when to end, their ratios are measured to within
-    `VERSUS_PRECISION`, or as near as `bench.options.DEFAULT_BUDGET_S` allows: five processes a side see a true 5 % too
-    seldom (docs/method.md).
+    `VERSUS_PRECISION`, or as near as `VERSUS_BUDGET_S` allows, which is the budget of another precision too: five
+    processes a side see a true 5 % too seldom (docs/method.md).
 
     Raises:
         BenchError: a number or a name means nothing.
         TypeError: there is no such option.
     """
     options = options_from(output, asked)
-    if options.precision is not None or any(asked.get(name) for name in ("processes", "rounds", "budget", "quick")):
-        return options
-    return replace(options, precision=VERSUS_PRECISION)
+    if options.precision is None:
+        if any(asked.get(name) for name in ("processes", "rounds", "budget", "quick")):
+            return options
+        options = replace(options, precision=VERSUS_PRECISION)
+    return options if options.budget_s is not None else replace(options, budget_s=VERSUS_BUDGET_S)
 
 
 def listed_names(names: Names) -> str:

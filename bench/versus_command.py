@@ -26,7 +26,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "side by side, their rounds interleaved, so that drift of the machine cancels. Writes a report of each, "
         "OUTPUT/base and OUTPUT/new, and compares them. Unless --processes, --rounds, --precision, --budget or --quick "
         "says otherwise, at least five processes of each are measured, then more until every ratio is known to within "
-        "2 % or five minutes are spent.",
+        "2 % or ten minutes are spent.",
         epilog=EXAMPLES,
     )
     versus.add_argument("base", metavar="BASE_PYTHON", help="interpreter or virtual environment, the older one")

@@ -110,9 +110,10 @@ def test_the_command_and_the_function_mean_the_same() -> None:
 @pytest.mark.parametrize(
     ("words", "precision", "budget_s"),
     [
-        ([], 0.02, 300),
-        (["--precision", "mixed_bfloat16"], 0.02, 300),
-        (["--precision", "1%"], 0.01, 300),
+        ([], 0.02, 600),
+        (["--precision", "mixed_bfloat16"], 0.02, 600),
+        (["--precision", "1%"], 0.01, 600),
+        (["--precision", "1%", "--budget", "20m"], 0.01, 1200),
         (["--processes", "20"], None, None),
         (["--rounds", "10"], None, None),
         (["--budget", "1m"], None, 60),
