@@ -9,6 +9,7 @@
 3. Opening the prepared MovieLens 100K with the tutorial's split, first and later calls of fresh processes.
    Target: below 50 ms.
 4. Start of `python -m bench --help` and `python -m bench compare`. Target: below 0.5 s.
+5. Processor time that the supervisor's process takes while it waits for the end of a worker's round. Target: none.
 
     python -m bench.overhead [--backends jax,torch] [--loops fit,fused] [--blocks 60] [--report results/NAME]
 """
@@ -19,6 +20,7 @@ import argparse
 import random
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -33,12 +35,18 @@ from bench.fitting_table import FittingTable
 from bench.hiding import hide
 from bench.machine_state import watch_of
 from bench.matrix import parse_cells
+from bench.protocol import MeasureRound, WarmUp
 from bench.report import Cell
 from bench.statistics import Estimate, paired_ratio
+from bench.validate_options import Options
+from bench.validate_sides import job_of
+from bench.worker_process import WorkerProcess
 from movierank.backends import BACKENDS
+from movierank.datasets import load_dataset
 
 FEW, MANY = 1, 6  # epochs of the two bare calls
 WARM_UP_BLOCKS = 5
+WAITED_ROUNDS = 20
 PATIENCE_S = 120.0  # with the state of the machine, a backend (`bench.machine_state`)
 THIS_PROGRAM = (sys.executable, "-m", "bench.overhead")
 
@@ -99,6 +107,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     measured_by = {cell: _in_process(cell, arguments.blocks) for cell in cells}
     console.print(_step_table({str(cell): times for cell, times in measured_by.items() if times is not None}))
     console.print(_start_table(arguments.starts, arguments.report))
+    shares = _waiting_percent(cells[0].backend)
+    console.print(
+        f"While a worker's round runs, the supervisor takes {median(shares):.2f} % of a core (median of {len(shares)} "
+        f"rounds; at most {max(shares):.2f} %)",
+        highlight=False,
+    )
     return 0
 
 
@@ -120,7 +134,6 @@ def _step_times(backend: str, loop: str, blocks: int) -> StepTimes:
     from bench.fit_loop import timed_fit
     from bench.frameworks import adapter_for
     from movierank import training
-    from movierank.datasets import load_dataset
     from movierank.model import RankingModel
     from movierank.splits import split_ratings
     from movierank.weights import initial_weights
@@ -172,7 +185,6 @@ def _step_times(backend: str, loop: str, blocks: int) -> StepTimes:
 
 
 def _open_data() -> Opened:
-    from movierank.datasets import load_dataset
     from movierank.splits import split_ratings
 
     def once() -> float:
@@ -233,6 +245,25 @@ def _start_table(starts: int, report: Path) -> FittingTable:
     for what, options in commands.items():
         add(what, [_start_s(options) for _ in range(starts)], "s", 3)
     return table
+
+
+def _waiting_percent(backend: str) -> list[float]:
+    """Returns the share of a core that this process took during each of some rounds of a worker, in percent."""
+    shares = []
+    with tempfile.TemporaryDirectory(prefix="movierank-bench-") as folder:
+        options = Options(backend=backend, output=Path(folder) / "unused")
+        environment = worker_environment(backend, "cpu", options.threads)
+        worker = WorkerProcess(options.worker_command, environment, Path(folder) / "log")
+        try:
+            worker.ask(job_of(options, load_dataset(options.dataset).sha256, folder), options.timeout_s)
+            worker.ask(WarmUp(), options.timeout_s)
+            for _ in range(WAITED_ROUNDS):
+                started, used = time.perf_counter(), time.process_time()
+                worker.ask_to_go_on(MeasureRound(), options.timeout_s)
+                shares.append(100 * (time.process_time() - used) / (time.perf_counter() - started))
+        finally:
+            worker.kill()
+    return shares
 
 
 def _start_s(options: Sequence[str]) -> float:
