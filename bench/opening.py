@@ -109,9 +109,14 @@ def _refuse_other(stored: Report, fresh: Report) -> None:
         "Python version": (stored.software.python, fresh.software.python),
         "package versions": (stored.software.packages, fresh.software.packages),
         "environment": (lasting(stored.software.environment), lasting(fresh.software.environment)),
-        "report it was measured together with": (stored.together, fresh.together),
+        "report it was measured together with": (_partner(stored), _partner(fresh)),
+        "interpreter": (stored.together, fresh.together),
         "git commit": (stored.software.git_commit, fresh.software.git_commit),
     }
     for name, (before, today) in pairs.items():
         if before != today:
             raise BenchError(f"cannot resume: the {name} differs from the stored report's; choose another --output")
+
+
+def _partner(report: Report) -> tuple[str, str] | None:
+    return None if report.together is None else (report.together.id, report.together.side)

@@ -53,10 +53,13 @@ class Together(Record, frozen=True, kw_only=True):
     Attributes:
         id: that only the two of them have.
         side: which one it is.
+        interpreter: tells the two Pythons apart where their versions and packages are the same: the beginning of the
+            SHA-256 of the path that was asked for; None in a report of a version that did not tell.
     """
 
     id: str
     side: Literal["base", "new"]
+    interpreter: str | None = None
 
 
 class Report(Record, frozen=True, kw_only=True):

@@ -7,6 +7,7 @@ sides, this one; an environment need only hold what a worker imports.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -55,7 +56,7 @@ def measure_versus(options: Options, pythons: tuple[str, str], console: Console)
         environment = Environment(
             software=describe_other(python, shared_environment(own.cells[0].device, own.threads, variables)),
             variables=variables,
-            together=Together(id=marked, side=side),
+            together=Together(id=marked, side=side, interpreter=hashlib.sha256(python.encode()).hexdigest()[:12]),
         )
         asked.append((own, environment))
     base, new = measure_sides(asked, console)

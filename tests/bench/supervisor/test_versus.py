@@ -80,6 +80,21 @@ def test_only_two_that_belong_together_are_resumed(versus: Measure, tmp_path: Pa
         versus({}, existing="resume")
 
 
+def test_two_pythons_that_were_swapped_are_not_gone_on_with(tmp_path: Path, fake: Any) -> None:
+    """They may be of one version, with the same packages, and be built in different ways."""
+    other = tmp_path / "python"
+    other.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+    other.chmod(0o755)
+    pythons = (sys.executable, str(other))
+    asked = {"cells": parse_cells("jax", "cpu", "fit"), "output": tmp_path / "both", "processes": 1, "seeds": 1}
+    measure_versus(fake.options({}, **asked), pythons, Console(quiet=True))
+    again = fake.options({}, **{**asked, "processes": 2}, existing="resume")
+    with pytest.raises(BenchError, match="cannot resume: the interpreter differs"):
+        measure_versus(again, pythons[::-1], Console(quiet=True))
+    base, new = measure_versus(again, pythons, Console(quiet=True))
+    assert [len(report.runs) for report in (base, new)] == [2, 2]
+
+
 def test_a_side_alone_is_not_gone_on_with_as_a_run(versus: Measure, tmp_path: Path) -> None:
     versus({})
     code = subprocess.run(
