@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -19,6 +20,7 @@ from bench.recorder import now
 from bench.report import Machine, Software
 from bench.report_file import claimed_file, write_json
 from bench.software import describe_software, lasting
+from bench.stopping import Stopped, simulate_stopping
 from bench.validate_options import Options
 from bench.validate_sides import measured_trials
 from bench.validation import Outcome, Simulated, judge, judge_pooled, simulate_coverage
@@ -41,6 +43,8 @@ class Validation(Record, frozen=True, kw_only=True):
         pooled: what would have been said with more processes on either side, from the same samples; of sides measured
             together only, but for results of older versions.
         simulated: coverage on simulated cells.
+        stopped: coverage on simulated measurements that end when they are narrow; empty in results of versions that
+            did not simulate them.
         trials: raw samples.
         drift: what sides scatter beyond their own processes; None where there are too few of them.
         finished: end of it; None where it was cut off, and in results of versions that did not say.
@@ -59,6 +63,7 @@ class Validation(Record, frozen=True, kw_only=True):
     trials: list[Trial]
     drift: Drift | None = None
     finished: str | None = None
+    stopped: Sequence[Stopped] = ()
     round_s: float | None = None
 
 
@@ -77,12 +82,12 @@ def load_validation(file: Path) -> Validation:
 
 
 def judge_anew(file: Path) -> Validation:
-    """Returns a stored result with what is said of its trials today; nothing is measured.
+    """Returns a stored result with what is said of its trials today, and of simulated ones that end when narrow.
 
     Raises:
         BenchError: the file cannot be read.
     """
-    return _judged(load_validation(file))
+    return msgspec.structs.replace(_judged(load_validation(file)), stopped=simulate_stopping())
 
 
 def validate(options: Options, console: Console) -> Validation:
@@ -137,12 +142,12 @@ def _opened(options: Options) -> Validation:
         round_s=options.round_s,
     )
     if options.resume and options.output.exists():
-        stored = load_validation(options.output)
+        stored = judge_anew(options.output)
         if different := _differences(stored, fresh, together=options.together):
             raise BenchError(f"cannot resume {options.output}: {'; '.join(different)}; choose another --output")
         return stored
     simulated = [simulate_coverage(n, options.rounds, *scatter) for n, *scatter in SIMULATED]
-    return msgspec.structs.replace(fresh, simulated=simulated)
+    return msgspec.structs.replace(fresh, simulated=simulated, stopped=simulate_stopping())
 
 
 def _differences(stored: Validation, fresh: Validation, *, together: bool) -> list[str]:

@@ -8,6 +8,7 @@ from rich import box
 from rich.console import Console
 
 from bench.fitting_table import FittingTable
+from bench.stopping import Stopped
 from bench.validate import Validation
 from bench.validation import Outcome
 
@@ -49,6 +50,8 @@ def print_validation(result: Validation, console: Console) -> None:
             str(row.processes), str(row.rounds), f"{row.process_sd:.0%}", f"{row.round_sd:.0%}", f"{row.coverage:.1%}"
         )
     console.print(simulated)
+    if result.stopped:
+        console.print(_stopped(result.stopped))
 
 
 def _how(result: Validation) -> str:
@@ -61,6 +64,16 @@ def _outcomes(title: str, outcomes: Sequence[Outcome]) -> FittingTable:
         table.add_row(
             f"+{row.slowdown:.0%}", str(row.processes), str(row.trials), *(f"{share:.0%}" for share in row.shares)
         )
+    return table
+
+
+def _stopped(rows: Sequence[Stopped]) -> FittingTable:
+    table = _table(
+        f"as many simulated pairs as versus takes to {rows[0].precision:.0%}",
+        ("pair sd", "pairs at most", "pairs (median)", "interval holds it"),
+    )
+    for row in rows:
+        table.add_row(f"{row.pair_sd:.0%}", str(row.most), str(row.pairs), f"{row.coverage:.1%}")
     return table
 
 

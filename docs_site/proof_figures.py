@@ -77,6 +77,15 @@ def drift(root: Path) -> str:
     )
 
 
+def drift_words(root: Path) -> str:
+    """Returns by how much sides scatter now that the machine's state is looked at."""
+    found = _drift(_validation(root))
+    return (
+        "With the state looked at, sides that `bench validate` measures one after the other on JAX scatter by "
+        f"{found.sd:.1%} beyond what their processes tell ([{found.sides} sides](../results/validation/jax.json))."
+    )
+
+
 def _process_sd(result: Validation) -> float:
     sides = [np.log(side) for side in chain_of(result.trials)]
     return float(np.sqrt(np.mean([side.var(ddof=1) for side in sides])))
@@ -108,6 +117,17 @@ def coverage(root: Path) -> str:
         for row in _validation(root).simulated
     ]
     return table(("processes", "rounds", "scatter of processes", "of rounds", "95 % interval holds the truth"), rows)
+
+
+def stopped(root: Path) -> str:
+    """Returns how many intervals held the truth on simulated measurements that ended when they were narrow."""
+    found = _validation(root).stopped
+    rows = [[f"{row.pair_sd:.0%}", str(row.most), str(row.pairs), f"{row.coverage:.1%}"] for row in found]
+    least = min(row.coverage for row in found)
+    return (
+        table(("scatter of pairs", "pairs at most", "pairs, median", "95 % interval holds the truth"), rows)
+        + f"\n\n{found[0].measurements:,} measurements a row; the least is {least:.1%}."
+    )
 
 
 def _mutants(root: Path, backend: str) -> Mutants:
@@ -188,8 +208,10 @@ def scoring(size: str, root: Path) -> str:
 MAKERS: dict[str, Maker] = {
     "validation": validation,
     "drift": drift,
+    "drift-words": drift_words,
     "power": power,
     "coverage": coverage,
+    "stopped": stopped,
     "mutants": mutants,
     "mutants-words": mutants_words,
     "mutants-matrix": mutants_matrix,
