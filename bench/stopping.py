@@ -109,4 +109,5 @@ def pairs_at_stop(halves: FloatArray, precision: float) -> npt.NDArray[np.int64]
     narrow = halves <= math.log1p(precision)
     narrow[:, : FEWEST_ADAPTIVE - 1] = False
     narrow[:, -1] = True  # the budget has no time for another
-    return narrow.argmax(axis=1) + 1
+    found: npt.NDArray[np.int64] = narrow.argmax(axis=1) + 1
+    return found

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-from collections import Counter
 from pathlib import Path
 
 import msgspec
@@ -13,7 +12,6 @@ from bench.drift import NONE, Drift, chain_of, without_common_sides
 from bench.formatting import three_digits, with_interval
 from bench.mutants_records import FaultResult, Mutants
 from bench.mutants_table import as_markdown
-from bench.power import stored
 from bench.score_records import ScoreReport
 from bench.score_table import scaled
 from bench.validate import Validation, judge_anew
@@ -89,25 +87,6 @@ def drift_words(root: Path) -> str:
 def _process_sd(result: Validation) -> float:
     sides = [np.log(side) for side in chain_of(result.trials)]
     return float(np.sqrt(np.mean([side.var(ddof=1) for side in sides])))
-
-
-def power(root: Path) -> str:
-    """Returns what `versus` said by default, a sentence for each true difference."""
-    trials = stored(root / "results/validation/versus-jax.jsonl")
-    sentences = []
-    for slowdown in sorted({trial.slowdown for trial in trials}):
-        mine = [trial for trial in trials if trial.slowdown == slowdown]
-        said = Counter(trial.verdict for trial in mine)
-        ratios = [trial.ratio for trial in mine if trial.ratio is not None]
-        words = ", ".join(f"{count} `{verdict}`" for verdict, count in said.most_common())
-        held = sum(t.ci95 is not None and t.ci95[0] <= 1 + slowdown <= t.ci95[1] for t in mine)
-        sentences.append(
-            f"Of {len(mine)} measurements with steps that took {slowdown:.0%} longer on one side, `versus` called "
-            f"{words}: ratios of {min(ratios):.3f} to {max(ratios):.3f}, of which {held} intervals held "
-            f"{1 + slowdown:.2f}, {min(t.processes for t in mine)} to {max(t.processes for t in mine)} processes a "
-            f"side, {min(t.seconds for t in mine) / 60:.1f} to {max(t.seconds for t in mine) / 60:.1f} minutes each."
-        )
-    return " ".join(sentences)
 
 
 def coverage(root: Path) -> str:
@@ -209,7 +188,6 @@ MAKERS: dict[str, Maker] = {
     "validation": validation,
     "drift": drift,
     "drift-words": drift_words,
-    "power": power,
     "coverage": coverage,
     "stopped": stopped,
     "mutants": mutants,
