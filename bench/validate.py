@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -63,7 +62,7 @@ class Validation(Record, frozen=True, kw_only=True):
     trials: list[Trial]
     drift: Drift | None = None
     finished: str | None = None
-    stopped: Sequence[Stopped] = ()
+    stopped: list[Stopped] = msgspec.field(default_factory=list)
     round_s: float | None = None
 
 
@@ -87,7 +86,7 @@ def judge_anew(file: Path) -> Validation:
     Raises:
         BenchError: the file cannot be read.
     """
-    return msgspec.structs.replace(_judged(load_validation(file)), stopped=simulate_stopping())
+    return msgspec.structs.replace(_judged(load_validation(file)), stopped=list(simulate_stopping()))
 
 
 def validate(options: Options, console: Console) -> Validation:
@@ -147,7 +146,7 @@ def _opened(options: Options) -> Validation:
             raise BenchError(f"cannot resume {options.output}: {'; '.join(different)}; choose another --output")
         return stored
     simulated = [simulate_coverage(n, options.rounds, *scatter) for n, *scatter in SIMULATED]
-    return msgspec.structs.replace(fresh, simulated=simulated, stopped=simulate_stopping())
+    return msgspec.structs.replace(fresh, simulated=simulated, stopped=list(simulate_stopping()))
 
 
 def _differences(stored: Validation, fresh: Validation, *, together: bool) -> list[str]:
