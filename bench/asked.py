@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 Names = str | Sequence[str]
 
 VERSUS_PRECISION = 0.02
-VERSUS_BUDGET_S = 600.0  # some 40 processes of one cell on a shared machine of two cores (docs/method.md)
+VERSUS_BUDGET_S = 600.0  # about 40 processes of one cell on a machine of two cores (docs/method.md)
 QUICK: dict[str, Any] = {"processes": 2, "seeds": 2, "rounds": 4, "round_s": 0.2, "patience_s": 15.0}
 RENAMED = {"round_seconds": "round_s", "timeout": "timeout_s"}
 AS_GIVEN = (

@@ -70,7 +70,7 @@ def pairs_in_words(results: Sequence[ParityResult]) -> list[str]:
 
 
 def _answer(comparison: Comparison) -> str:
-    kinds = _either(_kinds(comparison))
+    kinds = listed(_kinds(comparison), "or")
     if comparison.new_is_worse:
         return f"Something is {kinds}"
     if comparison.is_worse:
@@ -93,8 +93,3 @@ def _kinds(comparison: Comparison) -> list[str]:
     if comparison.kind == "benchmarks" or "new" in comparison.parity_not_judged:
         return kinds
     return [*kinds, f"{'newly ' * bool(comparison.parity_kept)}out of parity"]
-
-
-def _either(kinds: Sequence[str]) -> str:
-    *front, last = kinds
-    return f"{', '.join(front)} or {last}" if front else last

@@ -21,7 +21,7 @@ def with_interval(value: float, ci95: Interval | None) -> str:
     return f"{three_digits(value)} [{three_digits(ci95[0])}, {three_digits(ci95[1])}]"
 
 
-def listed(parts: Iterable[str]) -> str:
-    """Returns `a`, `a and b`, or `a, b and c`; there must be at least one part."""
+def listed(parts: Iterable[str], word: str = "and") -> str:
+    """Returns `a`, `a and b`, or `a, b and c`, with another `word` as `or`; there must be at least one part."""
     *front, last = list(parts)
-    return f"{', '.join(front)} and {last}" if front else last
+    return f"{', '.join(front)} {word} {last}" if front else last

@@ -35,12 +35,11 @@ from bench.fitting_table import FittingTable
 from bench.hiding import hide
 from bench.machine_state import watch_of
 from bench.matrix import parse_cells
-from bench.protocol import MeasureRound, WarmUp
+from bench.protocol import MeasureRound
 from bench.report import Cell
 from bench.statistics import Estimate, paired_ratio
 from bench.validate_options import Options
-from bench.validate_sides import job_of
-from bench.worker_process import WorkerProcess
+from bench.validate_sides import warm_worker
 from movierank.backends import BACKENDS
 from movierank.datasets import load_dataset
 
@@ -252,17 +251,11 @@ def _waiting_percent(backend: str) -> list[float]:
     shares = []
     with tempfile.TemporaryDirectory(prefix="movierank-bench-") as folder:
         options = Options(backend=backend, output=Path(folder) / "unused")
-        environment = worker_environment(backend, "cpu", options.threads)
-        worker = WorkerProcess(options.worker_command, environment, Path(folder) / "log")
-        try:
-            worker.ask(job_of(options, load_dataset(options.dataset).sha256, folder), options.timeout_s)
-            worker.ask(WarmUp(), options.timeout_s)
+        with warm_worker(options, load_dataset(options.dataset).sha256, folder) as (worker, _):
             for _ in range(WAITED_ROUNDS):
                 started, used = time.perf_counter(), time.process_time()
                 worker.ask_to_go_on(MeasureRound(), options.timeout_s)
                 shares.append(100 * (time.process_time() - used) / (time.perf_counter() - started))
-        finally:
-            worker.kill()
     return shares
 
 

@@ -22,7 +22,7 @@ from bench.drift import Trial
 from bench.environment import worker_environment
 from bench.errors import BenchError
 from bench.machine_state import StateWatch, watch_of
-from bench.protocol import Command, Failed, Job, MeasureRound, Reply, Rounded, Stop, Unavailable, WarmUp
+from bench.protocol import Command, Failed, Job, MeasureRound, Reply, Rounded, Steady, Stop, Unavailable, WarmUp
 from bench.validate_options import Options
 from bench.worker_process import WorkerLostError, WorkerProcess
 from movierank.splits import default_split
@@ -109,19 +109,42 @@ def _measure(options: Options, sha256: str, order: random.Random, watch: StateWa
     order.shuffle(wanted)
     measured: list[Rounds] = [{slowdown: [] for slowdown in SLOWDOWNS} for _ in range(count)]
     with tempfile.TemporaryDirectory(prefix="movierank-bench-") as folder, contextlib.ExitStack() as alive:
-        environment = worker_environment(options.backend, "cpu", options.threads)
-        workers: dict[int, WorkerProcess] = {}
-        for place in order.sample(range(count), count):
-            worker = WorkerProcess(options.worker_command, environment, Path(folder) / f"worker-{place}.log")
-            alive.callback(worker.kill)
-            workers[place] = worker
-            _ask(worker, job_of(options, sha256, folder), options.timeout_s)
-            _ask(worker, WarmUp(), options.timeout_s)
+        workers = {
+            place: alive.enter_context(warm_worker(options, sha256, folder, f"worker-{place}"))[0]
+            for place in order.sample(range(count), count)
+        }
         for place, slowdown in wanted:
             measured[place][slowdown].append(_round(workers[place], slowdown, watch, options.timeout_s))
         for worker in workers.values():
             _ask(worker, Stop(), options.timeout_s)
     return measured
+
+
+@contextlib.contextmanager
+def warm_worker(
+    options: Options, sha256: str, folder: str, name: str = "worker"
+) -> Iterator[tuple[WorkerProcess, Steady]]:
+    """Gives a fresh worker that has warmed up, with what it said of that; it has ended afterwards.
+
+    Args:
+        options: whose step it takes, and in which program.
+        sha256: checksum of the data.
+        folder: for its files.
+        name: of its log.
+
+    Raises:
+        BenchError: it cannot be started or is lost.
+    """
+    environment = worker_environment(options.backend, "cpu", options.threads)
+    worker = WorkerProcess(options.worker_command, environment, Path(folder) / f"{name}.log")
+    try:
+        _ask(worker, job_of(options, sha256, folder), options.timeout_s)
+        steady = _ask(worker, WarmUp(), options.timeout_s)
+        if not isinstance(steady, Steady):
+            raise BenchError(f"a worker answered {type(steady).__name__} to a warm-up")
+        yield worker, steady
+    finally:
+        worker.kill()
 
 
 def _round(worker: WorkerProcess, slowdown: float, watch: StateWatch, timeout_s: float) -> float:

@@ -8,12 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from bench.environment import usable_cores, worker_environment
 from bench.power import main, slowed_python
-from bench.protocol import MeasureRound, Rounded, Steady, WarmUp
+from bench.protocol import MeasureRound, Rounded
 from bench.validate_options import Options
-from bench.validate_sides import job_of
-from bench.worker_process import WorkerProcess
+from bench.validate_sides import warm_worker
 from movierank.datasets import load_dataset
 
 BACKEND = os.environ.get("KERAS_BACKEND", "tensorflow")
@@ -22,17 +20,12 @@ BACKEND = os.environ.get("KERAS_BACKEND", "tensorflow")
 @pytest.mark.one_backend
 def test_rounds_of_the_slowed_python_take_longer_by_that_share(tmp_path: Path) -> None:
     python = slowed_python(tmp_path, 9.0)
-    options = Options(backend=BACKEND, output=tmp_path / "unused", dataset="synthetic:50x40x2000", round_s=0.05)
-    job = job_of(options, load_dataset(options.dataset).sha256, str(tmp_path))
-    environment = worker_environment(BACKEND, "cpu", usable_cores())
-    worker = WorkerProcess((str(python), "-m", "bench.worker"), environment, tmp_path / "log")
-    try:
-        worker.ask(job, 120)
-        steady = worker.ask(WarmUp(), 120)
+    options = Options(
+        backend=BACKEND, output=tmp_path / "unused", dataset="synthetic:50x40x2000", round_s=0.05,
+        worker_command=(str(python), "-m", "bench.worker"),
+    )  # fmt: skip
+    with warm_worker(options, load_dataset(options.dataset).sha256, str(tmp_path)) as (worker, steady):
         rounds = [worker.ask(MeasureRound(), 120) for _ in range(3)]
-    finally:
-        worker.kill()
-    assert isinstance(steady, Steady)
     longer = [each.step_time_ms for each in rounds if isinstance(each, Rounded)]
     assert len(longer) == 3
     assert min(longer) > 3 * min(steady.warmup_ms)  # ten times, but for noise
