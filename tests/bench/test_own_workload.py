@@ -12,14 +12,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from bench import BenchError, compare, judge_parity
+from bench import compare, judge_parity
 from bench.cli import main
 from bench.headline import headline
 from bench.outcome import breaks_parity
 from bench.parity_groups import group_of
 from bench.report import Report
 from bench.report_file import load_report
-from bench.workload import Arrays, Workload, absolute_target
 
 BACKEND = os.environ.get("KERAS_BACKEND", "tensorflow")
 OTHERS = [name for name in ("jax", "torch", "tensorflow") if name != BACKEND and importlib.util.find_spec(name)]
@@ -284,39 +283,3 @@ def test_a_model_that_draws_random_numbers_is_not_judged(digits) -> None:
     workload = msgspec.structs.replace(report.workload, not_judged="dropout draws other random numbers on each backend")
     said = headline(msgspec.structs.replace(report, workload=workload, parity=[]))
     assert "Whether the backends agree cannot be judged: dropout draws other random numbers on each backend." in said
-
-
-@pytest.mark.parametrize(
-    ("options", "word"),
-    [
-        (("--loops", "fit,native"), "native is the built-in model"),
-        (("--dataset", "1m"), "--dataset"),
-        (("--epochs", "3", "--batch-size", "7"), "--batch-size, --epochs"),
-        (("--target-rmse", "0.3"), "--target-rmse"),
-    ],
-)
-def test_what_only_the_built_in_workload_has_is_refused(tmp_path, capsys, options, word) -> None:
-    code = main(["run", "--workload", "m:o", "--backends", BACKEND, "--output", str(tmp_path / "r"), *options])
-    assert code == 2
-    assert word in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("target", ["nothing", "module:", "module:two words", "absent.py:workload"])
-def test_a_target_must_name_a_module_or_file_and_an_object(target) -> None:
-    with pytest.raises(BenchError, match=f"--workload {target}"):
-        absolute_target(target)
-
-
-@pytest.mark.parametrize(
-    ("change", "word"),
-    [
-        ({"batch_size": 0}, "batch_size"),
-        ({"metric": ""}, "metric"),
-        ({"better": "more"}, "better"),
-        ({"target": float("nan")}, "target"),
-    ],
-)
-def test_a_workload_refuses_what_means_nothing(change, word) -> None:
-    fields = {"name": "w", "build": lambda seed: None, "arrays": lambda: Arrays(0, 0, 0, 0), "metric": "mae"}
-    with pytest.raises(ValueError, match=word):
-        Workload(**{**fields, "batch_size": 1, "epochs": 1, **change})
