@@ -13,7 +13,10 @@ from bench.report import Cell, Run, Settings
 from bench.summary import interleaved, rounds_by_process, turns_of
 from bench.variance import best_rounds, components
 
-FEWEST_ADAPTIVE = 5  # stopping as soon as an interval looks narrow would otherwise favour the ones narrow by chance
+FEWEST_ADAPTIVE = 5
+# Ending as soon as an interval looks narrow favours those that are narrow by chance. From five processes on, 92 % of
+# such intervals held the truth in the worst of the cases of `bench.stopping`, from ten on more than 93 %.
+FEWEST_NARROW = 10
 
 
 @dataclass(frozen=True)
@@ -50,9 +53,9 @@ def next_rounds(
 
     Without a precision or a budget, `settings.processes` generations of `settings.rounds` rounds. With a budget,
     generations start as long as one more of average cost fits; with a precision, until the interval of every cell, or
-    of two environments the ratio of each, is that narrow. In both cases `fewest` generations come first, budget or
-    not, and so do those of which a report that is gone on with has a process: it may have been lost. The rounds a
-    process follow from the variance components of what was measured.
+    of two environments the ratio of each, is that narrow after `FEWEST_NARROW` or more. In both cases `fewest`
+    generations come first, budget or not, and so do those of which a report that is gone on with has a process: it may
+    have been lost. The rounds a process follow from the variance components of what was measured.
 
     Args:
         settings: what was asked for.
@@ -69,12 +72,19 @@ def next_rounds(
         return rounds
     if not adaptive or not cells:
         return None
-    if settings.precision is not None and widest(sides, cells) <= math.log1p(settings.precision):
+    if _narrow(settings, sides, cells, len(spent)):
         return None
     costs = [one.total_s for one in spent if one.total_s]
     if settings.budget_s is not None and sum(costs) + sum(costs) / max(1, len(costs)) > settings.budget_s:
         return None
     return rounds
+
+
+def _narrow(settings: Settings, sides: Sequence[Sequence[Run]], cells: Collection[Cell], generations: int) -> bool:
+    """Returns whether as narrow as asked, after so many generations that it may be believed."""
+    if settings.precision is None or generations < FEWEST_NARROW:
+        return False
+    return widest(sides, cells) <= math.log1p(settings.precision)
 
 
 def _stored(sides: Sequence[Sequence[Run]], cells: Collection[Cell]) -> int:

@@ -134,7 +134,9 @@ def stored(file: Path) -> list[Trial]:
     except FileNotFoundError:
         return []
     except (OSError, msgspec.DecodeError) as error:
-        raise BenchError(f"{file} does not hold trials: {error}") from error
+        raise BenchError(
+            f"{file} does not hold trials ({error}). Give the file of such a measurement, or a new one."
+        ) from error
 
 
 def measured(backend: str, slowdown: float) -> Trial:

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bench.asked import VERSUS_PRECISION
-from bench.design import FEWEST_ADAPTIVE
+from bench.design import FEWEST_NARROW
 from bench.record import Record
 from bench.statistics import CONFIDENCE, FloatArray
 
@@ -58,7 +58,7 @@ def stopped(pair_sd: float, most: int, *, measurements: int = MEASUREMENTS, seed
 
     Args:
         pair_sd: scatter between pairs, as a share.
-        most: pairs that there is time for; at least `FEWEST_ADAPTIVE`.
+        most: pairs that there is time for; at least `FEWEST_NARROW`.
         measurements: to simulate.
         seed: of the draws.
     """
@@ -107,7 +107,7 @@ def pairs_at_stop(halves: FloatArray, precision: float) -> npt.NDArray[np.int64]
         precision: asked for.
     """
     narrow = halves <= math.log1p(precision)
-    narrow[:, : FEWEST_ADAPTIVE - 1] = False
+    narrow[:, : FEWEST_NARROW - 1] = False
     narrow[:, -1] = True  # the budget has no time for another
     found: npt.NDArray[np.int64] = narrow.argmax(axis=1) + 1
     return found

@@ -25,13 +25,13 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         description="Measures two Python environments in one run, such as before and after an upgrade: workers of both "
         "side by side, their rounds interleaved, so that drift of the machine cancels. Writes a report of each, "
         "OUTPUT/base and OUTPUT/new, and compares them. Unless --processes, --rounds, --precision, --budget or --quick "
-        "says otherwise, at least five processes of each are measured, then more until every ratio is known to within "
-        "2 % or ten minutes are spent.",
+        "says otherwise, processes of each are measured, ten or more, until every ratio is known to within 2 %, or "
+        "until ten minutes are spent.",
         epilog=EXAMPLES,
     )
     versus.add_argument("base", metavar="BASE_PYTHON", help="interpreter or virtual environment, the older one")
     versus.add_argument("new", metavar="NEW_PYTHON", help="likewise, the newer one")
-    run_command.add_options(versus, processes="5 and more")
+    run_command.add_options(versus, processes="10 and more")
     add_verdict_options(versus)
     versus.set_defaults(command=_versus)
 

@@ -7,7 +7,7 @@ import pytest
 from msgspec.structs import replace
 
 from bench.compare_reports import compare_reports
-from bench.design import FEWEST_ADAPTIVE, Spent, next_rounds
+from bench.design import FEWEST_ADAPTIVE, FEWEST_NARROW, Spent, next_rounds
 from bench.report import Cell, Run, Settings, Together
 from bench.statistics import typical
 from bench.variance import MOST_ROUNDS
@@ -49,17 +49,17 @@ def test_processes_go_on_until_the_interval_is_as_narrow_as_asked():
     runs = simulate(settings(precision=0.02), 0.05, 0.01, np.random.default_rng(0))
     low, high = typical([float(np.median(one.step_time_ms)) for one in runs]).ci95
     assert high / low <= 1.02**2 * (1 + 1e-12)
-    assert len(runs) > FEWEST_ADAPTIVE
+    assert len(runs) > FEWEST_NARROW
 
 
 def test_a_quiet_machine_is_done_after_the_fewest_processes():
-    assert len(simulate(settings(precision=0.02), 0.001, 0.001, np.random.default_rng(0))) == FEWEST_ADAPTIVE
+    assert len(simulate(settings(precision=0.02), 0.001, 0.001, np.random.default_rng(0))) == FEWEST_NARROW
 
 
 def test_the_widest_cell_decides():
-    narrow = [run(process, [1.0, 1.001]) for process in range(6)]
-    wide = [run(process, [1.0 + process, 1.1 + process], "torch") for process in range(6)]
-    spent = [Spent(1, 1, 2, 2)] * 6
+    narrow = [run(process, [1.0, 1.001]) for process in range(FEWEST_NARROW)]
+    wide = [run(process, [1.0 + process, 1.1 + process], "torch") for process in range(FEWEST_NARROW)]
+    spent = [Spent(1, 1, 2, 2)] * FEWEST_NARROW
     assert next_rounds(settings(precision=0.02), [narrow], spent, [JAX]) is None
     assert next_rounds(settings(precision=0.02), [narrow + wide], spent, [JAX, TORCH]) is not None
 
@@ -127,37 +127,41 @@ def test_versus_stops_where_compare_prints_every_ratio_as_narrow_as_asked(make_r
 
 def test_pairs_that_did_not_run_side_by_side_do_not_end_a_measurement():
     """As where the newer side was lost and a later `--resume` measured it alone."""
-    base = [run(process, [1.0, 1.001], turns=[10 * process, 10 * process + 2]) for process in range(6)]
-    beside = [run(process, [1.0, 1.001], turns=[10 * process + 1, 10 * process + 3]) for process in range(6)]
-    later = [run(process, [1.0, 1.001], turns=[100 + 10 * process, 102 + 10 * process]) for process in range(6)]
-    spent = [Spent(2 * START_S, 2 * 2 * 0.4, 2, 2)] * 6
+    base = [run(process, [1.0, 1.001], turns=[10 * process, 10 * process + 2]) for process in range(FEWEST_NARROW)]
+    beside = [
+        run(process, [1.0, 1.001], turns=[10 * process + 1, 10 * process + 3]) for process in range(FEWEST_NARROW)
+    ]
+    later = [
+        run(process, [1.0, 1.001], turns=[100 + 10 * process, 102 + 10 * process]) for process in range(FEWEST_NARROW)
+    ]
+    spent = [Spent(2 * START_S, 2 * 2 * 0.4, 2, 2)] * FEWEST_NARROW
     assert next_rounds(settings(precision=0.02), [base, beside], spent, [JAX]) is None
     assert next_rounds(settings(precision=0.02), [base, [beside[0], *later[1:]]], spent, [JAX]) is not None
 
 
 def test_nothing_left_to_measure_ends_it():
-    assert next_rounds(settings(precision=0.01), [[]], [Spent(1, 0, 10, 0)] * 6, []) is None
+    assert next_rounds(settings(precision=0.01), [[]], [Spent(1, 0, 10, 0)] * FEWEST_NARROW, []) is None
 
 
 def test_a_cell_that_is_given_up_keeps_no_other_going_nor_sets_its_rounds():
-    spent = [Spent(2 * START_S, 2 * 5 * 0.4, 5, 2)] * 6
-    narrow = [run(process, [1.0, 1.001, 0.999, 1.002, 0.998]) for process in range(6)]
+    spent = [Spent(2 * START_S, 2 * 5 * 0.4, 5, 2)] * FEWEST_NARROW
+    narrow = [run(process, [1.0, 1.001, 0.999, 1.002, 0.998]) for process in range(FEWEST_NARROW)]
     wide = [run(process, [1.0 + process / 10, 1.01 + process / 10], "torch") for process in range(5)]
     assert next_rounds(settings(precision=0.02), [narrow + wide], spent, [JAX]) is None
     assert next_rounds(settings(budget_s=900), [narrow + wide], spent, [JAX]) == MOST_ROUNDS
 
 
 def test_a_cell_without_an_interval_is_waited_for():
-    spent = [Spent(2 * START_S, 2 * 5 * 0.4, 5, 2)] * 6
-    narrow = [run(process, [1.0, 1.001]) for process in range(6)]
+    spent = [Spent(2 * START_S, 2 * 5 * 0.4, 5, 2)] * FEWEST_NARROW
+    narrow = [run(process, [1.0, 1.001]) for process in range(FEWEST_NARROW)]
     once = [run(0, [1.0, 1.001], "torch")]
     assert next_rounds(settings(precision=0.02), [narrow + once], spent, [JAX, TORCH]) is not None
 
 
 def test_processes_of_a_report_that_is_gone_on_with_come_before_any_rule():
-    stored = [run(process, [1.0, 1.001]) for process in range(9)]
+    stored = [run(process, [1.0, 1.001]) for process in range(FEWEST_NARROW + 1)]
     lost = settings(precision=0.02, budget_s=1.0)
-    done = [Spent(START_S, 2.0, 5, 1), *[Spent()] * 7]
+    done = [Spent(START_S, 2.0, 5, 1), *[Spent()] * (FEWEST_NARROW - 1)]
     assert next_rounds(lost, [stored], done, [JAX]) is not None
     assert next_rounds(lost, [stored], [*done, Spent()], [JAX]) is None
     assert next_rounds(settings(processes=5), [stored], done[:5], [JAX]) is None

@@ -7,14 +7,14 @@ import math
 import numpy as np
 import pytest
 
-from bench.design import FEWEST_ADAPTIVE, Spent, next_rounds
+from bench.design import FEWEST_NARROW, Spent, next_rounds
 from bench.report import Cell, Run, Settings
 from bench.statistics import paired_ratio
 from bench.stopping import pairs_at_stop, running_intervals, stopped
 
 pytestmark = pytest.mark.backend_free
 
-PRECISION, MOST = 0.02, 12
+PRECISION, MOST = 0.02, 16
 CELL = Cell(backend="jax", device="cpu", loop="fit")
 
 
@@ -41,7 +41,7 @@ def test_simulated_measurements_end_where_real_ones_do() -> None:
     _, halves = running_intervals(log_ratios)
     pairs = pairs_at_stop(halves, PRECISION)
     assert pairs.tolist() == [ended_by_the_design(row) for row in log_ratios]
-    assert {FEWEST_ADAPTIVE, MOST} < set(pairs.tolist())
+    assert {FEWEST_NARROW, MOST} < set(pairs.tolist())
 
 
 def test_simulated_intervals_are_those_of_a_comparison() -> None:
@@ -56,7 +56,7 @@ def test_simulated_intervals_are_those_of_a_comparison() -> None:
 
 def test_ending_when_narrow_costs_coverage_and_a_budget_that_always_ends_it_does_not() -> None:
     by_width, by_budget = stopped(0.03, 40), stopped(0.3, 20)
-    assert FEWEST_ADAPTIVE < by_width.pairs < by_width.most
+    assert FEWEST_NARROW < by_width.pairs < by_width.most
     assert 0.90 < by_width.coverage < 0.945
     assert by_budget.pairs == by_budget.most
     assert by_budget.coverage == pytest.approx(0.95, abs=3 * (0.05 * 0.95 / by_budget.measurements) ** 0.5)

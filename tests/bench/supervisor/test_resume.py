@@ -43,15 +43,15 @@ def test_resume_measures_only_what_is_missing(fake, tmp_path):
 
 def test_resume_measures_a_lost_process_beyond_those_that_a_precision_begins_with(fake, tmp_path):
     """Its rounds before it was lost have made the interval narrow enough."""
-    times = {f"jax:{process}": {"step_time_ms": [ms]} for process, ms in enumerate((1.0, 1.0, 1.0, 1.0, 1.1, 1.02))}
-    asked = {"cells": parse_cells("jax", "cpu", "fit"), "precision": 0.045, "budget_s": 60.0}
-    lost = {"jax:5": {**times["jax:5"], "at": "MeasureRound:1", "how": "kill"}}
+    times = {f"jax:{process}": {"step_time_ms": [ms]} for process, ms in enumerate([*[1.0] * 9, 1.1, 1.02])}
+    asked = {"cells": parse_cells("jax", "cpu", "fit"), "precision": 0.0205, "budget_s": 60.0}
+    lost = {"jax:10": {**times["jax:10"], "at": "MeasureRound:1", "how": "kill"}}
     before = fake({**times, **lost}, **asked)
-    assert [run.status for run in before.runs] == ["ok"] * 5 + ["killed"]
+    assert [run.status for run in before.runs] == ["ok"] * 10 + ["killed"]
     (tmp_path / "script.started").unlink()
     after = fake(times, **asked, existing="resume")
-    assert fake.started() == ["jax:5"]
-    assert [run.status for run in after.runs] == ["ok"] * 6
+    assert fake.started() == ["jax:10"]
+    assert [run.status for run in after.runs] == ["ok"] * 11
     assert exit_code(after) == 0
 
 
