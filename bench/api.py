@@ -115,7 +115,7 @@ def compare(
         base_cell: this cell of `base`, such as `torch/cpu/fit`, is compared with `new_cell`.
         new_cell: a cell of `new`.
         force: compare step times of different machines or workloads.
-        ignore_noise: decide even where other programs were busy during a measurement.
+        ignore_noise: decide even where other programs were busy during a measurement, or cores shared no cache.
         drift: how far (standard deviation) the machine drifts between two measurements, as a share; 0.03 is assumed.
         validation: result of `bench validate` that tells it.
 

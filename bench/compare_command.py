@@ -39,7 +39,9 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     which.add_argument("--new-cell", metavar="CELL", help="… with this one of NEW, such as jax/cpu/fit")
     which.add_argument("--force", action="store_true", help="compare step times of different machines or workloads")
     which.add_argument(
-        "--ignore-noise", action="store_true", help="decide even where other programs were busy during a measurement"
+        "--ignore-noise",
+        action="store_true",
+        help="decide even where other programs were busy during a measurement, or cores shared no cache",
     )
     drift = which.add_mutually_exclusive_group()
     drift.add_argument(

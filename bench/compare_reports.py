@@ -14,7 +14,7 @@ from typing import TypeVar
 from bench.comparable import difference, machine_key, software_changes, workload_key
 from bench.compared_parity import compare_parity
 from bench.comparison import Comparison, Timed
-from bench.disturbance import disturbed
+from bench.disturbance import disturbed, mixed_rounds
 from bench.drift import ASSUMED, Drift, measured_drift
 from bench.drift import NONE as NO_DRIFT
 from bench.errors import BenchError
@@ -49,7 +49,7 @@ def compare_files(
         new: likewise; of the same kind.
         limits: what is still fine.
         force: compare times even where workload, machine or threads differ.
-        ignore_noise: decide even where a report says that other programs were busy.
+        ignore_noise: decide even where a report was disturbed (`bench.disturbance`).
         cells: the names of one cell of each side to compare with each other; None for those of equal name.
         drift: of the machine between two measurements.
         validation: result of `bench validate` that tells `drift`, for reports.
@@ -107,7 +107,7 @@ def compare_reports(
         max_regression: share by which a step may take longer, such as 0.05.
         rmse_margin: by how much the test RMSE may rise.
         force: compare step times even where workload, machine or threads differ.
-        ignore_noise: decide even where other programs were busy.
+        ignore_noise: decide even where a report was disturbed (`bench.disturbance`).
         cells: as `backend/device/loop`, one of `base` and one of `new`; None for all that both have.
         drift: of the machine between the two; left out where processes of both sides took turns, and of a cell
             beside itself.
@@ -122,7 +122,7 @@ def compare_reports(
     measured = [{run.cell for run in report.runs if _measured(run)} for report in (base, new)]
     chosen = None if cells is None else _chosen(measured, cells)
     try:
-        timed = _timed_pairs(base, new, chosen, None if ignore_noise else disturbed(base, new), drift)
+        timed = _timed_pairs(base, new, chosen, drift, ignore_noise=ignore_noise)
     except ValueError as error:
         raise BenchError(f"A report holds an impossible step time: {error}. Measure it again.") from error
     step_time, step_confidence = compare_times(timed, limits, refuse=reason is not None and not force)
@@ -190,10 +190,11 @@ def _pairs_of(cells: tuple[Cell, Cell] | None, old: Iterable[Cell], new: Iterabl
 
 
 def _timed_pairs(
-    base: Report, new: Report, cells: tuple[Cell, Cell] | None, disturbed: str | None, drift: Drift
+    base: Report, new: Report, cells: tuple[Cell, Cell] | None, drift: Drift, *, ignore_noise: bool
 ) -> list[TimedPair]:
     rows = [{cell_of(row): row for row in summarise(report.runs).step_time} for report in (base, new)]
     old, recent = process_medians(base.runs), process_medians(new.runs)
+    noise = None if ignore_noise else disturbed(base, new)
     pairs = []
     for a, b in _pairs_of(cells, rows[0], rows[1]):
         within = base == new and a != b
@@ -201,12 +202,13 @@ def _timed_pairs(
         beside = (within or _together(base, new)) and interleaved(
             turns_of(base.runs, a, old[a]), turns_of(new.runs, b, recent[b]), took_turns
         )
+        mixed = None if ignore_noise else mixed_rounds(rows[0][a], rows[1][b])
         pair = TimedPair(
             label=label_of(str(a), str(b)),
             base=old[a],
             new=recent[b],
             shown=(_timed(rows[0][a]), _timed(rows[1][b])),
-            disturbed=disturbed,
+            disturbed=noise or mixed,
             drift=NO_DRIFT if base == new and a == b else drift,
         )
         if beside:
@@ -217,7 +219,7 @@ def _timed_pairs(
                 new={process: recent[b][process] for process in beside},
                 shown=(_timed(step_time_of(base.runs, a, beside)), _timed(step_time_of(new.runs, b, beside))),
                 side_by_side=True,
-                disturbed=None,
+                disturbed=mixed,  # all else hits both
                 drift=NO_DRIFT,
             )
         pairs.append(pair)

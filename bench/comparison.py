@@ -54,8 +54,8 @@ class StepComparison(Record, frozen=True, kw_only=True):
         regression: whether the whole interval lies above 1 + max_regression.
         processes_needed: where undecided, the processes on each side that would likely decide; 101 stands for
             more than 100; None where decided, where one process tells no scatter, or where it is disturbed.
-        disturbed: what other programs did to one side while it was measured, for which no difference is believed;
-            None where nothing was seen.
+        disturbed: what other programs or the machine did to one side while it was measured, for which there is no
+            verdict; None where nothing was seen.
         hidden_by_drift: whether drift of the machine between two measurements could explain the whole difference, so
             that no number of processes would decide.
     """

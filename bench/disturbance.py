@@ -5,12 +5,26 @@ from __future__ import annotations
 from bench.calm_rounds import usual_ratio
 from bench.comparable import busy_percent
 from bench.machine_state import APART
-from bench.report import Report
+from bench.report import Report, StepTime
 
 
 def disturbed(base: Report, new: Report) -> str | None:
     """Returns why a difference of the two may not be the software's; None where nothing speaks against it."""
     return _busy(base, new) or _other_state(base, new)
+
+
+def mixed_rounds(base: StepTime, new: StepTime) -> str | None:
+    """Says whether rounds with cores apart count in one of two step times and are left out of the other.
+
+    `disturbed` may see nothing of that: a tenth of calm rounds makes a report's usual state that of the other.
+    """
+    if base.calm is None or new.calm is None or base.calm == new.calm:
+        return None
+    apart, calm = ("new", "base") if base.calm else ("base", "new")
+    return (
+        f"rounds during which the machine's cores shared no cache count in {apart}, which has too few others, and not "
+        f"in {calm}; measure again with --patience 10m, or compare with --ignore-noise"
+    )
 
 
 def _other_state(base: Report, new: Report) -> str | None:

@@ -51,7 +51,8 @@ class TimedPair:
         shown: both sides as the table shows them.
         side_by_side: whether processes of equal index ran side by side, so that what the machine did to both
             cancels.
-        disturbed: what other programs did to a side while it was measured; None where nothing was seen.
+        disturbed: what other programs or the machine did to a side while it was measured; None where nothing was
+            seen.
         drift: of the machine between the two sides; none where they were measured together.
     """
 

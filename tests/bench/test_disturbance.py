@@ -1,0 +1,79 @@
+"""No verdict where something beside the software may have made a difference, or hidden one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import msgspec
+import pytest
+
+from bench.compare_reports import compare_reports
+from bench.drift import Drift
+from bench.report import Conditions, Report, Run, Together
+
+pytestmark = pytest.mark.backend_free
+
+MakeReport = Callable[..., Report]
+Processes = Sequence[tuple[float, float]]  # of each its step time in ms and the handover ratio of its rounds
+
+STILL = Drift(sd=0.0, origin="given")
+NEAR, APART = 1.35, 3.3
+CALM = [(1.0, NEAR), (1.01, NEAR), (0.99, NEAR), (1.0, NEAR), (1.0, NEAR)]
+MOSTLY_APART = [(1.0, NEAR), *[(1.4, APART)] * 4]
+
+
+def runs_of(processes: Processes, backend: str = "jax") -> list[Run]:
+    return [
+        Run(
+            backend=backend, device="cpu", loop="fit", process=process, seed=0, status="ok",
+            step_time_ms=[factor * step_time for factor in (0.99, 1.0, 1.01)], handover=[ratio] * 3,
+        )
+        for process, (step_time, ratio) in enumerate(processes)
+    ]  # fmt: skip
+
+
+def report_of(make_report: MakeReport, processes: Processes, torch: Processes = ()) -> Report:
+    report = make_report({"jax": [1.0]})
+    return msgspec.structs.replace(report, runs=[*runs_of(processes), *runs_of(torch, "torch")])
+
+
+def busy(report: Report) -> Report:
+    return msgspec.structs.replace(report, conditions=Conditions(others_cpu_run_percent=40))
+
+
+@pytest.mark.parametrize("apart", ["base", "new"])
+def test_rounds_with_cores_apart_that_count_on_one_side_alone_decide_nothing(
+    make_report: MakeReport, apart: str
+) -> None:
+    """One process of five saw the usual state: too few to go by, and enough to be the usual state of the report."""
+    reports = {name: report_of(make_report, MOSTLY_APART if name == apart else CALM) for name in ("base", "new")}
+    comparison = compare_reports(reports["base"], reports["new"], drift=STILL)
+    (row,) = comparison.step_time
+    assert (row.verdict, row.regression, comparison.exit_code) == ("undecided", False, 0)
+    assert f"cores shared no cache count in {apart}, which has too few others" in str(row.why_undecided)
+    (believed,) = compare_reports(reports["base"], reports["new"], drift=STILL, ignore_noise=True).step_time
+    assert (believed.verdict, believed.regression) == (("slower", True) if apart == "new" else ("faster", False))
+
+
+def test_a_cell_whose_rounds_with_cores_apart_count_leaves_the_others_their_verdicts(make_report: MakeReport) -> None:
+    base, new = (report_of(make_report, processes, torch=CALM) for processes in (CALM, MOSTLY_APART))
+    verdicts = {row.cell: row.verdict for row in compare_reports(base, new, drift=STILL).step_time}
+    assert verdicts == {"jax/cpu/fit": "undecided", "torch/cpu/fit": "same"}
+
+
+def test_two_sides_that_both_count_rounds_with_cores_apart_are_compared(make_report: MakeReport) -> None:
+    base, new = (report_of(make_report, [(factor * time, ratio) for time, ratio in MOSTLY_APART]) for factor in (1, 3))
+    assert compare_reports(base, new, drift=STILL).step_time[0].verdict == "slower"
+
+
+def test_side_by_side_all_cancels_but_rounds_with_cores_apart_that_count_on_one_side(make_report: MakeReport) -> None:
+    def beside(name: str, processes: Processes) -> Report:
+        report = busy(report_of(make_report, processes))
+        return msgspec.structs.replace(report, together=Together(id="a", side=name))  # type: ignore[arg-type]
+
+    base = beside("base", [(time, NEAR if process < 2 else APART) for process, (time, _) in enumerate(CALM)])
+    apart, calm = beside("new", MOSTLY_APART), beside("new", CALM)
+    (row,) = compare_reports(base, apart).step_time
+    assert "cores shared no cache count in new" in str(row.why_undecided)
+    (other,) = compare_reports(beside("base", CALM), calm).step_time
+    assert (other.verdict, other.disturbed) == ("same", None)
