@@ -195,9 +195,9 @@ def _timed_pairs(
     rows = [{cell_of(row): row for row in summarise(report.runs).step_time} for report in (base, new)]
     old, recent = process_medians(base.runs), process_medians(new.runs)
     noise = None if ignore_noise else disturbed(base, new)
-    pairs = []
+    one, pairs = base == new, []
     for a, b in _pairs_of(cells, rows[0], rows[1]):
-        within = base == new and a != b
+        itself, within = one and a == b, one and a != b
         took_turns = len(rows[0]) if within else len(rows[0]) + len(rows[1])
         beside = (within or _together(base, new)) and interleaved(
             turns_of(base.runs, a, old[a]), turns_of(new.runs, b, recent[b]), took_turns
@@ -208,8 +208,8 @@ def _timed_pairs(
             base=old[a],
             new=recent[b],
             shown=(_timed(rows[0][a]), _timed(rows[1][b])),
-            disturbed=noise or mixed,
-            drift=NO_DRIFT if base == new and a == b else drift,
+            disturbed=None if itself else noise or mixed,
+            drift=NO_DRIFT if itself else drift,
         )
         if beside:
             # What was measured alone, as after a run that was cut off or had other backends, would bring the drift in.

@@ -102,11 +102,13 @@ def _log_ratio(pair: TimedPair) -> Contrast:
 def _row(pair: TimedPair, log_ratio: Contrast, limits: Limits, confidence: float) -> StepComparison:
     logs = log_ratio.interval(confidence)
     ends = None if logs is None else _exponential(logs)
-    verdict = _step_verdict(ends, limits.max_regression)
-    # What others do lasts for minutes, so all processes of one side may share it, and no interval of theirs knows.
-    if pair.disturbed is not None and verdict != "same":
+    # What others do lasts for minutes, so all processes of one side may share it, and no interval of theirs knows. It
+    # may hide a difference as well as make one.
+    if pair.disturbed is not None:
         return StepComparison(cell=pair.label, base=pair.shown[0], new=pair.shown[1], ratio=math.exp(log_ratio.value),
                               ci95=ends, verdict="undecided", regression=False, disturbed=pair.disturbed)  # fmt: skip
+
+    verdict = _step_verdict(ends, limits.max_regression)
 
     def decides(ends: Interval) -> bool:
         return _step_verdict(_exponential(ends), limits.max_regression) != "undecided"

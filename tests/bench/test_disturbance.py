@@ -77,3 +77,25 @@ def test_side_by_side_all_cancels_but_rounds_with_cores_apart_that_count_on_one_
     assert "cores shared no cache count in new" in str(row.why_undecided)
     (other,) = compare_reports(beside("base", CALM), calm).step_time
     assert (other.verdict, other.disturbed) == ("same", None)
+
+
+def test_same_is_not_believed_of_a_report_in_which_other_programs_were_busy(make_report: MakeReport) -> None:
+    """BASE took longer for what others did, and NEW does by itself: a regression must not pass as the same."""
+    base, new = busy(report_of(make_report, CALM)), report_of(make_report, CALM)
+    comparison = compare_reports(base, new, drift=STILL)
+    (row,) = comparison.step_time
+    assert (row.ratio, row.verdict) == (pytest.approx(1.0), "undecided")
+    assert str(row.why_undecided).startswith("other processes used 40 % of a core (base)")
+    assert compare_reports(base, new, drift=STILL, ignore_noise=True).step_time[0].verdict == "same"
+
+
+def test_same_is_not_believed_where_cores_shared_a_cache_in_one_report_alone(make_report: MakeReport) -> None:
+    base, new = (report_of(make_report, [(time, ratio) for time, _ in CALM]) for ratio in (NEAR, APART))
+    (row,) = compare_reports(base, new, drift=STILL).step_time
+    assert row.verdict == "undecided"
+    assert "not in the other (new)" in str(row.why_undecided)
+
+
+def test_a_report_in_which_other_programs_were_busy_is_the_same_as_itself(make_report: MakeReport) -> None:
+    report = busy(report_of(make_report, CALM))
+    assert compare_reports(report, report).step_time[0].verdict == "same"
