@@ -15,7 +15,8 @@ from bench.variance import best_rounds, components
 
 FEWEST_ADAPTIVE = 5
 # Ending as soon as an interval looks narrow favours those that are narrow by chance. From five processes on, 92 % of
-# such intervals held the truth in the worst of the cases of `bench.stopping`, from ten on more than 93 %.
+# such intervals held the truth in the worst of the cases of `bench.stopping`, from ten on more than 93 %. Only
+# those count that an interval rests on: none that was lost or has no calm round, no pair that did not run side by side.
 FEWEST_NARROW = 10
 
 
@@ -53,7 +54,8 @@ def next_rounds(
 
     Without a precision or a budget, `settings.processes` generations of `settings.rounds` rounds. With a budget,
     generations start as long as one more of average cost fits; with a precision, until the interval of every cell, or
-    of two environments the ratio of each, is that narrow after `FEWEST_NARROW` or more. In both cases `fewest`
+    of two environments the ratio of each, is that narrow and rests on `FEWEST_NARROW` processes, or pairs, or more.
+    Where too many are lost for that, the budget ends it, which `bench.options` sets. In both cases `fewest`
     generations come first, budget or not, and so do those of which a report that is gone on with has a process: it may
     have been lost. The rounds a process follow from the variance components of what was measured.
 
@@ -72,7 +74,7 @@ def next_rounds(
         return rounds
     if not adaptive or not cells:
         return None
-    if _narrow(settings, sides, cells, len(spent)):
+    if _narrow(settings, sides, cells):
         return None
     costs = [one.total_s for one in spent if one.total_s]
     if settings.budget_s is not None and sum(costs) + sum(costs) / max(1, len(costs)) > settings.budget_s:
@@ -80,11 +82,17 @@ def next_rounds(
     return rounds
 
 
-def _narrow(settings: Settings, sides: Sequence[Sequence[Run]], cells: Collection[Cell], generations: int) -> bool:
-    """Returns whether as narrow as asked, after so many generations that it may be believed."""
-    if settings.precision is None or generations < FEWEST_NARROW:
+def _narrow(settings: Settings, sides: Sequence[Sequence[Run]], cells: Collection[Cell]) -> bool:
+    """Returns whether every interval is as narrow as asked, and rests on so many processes that it may be believed."""
+    if settings.precision is None or _fewest_counted(sides, cells) < FEWEST_NARROW:
         return False
     return widest(sides, cells) <= math.log1p(settings.precision)
+
+
+def _fewest_counted(sides: Sequence[Sequence[Run]], cells: Collection[Cell]) -> int:
+    """Returns how many processes, of two sides pairs, the interval rests on of the cell that has the fewest."""
+    counted = _counted(sides)[0]
+    return min((len(counted.get(cell, ())) for cell in cells), default=0)
 
 
 def _stored(sides: Sequence[Sequence[Run]], cells: Collection[Cell]) -> int:

@@ -100,7 +100,7 @@ def running_intervals(log_ratios: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 
 def pairs_at_stop(halves: FloatArray, precision: float) -> npt.NDArray[np.int64]:
-    """Returns how many pairs each measurement has where `bench.design.next_rounds` ends it.
+    """Returns how many pairs each measurement has where `bench.design.next_rounds` ends it; none is lost, all count.
 
     Args:
         halves: half-widths after each pair that there is time for, shape (measurements, pairs).

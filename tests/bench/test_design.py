@@ -139,6 +139,41 @@ def test_pairs_that_did_not_run_side_by_side_do_not_end_a_measurement():
     assert next_rounds(settings(precision=0.02), [base, [beside[0], *later[1:]]], spent, [JAX]) is not None
 
 
+def test_lost_processes_do_not_help_to_end_a_measurement():
+    """Every third one is lost before its first round; those that are left agree, perhaps by chance."""
+    spent = [Spent(START_S, 2 * 0.4, 2, 1)] * 14
+    runs = [run(process, [] if process % 3 == 2 else [1.0, 1.001]) for process in range(len(spent))]
+    for generations in range(FEWEST_NARROW, 14):
+        measured = runs[:generations], spent[:generations], [JAX]
+        assert next_rounds(settings(precision=0.02), [measured[0]], *measured[1:]) is not None
+    assert next_rounds(settings(precision=0.02), [runs], spent, [JAX]) is None
+
+
+def test_pairs_of_which_one_process_is_lost_do_not_help_to_end_a_measurement():
+    spent = [Spent(2 * START_S, 2 * 2 * 0.4, 2, 2)] * (FEWEST_NARROW + 1)
+    base = [run(process, [1.0, 1.001]) for process in range(FEWEST_NARROW + 1)]
+    lost = [run(process, [] if process in (3, 6) else [1.0, 1.001]) for process in range(FEWEST_NARROW + 1)]
+    assert next_rounds(settings(precision=0.02), [base, lost], spent, [JAX]) is not None
+    assert next_rounds(settings(precision=0.02), [base, [*lost[:6], base[6], *lost[7:]]], spent, [JAX]) is None
+
+
+def test_processes_without_a_calm_round_do_not_help_to_end_a_measurement():
+    spent = [Spent(START_S, 2 * 0.4, 2, 1)] * 20
+    calm = [replace(run(process, [1.0, 1.001]), handover=[1.35, 1.35]) for process in range(20)]
+    apart = [replace(one, handover=[3.3, 3.3]) if one.process % 2 else one for one in calm]
+    assert next_rounds(settings(precision=0.02), [calm[:10]], spent[:10], [JAX]) is None
+    assert next_rounds(settings(precision=0.02), [apart[:18]], spent[:18], [JAX]) is not None
+    assert next_rounds(settings(precision=0.02), [apart], spent, [JAX]) is None
+
+
+def test_where_most_processes_are_lost_the_budget_ends_it():
+    spent = [Spent(START_S, 2 * 0.4, 2, 1)] * 14
+    runs = [run(process, [] if process % 3 else [1.0, 1.001]) for process in range(len(spent))]
+    cost = sum(one.total_s for one in spent)
+    assert next_rounds(settings(precision=0.02, budget_s=2 * cost), [runs], spent, [JAX]) is not None
+    assert next_rounds(settings(precision=0.02, budget_s=cost), [runs], spent, [JAX]) is None
+
+
 def test_nothing_left_to_measure_ends_it():
     assert next_rounds(settings(precision=0.01), [[]], [Spent(1, 0, 10, 0)] * FEWEST_NARROW, []) is None
 

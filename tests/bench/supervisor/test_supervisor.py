@@ -128,6 +128,14 @@ def test_a_cell_that_is_given_up_keeps_no_other_going_until_the_budget_is_spent(
     assert [run.status for run in by_backend(report, "jax")] == ["ok"] * 10
 
 
+def test_a_precision_is_met_by_ten_processes_that_were_measured_however_many_were_lost(fake):
+    lost = {f"jax:{process}": {"at": "WarmUp", "how": "kill"} for process in (1, 4, 7)}
+    report = fake(lost, cells=parse_cells("jax", "cpu", "fit"), precision=0.02, budget_s=60.0)
+    statuses = [run.status for run in report.runs]
+    assert (len(statuses), statuses.count("ok"), statuses.count("killed")) == (13, 10, 3)
+    assert report.step_time[0].processes == 10
+
+
 def test_a_worker_that_hangs_is_ended_after_the_timeout(fake, tmp_path):
     report = fake({"tensorflow:1": {"at": "WarmUp", "how": "hang"}}, timeout_s=1.0)
     hung = by_backend(report, "tensorflow")[1]
