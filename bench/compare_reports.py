@@ -128,7 +128,8 @@ def compare_reports(
     step_time, step_confidence = compare_times(timed, limits, refuse=reason is not None and not force)
     scores, score_confidence = compare_scores([] if workload else _scored_pairs(base, new, chosen), limits)
     own = new.workload.workload is not None
-    parity = compare_parity(base.parity, new.parity, None if chosen is None else (str(chosen[0]), str(chosen[1])))
+    named = None if chosen is None else (str(chosen[0]), str(chosen[1]))
+    parity = compare_parity(base.parity, new.parity, named, same_workload=workload is None)
     return Comparison(
         not_comparable=reason,
         rmse_not_comparable=workload,
@@ -195,7 +196,8 @@ def _timed_pairs(
     rows = [{cell_of(row): row for row in summarise(report.runs).step_time} for report in (base, new)]
     old, recent = process_medians(base.runs), process_medians(new.runs)
     noise = None if ignore_noise else disturbed(base, new)
-    one, pairs = base == new, []
+    one = base == new
+    pairs = []
     for a, b in _pairs_of(cells, rows[0], rows[1]):
         itself, within = one and a == b, one and a != b
         took_turns = len(rows[0]) if within else len(rows[0]) + len(rows[1])

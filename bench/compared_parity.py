@@ -18,7 +18,8 @@ class ComparedParity:
     """Parity of an older and a newer report, of which each was judged by itself.
 
     Attributes:
-        newly: what breaks parity in the newer report and did not in the older one, or was not judged there.
+        newly: what breaks parity in the newer report and did not in the older one, or was not judged there, or not of
+            the same workload.
         kept: what breaks it in the newer report, as it did in the older one.
         mended: what broke it in the older report and no longer does.
         not_judged: sides without a judgement, such as with `--no-parity`, or where it was cut off.
@@ -31,7 +32,7 @@ class ComparedParity:
 
 
 def compare_parity(
-    base: Sequence[ParityResult], new: Sequence[ParityResult], cells: tuple[str, str] | None
+    base: Sequence[ParityResult], new: Sequence[ParityResult], cells: tuple[str, str] | None, *, same_workload: bool
 ) -> ComparedParity:
     """Compares the parity of two reports, or of one cell of each.
 
@@ -39,6 +40,7 @@ def compare_parity(
         base: all records of the older report.
         new: all records of the newer one.
         cells: the names of one cell of each side, of whose faults alone is told; None for all.
+        same_workload: whether a fault of one may be the same as one of the other.
     """
     older, newer = (None, None) if cells is None else cells
     renamed = {} if cells is None else {cells[0]: cells[1]}
@@ -47,7 +49,7 @@ def compare_parity(
         """Returns what a record of the older report is called in the newer one."""
         return renamed.get(result.a, result.a), renamed.get(result.b, result.b), result.stage
 
-    before = {key(result): result for result in base if breaks_parity(result)}
+    before = {key(result): result for result in base if same_workload and breaks_parity(result)}
     now = {(result.a, result.b, result.stage): result for result in new}
     faults = {place: result for place, result in now.items() if breaks_parity(result) and _is_of(result, newer)}
     return ComparedParity(

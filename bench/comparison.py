@@ -130,7 +130,8 @@ class Comparison(Record, frozen=True, kw_only=True):
         better: whether a lower or a higher value of it is better.
         metrics: as `rmse`, which is empty then, of a workload of the user's own; `metric` may get worse by
             `bench.metric_names.METRIC_SHARE` of itself.
-        parity: results that are `outside` and not `known` now and were not so in the older report, or not judged there.
+        parity: results that are `outside` and not `known` now and were not so in the older report, or not judged there;
+            all such results of the newer report where the older one is of another workload.
         parity_kept: such results of the newer report that were so in the older one, too.
         parity_mended: such results of the older report that are so no longer.
         parity_not_judged: sides whose parity was not judged, such as with `--no-parity`, or where it was cut off.
@@ -178,8 +179,8 @@ class Comparison(Record, frozen=True, kw_only=True):
 
     @property
     def nothing_compared(self) -> bool:
-        """Whether neither a step time nor an RMSE could be set beside another."""
-        return not self.scores and all(row.ratio is None for row in self.step_time)
+        """Whether neither a step time nor an RMSE could be set beside another, and no parity says that one is worse."""
+        return not self.scores and all(row.ratio is None for row in self.step_time) and not self.is_worse
 
     @property
     def exit_code(self) -> int:

@@ -27,7 +27,7 @@ class ParityGroup:
 
 def conclusion(comparison: Comparison) -> str:
     """Returns the answer in a sentence."""
-    if comparison.nothing_compared and not comparison.is_worse:
+    if comparison.nothing_compared:
         return "The two have nothing that can be compared."
     return "; ".join(filter(None, [_answer(comparison), not_judged_words(comparison)])) + "."
 
@@ -43,7 +43,8 @@ def not_judged_words(comparison: Comparison) -> str:
 
 def newly(comparison: Comparison) -> str:
     """Returns what to call the newer side's faults: `newly out of parity`, where it is known that they are new."""
-    return "out of parity" if "base" in comparison.parity_not_judged else "newly out of parity"
+    unknown = "base" in comparison.parity_not_judged or comparison.rmse_not_comparable is not None
+    return "out of parity" if unknown else "newly out of parity"
 
 
 def parity_groups(comparison: Comparison) -> list[ParityGroup]:

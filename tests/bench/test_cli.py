@@ -176,6 +176,23 @@ def test_compare_ends_with_1_where_the_model_became_worse(bench, tmp_path: Path)
     assert bench("compare", GOLDEN, changed(tmp_path / "new.json", worse)).returncode == 1
 
 
+def test_compare_says_no_less_than_its_exit_code_where_nothing_can_be_timed(here, tmp_path: Path) -> None:
+    def only(backend: str, verdict: str) -> Any:
+        def change(report: dict[str, Any]) -> None:
+            report["runs"] = [run for run in report["runs"] if run["backend"] == backend]
+            records = [record for record in report["parity"] if record["a"] == f"{backend}/cpu/fit"]
+            report["parity"] = [{**record, "verdict": verdict, "known": None} for record in records]
+
+        return change
+
+    base = changed(tmp_path / "base.json", only("jax", "within"))
+    done = here("compare", base, changed(tmp_path / "faulty.json", only("tensorflow", "outside")))
+    assert (done.returncode, done.stderr) == (1, "")
+    assert done.stdout.endswith("Something is out of parity.\n")
+    done = here("compare", base, changed(tmp_path / "sound.json", only("tensorflow", "within")))
+    assert (done.returncode, done.stderr) == (2, "bench: the two have nothing that can be compared\n")
+
+
 def test_compare_prints_json_with_its_own_exit_code(bench, tmp_path: Path) -> None:
     for path, code in ((GOLDEN, 0), (changed(tmp_path / "new.json", slow(100)), 1)):
         done = bench("compare", GOLDEN, path, "--json")

@@ -130,6 +130,36 @@ def test_what_was_out_of_parity_before_is_told_and_is_not_the_newer_sides_doing(
     assert "<failure" not in comparison_as_junit(comparison, "x")
 
 
+@pytest.mark.parametrize("change", ["backend", "workload"])
+def test_out_of_parity_fails_where_nothing_can_be_timed(make_report: MakeReport, change: str) -> None:
+    """The two have no cell in common, or trained something else."""
+    cell = "torch" if change == "backend" else "jax"
+    base = make_report({"jax": BASE})
+    new = make_report({cell: BASE}, parity=[fault(cell=f"{cell}/cpu/fit")], epochs=7 if change == "workload" else 5)
+    comparison = compare_reports(base, new)
+    assert all(row.ratio is None for row in comparison.step_time)
+    assert (comparison.exit_code, comparison.nothing_compared) == (1, False)
+    told, markdown, junit = answers(comparison)
+    assert told == junit == "Something is out of parity."
+    assert "out of parity: <code>" in markdown
+    sound = compare_reports(
+        base, msgspec.structs.replace(new, parity=[fault(verdict="within", cell=f"{cell}/cpu/fit")])
+    )
+    assert (sound.exit_code, shown(sound)[-1]) == (2, "The two have nothing that can be compared.")
+
+
+@pytest.mark.parametrize("force", [True, False])
+def test_a_fault_of_another_workload_is_not_the_same_fault(make_report: MakeReport, force: bool) -> None:
+    base, new = (make_report({"jax": BASE}, parity=[fault()], epochs=epochs) for epochs in (5, 7))
+    comparison = compare_reports(base, new, force=force)
+    assert (comparison.parity_kept, len(comparison.parity), comparison.exit_code) == ([], 1, 1)
+    text = "\n".join(shown(comparison))
+    assert "Out of parity: jax/cpu/fit and oracle at stage epoch 1" in text
+    assert "ewly" not in text  # of an older model that was another one, nothing tells
+    mended = compare_reports(base, msgspec.structs.replace(new, parity=[fault(verdict="within")]), force=force)
+    assert mended.parity_mended == []
+
+
 def test_what_is_mended_is_told(make_report: MakeReport) -> None:
     comparison = of_parity(make_report, [fault()], [fault(verdict="within")])
     assert comparison.exit_code == 0
