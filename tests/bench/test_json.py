@@ -104,6 +104,7 @@ def test_what_cannot_be_compared_has_the_exit_code_of_the_process(
 ) -> None:
     report = json.loads(GOLDEN.read_text())
     report["workload"]["epochs"] += 1
+    report["parity"] = [record for record in report["parity"] if record["verdict"] == "within"]
     (tmp_path / "report.json").write_text(json.dumps(report))
     code, found = said(capsys, "compare", GOLDEN, tmp_path)
     assert (code, found["exit_code"]) == (2, 2)
