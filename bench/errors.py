@@ -5,6 +5,10 @@ class BenchError(Exception):
     """Bad input or bad usage; the message says what is wrong and what to do. Ends a command with exit code 2."""
 
 
+class NotWrittenError(BenchError):
+    """A file cannot be written, such as on a full disk; what lay in its place is untouched."""
+
+
 class UnavailableError(Exception):
     """A backend, device, loop or precision is not to be had on this machine; the run is recorded as skipped."""
 

@@ -14,7 +14,7 @@ from typing import Any
 import filelock
 import msgspec
 
-from bench.errors import BenchError
+from bench.errors import BenchError, NotWrittenError
 from bench.report import SCHEMA, Report
 
 REPORT_NAME = "report.json"
@@ -111,7 +111,7 @@ def atomic_write(target: Path) -> Iterator[Path]:
     """Gives a temporary file beside `target` to write to, and puts it in its place once all is on disk.
 
     Raises:
-        BenchError: it cannot be written; `target` is untouched.
+        NotWrittenError: it cannot be written; `target` is untouched.
     """
     temporary: Path | None = None
     try:
@@ -124,7 +124,7 @@ def atomic_write(target: Path) -> Iterator[Path]:
         temporary.chmod(0o644)
         temporary.replace(target)
     except OSError as error:
-        raise BenchError(f"cannot write {target}: {error.strerror or error}") from error
+        raise NotWrittenError(f"cannot write {target}: {error.strerror or error}") from error
     finally:
         if temporary is not None:
             temporary.unlink(missing_ok=True)

@@ -9,7 +9,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.outcome import RUNS_FAILED, exit_code
+from bench.cut_off import ENDS_EARLY, cut_off
+from bench.outcome import exit_code
 from bench.precision import FULL, PRECISIONS
 from bench.quantities import parse_duration, parse_precision
 from movierank.backends import BACKENDS
@@ -88,14 +89,15 @@ def add_options(run: argparse.ArgumentParser, processes: str = "5") -> None:
         type=parse_precision,
         metavar="2%|LIST",
         help="2%%: start processes until every interval is this narrow either way (with --budget 5m if none is "
-        f"given); a list of {', '.join(PRECISIONS)}: arithmetic to compare, each a cell of its own (default: {FULL}). "
-        "May be given twice, once for each",
+        f"given), ten at least; a list of {', '.join(PRECISIONS)}: arithmetic to compare, each a cell of its own "
+        f"(default: {FULL}). May be given twice, once for each",
     )
     how.add_argument(
         "--budget",
         type=parse_duration,
         metavar="5m",
-        help="after the first five, start processes as long as this allows (parity not counted)",
+        help="start processes as long as this allows (parity not counted), but in any case five of a cell, or "
+        "--processes",
     )
     how.add_argument(
         "--patience",
@@ -143,18 +145,17 @@ def options_of(arguments: argparse.Namespace) -> Options:
 
 def _run(arguments: argparse.Namespace) -> int:
     from bench.lasting_console import LastingConsole
+    from bench.report_file import REPORT_NAME
     from bench.table import print_report
 
     options = options_of(arguments)
     output = options.output
     try:
         report = measure_and_draw(options, LastingConsole(stderr=True))
-    except KeyboardInterrupt:
-        kept = (
-            f"; what was measured is in {output}, --resume goes on with it" if (output / "report.json").exists() else ""
-        )
-        print(f"bench: interrupted{kept}", file=sys.stderr)
-        return RUNS_FAILED
+    except ENDS_EARLY as error:
+        if arguments.debug:
+            raise
+        return cut_off(error, output, output / REPORT_NAME)
     if arguments.json:
         from bench.run_json import as_json
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.cut_off import ENDS_EARLY, cut_off
 from bench.errors import BenchError
 from bench.matrix import parse_cells
 from bench.outcome import FINE, RUNS_FAILED
@@ -87,10 +88,10 @@ def _sweep(arguments: argparse.Namespace) -> int:
     output = options.base.output
     try:
         result = sweep(options, LastingConsole(stderr=True))
-    except KeyboardInterrupt:
-        kept = f"; what was measured is in {output}, --resume goes on with it" if output.exists() else ""
-        print(f"bench: interrupted{kept}", file=sys.stderr)
-        return RUNS_FAILED
+    except ENDS_EARLY as error:
+        if arguments.debug:
+            raise
+        return cut_off(error, output, output)
     _draw(result, output)
     _print(result, arguments.json)
     print(f"Sweep: {output}", file=sys.stderr if arguments.json else sys.stdout)

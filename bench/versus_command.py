@@ -8,7 +8,7 @@ import sys
 
 from bench import run_command
 from bench.compare_command import add_verdict_options, print_comparison, write_verdicts
-from bench.outcome import RUNS_FAILED
+from bench.cut_off import ENDS_EARLY, cut_off
 
 EXAMPLES = """examples:
   python -m bench versus .venv/old .venv/new --backends jax
@@ -25,13 +25,13 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         description="Measures two Python environments in one run, such as before and after an upgrade: workers of both "
         "side by side, their rounds interleaved, so that drift of the machine cancels. Writes a report of each, "
         "OUTPUT/base and OUTPUT/new, and compares them. Unless --processes, --rounds, --precision, --budget or --quick "
-        "says otherwise, processes of each are measured, ten or more, until every ratio is known to within 2 %, or "
-        "until ten minutes are spent.",
+        "says otherwise, processes of each are measured until every ratio is known to within 2 %, ten or more, or "
+        "until ten minutes are spent, five or more.",
         epilog=EXAMPLES,
     )
     versus.add_argument("base", metavar="BASE_PYTHON", help="interpreter or virtual environment, the older one")
     versus.add_argument("new", metavar="NEW_PYTHON", help="likewise, the newer one")
-    run_command.add_options(versus, processes="10 and more")
+    run_command.add_options(versus, processes="5 and more")
     add_verdict_options(versus)
     versus.set_defaults(command=_versus)
 
@@ -40,17 +40,17 @@ def _versus(arguments: argparse.Namespace) -> int:
     from bench.asked import asked_of, versus_options_from
     from bench.lasting_console import LastingConsole
     from bench.parity_words import headline
+    from bench.report_file import REPORT_NAME
     from bench.versus_outcome import carry_out
 
     options = versus_options_from(arguments.output, asked_of(arguments))
     pythons = (arguments.base, arguments.new)
     try:
         found = carry_out(options, pythons, arguments.max_regression, LastingConsole(stderr=True))
-    except KeyboardInterrupt:
-        kept = (options.output / "base" / "report.json").exists()
-        told = f"; what was measured is in {options.output}, --resume goes on with it" if kept else ""
-        print(f"bench: interrupted{told}", file=sys.stderr)
-        return RUNS_FAILED
+    except ENDS_EARLY as error:
+        if arguments.debug:
+            raise
+        return cut_off(error, options.output, options.output / "base" / REPORT_NAME)
     if arguments.json:
         print(json.dumps(found.as_json(), indent=2))
     else:

@@ -159,8 +159,9 @@ FILE_BYTES = 6_000  # more than the first report needs, less than that of a fini
 
 
 def test_a_write_that_fails_keeps_the_report_before_it(scene):
-    assert scene.start(file_bytes=FILE_BYTES).wait() == 2, scene.output.read_text()
+    assert scene.start(file_bytes=FILE_BYTES).wait() == 3, scene.output.read_text()
     assert f"bench: cannot write {scene.report / 'report.json'}: File too large" in scene.output.read_text()
+    assert f"what was measured is in {scene.report}, --resume goes on with it" in scene.output.read_text()
     assert "Traceback" not in scene.output.read_text()
     scene.assert_no_worker_left()
     assert scene.load().runs != []
@@ -192,7 +193,7 @@ def test_a_full_disk_keeps_the_report_before_it(scene):
         pytest.skip("unshare is not installed")
     if done.returncode == 77 or "unshare failed" in done.stderr or "Operation not permitted" in done.stderr:
         pytest.skip(f"no small file system can be mounted here: {done.stderr.strip()}")
-    assert done.stdout.split()[1::2] == ["2", "0"], scene.output.read_text()
+    assert done.stdout.split()[1::2] == ["3", "0"], scene.output.read_text()
     assert f"bench: cannot write {scene.report / 'report.json'}: No space left on device" in scene.output.read_text()
     assert "Traceback" not in scene.output.read_text()
     scene.report = cut
