@@ -54,10 +54,11 @@ class Asked(TypedDict, total=False):
         seeds: of the initial weights; 3.
         rounds: timed, of a process; 5.
         round_seconds: shortest time of a round; 0.4.
-        precision: half-width of the intervals at which measuring ends, as a share (0.02 or `2%`; by default 2 % in
-            `versus` and none in `run`); or arithmetic to compare (`float32`, `bfloat16`, …), each a cell of its own; or
-            a sequence with both.
-        budget: time in which it ends, in seconds or as `5m`.
+        precision: half-width of the intervals at which measuring ends, from ten processes on, as a share (0.02 or
+            `2%`; by default 2 % in `versus` and none in `run`); or arithmetic to compare (`float32`, `bfloat16`, …),
+            each a cell of its own; or a sequence with both.
+        budget: time in which it ends, in seconds or as `5m`; five processes of a cell, or `processes`, are
+            measured in any case.
         patience: likewise, how long to wait in all while the machine's cores share no cache (docs/machine-state.md);
             `2m`, or 15 s with `quick`.
         quick: fewer and shorter rounds: a first look.

@@ -8,6 +8,7 @@ from rich import box
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from bench.design import fewest
 from bench.fitting_table import FittingTable
 from bench.formatting import three_digits, with_interval
 from bench.headline import short_names
@@ -40,7 +41,7 @@ def live_table(title: str, seats: Seats, doing: Mapping[str, str], settings: Set
         row = _step_time(recorder, cell)
         table.add_row(
             Text(names[seat]),
-            f"{done}/{settings.processes}{'+' if settings.adaptive else ''}",
+            f"{done}/{fewest(settings)}{'+' if settings.adaptive else ''}",
             "–" if row is None else with_interval(row.median_ms, row.ci95_ms),
             _in_short(doing.get(seat, "")),
         )

@@ -85,9 +85,10 @@ class Settings(Record, frozen=True, kw_only=True):
         order_seed: seed of the random order of rounds.
         timeout_s: longest wait for one answer of a worker, in seconds.
         trains: whether each process first trained the epochs whose RMSE is reported; without, runs have none.
-        precision: half-width of the intervals at which measuring stops, as a share; None for a fixed number.
-        budget_s: time in which it stops, in seconds; None for none. With either, `processes` is the least and
-            `rounds` the first number; what was run in the end is told by the runs.
+        precision: half-width of the intervals at which measuring stops, from ten processes on, as a share; None for a
+            fixed number.
+        budget_s: time in which it stops, in seconds; None for none. With either, `processes` or five, whichever is
+            more, is the least and `rounds` the first number; what was run in the end is told by the runs.
         envelope: whose rounding parity is judged by, as in `bench.parity_records.ParityResult.judged_by`.
     """
 
