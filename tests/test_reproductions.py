@@ -19,6 +19,7 @@ SCRIPTS = (
     "indexed_slices_union",
     "initialisers",
     "metrics_and_batches",
+    "moving_averages",
     "out_of_range_ids",
     "repeatability",
 )
@@ -109,6 +110,18 @@ def test_initial_weights_are_uniform_within_keras_limits(measured: Measured) -> 
 def test_torch_draws_of_neighbouring_seeds_overlap(measured: Measured) -> None:
     same = measured.printed["initialisers"]["the second draw of seed 1 is the first of seed 2"]
     assert same == str(measured.backend == "torch")
+
+
+def test_with_averaged_weights_jax_alone_is_not_trained_again(measured: Measured) -> None:
+    printed = measured.printed["moving_averages"]
+    outcomes = printed["fit, then fit"], printed["fit, then predict, then reading the averages"]
+    if measured.backend == "jax":
+        assert outcomes[0].startswith("TypeError: 'NoneType' object is not callable")
+        assert "deleted" in outcomes[1]
+        return
+    assert outcomes == ("fine", "fine")
+    once, twice = (float(printed[name]) for name in ("a weight after one call of two epochs", "after two calls of one"))
+    assert abs(once - twice) > 0.01  # a call ends with the averages in the weights' place
 
 
 def test_losses_and_metrics_weigh_examples_not_batches_and_start_anew_each_epoch(measured: Measured) -> None:
