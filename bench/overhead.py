@@ -12,6 +12,7 @@
 5. Processor time that the supervisor's process takes while it waits for the end of a worker's round. Target: none.
 
     python -m bench.overhead [--backends jax,torch] [--loops fit,fused] [--blocks 60] [--report results/NAME]
+        [--output FILE]
 """
 
 from __future__ import annotations
@@ -33,11 +34,13 @@ from bench.environment import hidden_modules, usable_cores, worker_environment
 from bench.errors import BenchError
 from bench.fitting_table import FittingTable
 from bench.hiding import hide
+from bench.machine import describe_machine
 from bench.machine_state import watch_of
 from bench.matrix import parse_cells
+from bench.overhead_records import Measured, StepTimes, by_cell, in_percent, stored
 from bench.protocol import MeasureRound
 from bench.report import Cell
-from bench.statistics import Estimate, paired_ratio
+from bench.software import git_state
 from bench.validate_options import Options
 from bench.validate_sides import warm_worker
 from movierank.backends import BACKENDS
@@ -48,26 +51,6 @@ WARM_UP_BLOCKS = 5
 WAITED_ROUNDS = 20
 PATIENCE_S = 120.0  # with the state of the machine, a backend (`bench.machine_state`)
 THIS_PROGRAM = (sys.executable, "-m", "bench.overhead")
-
-
-class StepTimes(msgspec.Struct, frozen=True):
-    """One value a block.
-
-    Attributes:
-        harness_call_ms: whole calls of the harness, in ms a step.
-        bare_call_ms: whole bare calls of as many epochs, in ms a step.
-        harness_ms: step time as the harness reports it, in ms.
-        bare_ms: step time as the slope between two bare calls, in ms.
-        harness_setup_ms: what the harness found one call of `fit` to cost besides its epochs, in ms.
-        bare_setup_ms: what a bare call costs besides its steps, in ms.
-    """
-
-    harness_call_ms: list[float]
-    bare_call_ms: list[float]
-    harness_ms: list[float]
-    bare_ms: list[float]
-    harness_setup_ms: list[float]
-    bare_setup_ms: list[float]
 
 
 class Opened(msgspec.Struct, frozen=True):
@@ -87,24 +70,28 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--blocks", type=int, default=30, help="blocks of three calls a cell (default: %(default)s)")
     parser.add_argument("--starts", type=int, default=10, help="process starts a command (default: %(default)s)")
     parser.add_argument("--report", type=Path, default=Path("results/local/bench"), help="to `compare` with itself")
+    parser.add_argument("--output", type=Path, help="to keep the step times in, after those that it holds")
     parser.add_argument("--worker", choices=(*BACKENDS, "data"), help=argparse.SUPPRESS)
     arguments = parser.parse_args(argv)
     if arguments.worker:
-        measured = (
+        of_worker = (
             _open_data()
             if arguments.worker == "data"
             else _step_times(arguments.worker, arguments.loops, arguments.blocks)
         )
-        sys.stdout.buffer.write(msgspec.json.encode(measured))
+        sys.stdout.buffer.write(msgspec.json.encode(of_worker))
         return 0
 
     console = Console()
     try:
         cells = parse_cells(arguments.backends, "cpu", arguments.loops)
+        measured = [] if arguments.output is None else stored(arguments.output)
     except BenchError as error:
         parser.error(str(error))
-    measured_by = {cell: _in_process(cell, arguments.blocks) for cell in cells}
-    console.print(_step_table({str(cell): times for cell, times in measured_by.items() if times is not None}))
+    for cell in cells:
+        if (times := _in_process(cell, arguments.blocks)) is not None:
+            measured.append(_kept(cell, times, arguments.output))
+    console.print(_step_table(by_cell(measured)))
     console.print(_start_table(arguments.starts, arguments.report))
     shares = _waiting_percent(cells[0].backend)
     console.print(
@@ -125,6 +112,16 @@ def _in_process(cell: Cell, blocks: int) -> StepTimes | None:
         check=False,
     )
     return msgspec.json.decode(worker.stdout, type=StepTimes) if worker.returncode == 0 else None
+
+
+def _kept(cell: Cell, times: StepTimes, file: Path | None) -> Measured:
+    commit, _ = git_state(Path(__file__))
+    measured = Measured(cell=str(cell), times=times, git_commit=commit, cpu_model=describe_machine().cpu_model)
+    if file is not None:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("ab") as lines:
+            lines.write(msgspec.json.encode(measured) + b"\n")
+    return measured
 
 
 def _step_times(backend: str, loop: str, blocks: int) -> StepTimes:
@@ -202,8 +199,8 @@ def _step_table(measured: dict[str, StepTimes]) -> FittingTable:
         table.add_row(
             cell,
             f"{median(times.bare_call_ms):.4f}",
-            _in_percent(paired_ratio(times.harness_call_ms, times.bare_call_ms)),
-            _in_percent(paired_ratio(times.harness_ms, times.bare_ms)),
+            in_percent(times.adds),
+            in_percent(times.reports),
             f"{median(times.bare_setup_ms):.1f}",
             f"{median(times.harness_setup_ms):.1f}",
         )
@@ -211,12 +208,6 @@ def _step_table(measured: dict[str, StepTimes]) -> FittingTable:
         "times are medians over blocks; shares are geometric means of the blocks' ratios, with 95 % intervals"
     )
     return table
-
-
-def _in_percent(ratio: Estimate) -> str:
-    """Returns how much more than 1 a ratio is, such as `+0.2 % [-0.3, +0.7]`."""
-    ends = "" if ratio.ci95 is None else " [{:+.1f}, {:+.1f}]".format(*(100 * (end - 1) for end in ratio.ci95))
-    return f"{100 * (ratio.value - 1):+.1f} %{ends}"
 
 
 def _start_table(starts: int, report: Path) -> FittingTable:
