@@ -49,7 +49,7 @@ def compare_files(
         new: likewise; of the same kind.
         limits: what is still fine.
         force: compare times even where workload, machine or threads differ.
-        ignore_noise: decide even where a report was disturbed (`bench.disturbance`).
+        ignore_noise: decide even where a side was disturbed (`bench.disturbance`, `bench.pytest_benchmark`).
         cells: the names of one cell of each side to compare with each other; None for those of equal name.
         drift: of the machine between two measurements.
         validation: result of `bench validate` that tells `drift`, for reports.
@@ -58,14 +58,21 @@ def compare_files(
         BenchError: if a file cannot be read, the two are of different kinds, a side lacks its cell, or a time is
             not positive.
     """
-    from bench.pytest_benchmark import compare_benchmarks, is_benchmarks, load_benchmarks
+    from bench.benchmark_files import is_benchmarks, load_benchmarks
+    from bench.pytest_benchmark import compare_benchmarks
 
     kinds = is_benchmarks(base), is_benchmarks(new)
     if kinds == (True, True):
         if validation is not None:
             raise BenchError("--validation tells the drift of this model's step, not of a benchmark; give --drift")
         return compare_benchmarks(
-            load_benchmarks(base), load_benchmarks(new), limits, force=force, names=cells, drift=drift
+            load_benchmarks(base),
+            load_benchmarks(new),
+            limits,
+            force=force,
+            ignore_noise=ignore_noise,
+            names=cells,
+            drift=drift,
         )
     if any(kinds):
         reports, benchmarks = (new, base) if kinds[0] else (base, new)

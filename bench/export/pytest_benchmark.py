@@ -13,6 +13,7 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from typing import Any
 
+from bench.benchmark_files import THREADS
 from bench.errors import BenchError
 from bench.export.exported import Exported
 from bench.report import Cell, Run
@@ -68,6 +69,7 @@ def _benchmark(exported: Exported, cell: Cell, step_time_ms: Sequence[float], ru
     names = ("backend", "device", "device_name", "loop", "compile_mode", "process", "seed", "steps_per_round")
     facts: dict[str, Any] = {name: _shared([getattr(run, name) for run in runs]) for name in (*names, "test_rmse")}
     facts |= {"dataset": workload.dataset, "batch_size": workload.batch_size, "processes": len(runs)}
+    facts[THREADS] = exported.report.settings.threads
     stats = _stats([1e-3 * value for value in step_time_ms])
     stats["iterations"] = facts["steps_per_round"] if len(runs) == 1 and facts["steps_per_round"] else 1
     return {

@@ -99,6 +99,7 @@ def tutorial(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
             "keras": keras.version(),
             "device": device,
             "device_name": device_name,
+            "threads": job.threads,
             "compile_mode": session.compile_mode,
             "test_rmse": test_rmse,
         },

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
+from bench.benchmark_files import is_benchmarks, load_benchmarks
 from bench.cli import main
 from bench.compare_reports import compare_files
 from bench.drift import Drift
 from bench.errors import BenchError
-from bench.pytest_benchmark import is_benchmarks, load_benchmarks
 from bench.report import Report
 from bench.report_file import save_report
 from bench.verdicts import Limits
@@ -67,6 +67,11 @@ def write(written: Path, tmp_path: Path) -> Write:
         return folder
 
     return files
+
+
+def told(content: Any, **facts: object) -> None:
+    for benchmark in content["benchmarks"]:
+        benchmark["extra_info"].update(facts)
 
 
 def test_one_file_alone_is_undecided_with_the_reason(written: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -157,6 +162,78 @@ def test_a_folder_of_two_machines_is_refused(write: Write) -> None:
     (folder / "0.json").write_text(json.dumps(content))
     with pytest.raises(BenchError, match=r"different machines: cores 99 ->"):
         load_benchmarks(folder)
+
+
+@pytest.mark.parametrize(
+    ("facts", "python", "words"),
+    [
+        ({"keras": "3.14.1"}, {}, r"0\.json and .*3\.json differ: keras 3\.15\.1 -> 3\.14\.1\."),
+        ({}, {"python_version": "2.7.18"}, r"differ: python_version [0-9.]+ -> 2\.7\.18\."),
+        ({"threads": 1}, {}, r"differ: threads 2 -> 1\."),
+    ],
+)
+def test_a_folder_of_two_versions_is_refused(
+    write: Write, facts: dict[str, object], python: dict[str, str], words: str
+) -> None:
+    """--benchmark-save puts what is measured before an upgrade and after it into one folder."""
+    folder = write("one", STEADY, lambda content: told(content, threads=2))
+    content = json.loads((folder / "3.json").read_text())
+    told(content, **facts)
+    content["machine_info"].update(python)
+    (folder / "3.json").write_text(json.dumps(content))
+    with pytest.raises(BenchError, match=words) as refused:
+        compare_files(folder, folder, Limits())
+    assert "folders of their own" in str(refused.value)
+
+
+def test_what_an_older_file_of_a_folder_does_not_tell_is_not_compared(write: Write) -> None:
+    folder = write("one", STEADY)
+    content = json.loads((folder / "3.json").read_text())
+    told(content, threads=2, torch="2.13.0", size=11)
+    (folder / "3.json").write_text(json.dumps(content))
+    assert len(load_benchmarks(folder).files) == 4
+    two, one = (write(f"{n}", STEADY, lambda content, n=n: told(content, threads=n)) for n in (2, 1))
+    assert compare_files(folder, two, Limits()).not_comparable is None
+    comparison = compare_files(folder, one, Limits())
+    assert comparison.not_comparable is not None
+    assert "threads 2 -> 1" in comparison.not_comparable
+
+
+def test_other_numbers_of_threads_are_other_machines(write: Write) -> None:
+    """As under `taskset`, which moves no number that pytest-benchmark itself writes."""
+    two, one = (write(f"{n}", STEADY, lambda content, n=n: told(content, threads=n)) for n in (2, 1))
+    for cells in (None, ("test_sum[10]", "test_sum[4000]")):
+        comparison = compare_files(two, one, Limits(), cells=cells)
+        assert comparison.not_comparable is not None
+        assert "threads 2 -> 1" in comparison.not_comparable
+        assert {row.verdict for row in comparison.step_time} == {"not comparable"}
+    assert compare_files(two, write("older", STEADY), Limits(), drift=STILL).step_time[0].verdict == "same"
+
+
+def test_a_side_whose_cores_were_apart_is_not_believed(write: Write) -> None:
+    """Of five rounds a process; in one process of the newer side two of them, in another one alone."""
+    counts = iter([0, 2, 1, None])
+    base = write("base", STEADY, lambda content: told(content, apart_rounds=0))
+    slower = [1.2 * factor for factor in STEADY]
+    new = write("new", slower, lambda content: told(content, apart_rounds=next(counts)))
+    for row in compare_files(base, new, Limits(), drift=STILL).step_time:
+        assert (row.verdict, row.regression) == ("undecided", False)
+        assert row.why_undecided is not None
+        assert row.why_undecided.startswith(
+            "in 1 of 4 processes (new) the machine's cores shared no cache for more than"
+        )
+    assert {row.verdict for row in compare_files(new, new, Limits()).step_time} == {"same"}
+    believed = compare_files(base, new, Limits(), drift=STILL, ignore_noise=True)
+    assert {row.verdict for row in believed.step_time} == {"slower"}
+    few = write("few", slower, lambda content: told(content, apart_rounds=1))
+    assert compare_files(base, few, Limits(), drift=STILL).step_time[0].verdict == "slower"
+
+
+def test_a_device_that_changed_is_told_once(write: Write) -> None:
+    new = write("new", STEADY, lambda content: told(content, device="gpu", keras="3.16.0"))
+    comparison = compare_files(write("base", STEADY), new, Limits())
+    assert "device cpu -> gpu" in (comparison.not_comparable or "")
+    assert comparison.changes == ["keras 3.15.1 -> 3.16.0"]
 
 
 def test_the_same_measurement_twice_is_refused(write: Write) -> None:

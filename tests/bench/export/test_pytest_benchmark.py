@@ -10,13 +10,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from bench.benchmark_files import load_benchmarks
 from bench.cli import main
 from bench.compare_reports import compare_files
 from bench.drift import Drift
 from bench.errors import BenchError
 from bench.export.exported import load_exported
 from bench.export.pytest_benchmark import _stats, as_one_file
-from bench.pytest_benchmark import load_benchmarks
 from bench.report_file import load_report, save_report
 from bench.summary import process_medians
 from bench.verdicts import Limits
@@ -83,6 +83,7 @@ def test_one_file_has_processes_for_rounds_and_what_other_tools_look_for(real: P
         # github-action-benchmark takes fullname, ops, stddev, mean and rounds.
         assert {"stddev", "mean"} <= benchmark["stats"].keys()
         assert "process" not in benchmark["extra_info"]
+        assert benchmark["extra_info"]["threads"] == load_report(real).settings.threads
 
 
 def test_what_was_not_measured_is_absent(broken: Path, tmp_path: Path) -> None:
