@@ -11,7 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from bench.comparable import difference, machine_key, software_changes, workload_key
+from bench.changes import changes_between
+from bench.comparable import difference, machine_key, workload_key
 from bench.compared_parity import compare_parity
 from bench.comparison import Comparison, Timed
 from bench.disturbance import disturbed, mixed_rounds
@@ -155,7 +156,7 @@ def compare_reports(
         parity_not_judged=parity.not_judged,
         only_in_base={} if chosen else _absent(measured[0] - measured[1], new.runs),
         only_in_new={} if chosen else _absent(measured[1] - measured[0], base.runs),
-        changes=software_changes(base.software, new.software),
+        changes=changes_between(base, new),
         drift=next((pair.drift for pair in timed if pair.drift.origin != "none"), NO_DRIFT),
         together=_together(base, new),
     )

@@ -6,6 +6,7 @@ from rich import box
 from rich.console import Group, RenderableType
 from rich.text import Text
 
+from bench.changes import first_changes
 from bench.comparison import (
     Comparison,
     drift_words,
@@ -55,7 +56,7 @@ def render(comparison: Comparison) -> RenderableType:
     ]
     parts += [Text(line) for line in missing_cells(comparison)]
     if comparison.changes:
-        parts.append(Text(f"Changed: {', '.join(comparison.changes)}"))
+        parts.append(Text(f"Changed: {', '.join(first_changes(comparison.changes))}"))
     doubtful = comparison.nothing_compared or comparison.slower_within_margin
     style = "bold red" if comparison.is_worse else "bold yellow" if doubtful else "bold"
     parts.append(Text(conclusion(comparison), style=style))

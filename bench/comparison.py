@@ -139,7 +139,7 @@ class Comparison(Record, frozen=True, kw_only=True):
             None where that was not judged.
         only_in_base: cells that the newer side did not measure, by name, with the reason where it tells.
         only_in_new: cells that the older side did not measure, likewise.
-        changes: software that differs, such as `keras 3.15.1 -> 3.16.0`.
+        changes: what else differs, the likelier cause first (`bench.changes`), such as `keras 3.15.1 -> 3.16.0`.
         drift: of the machine between two measurements, as the intervals of step time allow for it.
         together: whether the rounds of both sides were interleaved, so that drift cancels.
     """

@@ -20,6 +20,15 @@ THREAD_VARIABLES = (
     "TF_NUM_INTEROP_THREADS",
 )
 
+# Set below for the device that is measured on.
+DEVICE_VARIABLES = (
+    "CUDA_VISIBLE_DEVICES",
+    "CUDA_DEVICE_ORDER",
+    "JAX_PLATFORMS",
+    "XLA_PYTHON_CLIENT_PREALLOCATE",
+    "TF_FORCE_GPU_ALLOW_GROWTH",
+)
+
 # They change float32's arithmetic behind a framework's back, so a cell would not be what its name says: cuBLAS's and
 # PyTorch's own word on tf32, and oneDNN's leave to compute float32 in bfloat16.
 ARITHMETIC_VARIABLES = (

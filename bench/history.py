@@ -13,11 +13,13 @@ from typing import Any
 import msgspec
 
 from bench.change_points import levels
-from bench.comparable import machine_key, software_changes, workload_key
+from bench.changes import changes_between
+from bench.comparable import machine_key, workload_key
 from bench.errors import BenchError
 from bench.record import Record
 from bench.report import Cell, MetricMean, Report, Rmse, StepTime
 from bench.report_file import REPORT_NAME, load_report
+from bench.report_names import short_names
 from bench.summary import Summary, cell_of, process_medians, summarise
 
 DEEPEST = 4  # folders below the one that was given
@@ -29,7 +31,8 @@ class Point(Record, frozen=True, kw_only=True):
     Attributes:
         created: when it was measured, ISO 8601.
         report: where it lies.
-        changes: software that differs from the point before, such as `keras 3.15.1 -> 3.16.0`.
+        name: the end of that path that tells it from the other reports.
+        changes: what differs from the point before (`bench.changes`), such as `keras 3.15.1 -> 3.16.0`.
         step_time: in ms.
         rmse: of the test part; None where it was not measured.
         metric: of a workload of the user's own, instead of it.
@@ -40,6 +43,7 @@ class Point(Record, frozen=True, kw_only=True):
 
     created: str
     report: str
+    name: str
     changes: list[str]
     step_time: StepTime
     rmse: Rmse | None
@@ -128,9 +132,9 @@ def _groups(reports: Sequence[_Dated], cell: str | None) -> list[Group]:
         key = msgspec.json.encode(of_report).decode()
         groups.setdefault(key, []).append(dated)
         facts[key] = of_report
-    titles = _titles(facts)
+    titles, names = _titles(facts), short_names(_place(dated) for dated in reports)
     found = [
-        Group(facts=facts[key], title=titles[key], series=_series(sorted(of_group, key=_age), cell))
+        Group(facts=facts[key], title=titles[key], series=_series(sorted(of_group, key=_age), cell, names))
         for key, of_group in groups.items()
     ]
     return [group for group in found if group.series]
@@ -181,16 +185,20 @@ def _titles(facts: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     }
 
 
-def _series(reports: Sequence[_Dated], wanted: str | None) -> list[Series]:
+def _place(dated: _Dated) -> str:
+    return str(dated.path.parent if dated.path.name == REPORT_NAME else dated.path)
+
+
+def _series(reports: Sequence[_Dated], wanted: str | None, names: Mapping[str, str]) -> list[Series]:
     cells = sorted({cell for dated in reports for cell in dated.medians})
     return [
-        Series(cell=str(cell), points=_points([dated for dated in reports if cell in dated.medians], cell))
+        Series(cell=str(cell), points=_points([dated for dated in reports if cell in dated.medians], cell, names))
         for cell in cells
         if wanted is None or str(cell) == wanted
     ]
 
 
-def _points(reports: Sequence[_Dated], cell: Cell) -> list[Point]:
+def _points(reports: Sequence[_Dated], cell: Cell, names: Mapping[str, str]) -> list[Point]:
     found = levels([list(dated.medians[cell].values()) for dated in reports])
     level_of = [level for level in found for _ in range(level.start, level.stop)]
     changes = {level.start: level.ms / before.ms for before, level in pairwise(found)}
@@ -200,8 +208,9 @@ def _points(reports: Sequence[_Dated], cell: Cell) -> list[Point]:
         points.append(
             Point(
                 created=dated.report.created,
-                report=str(dated.path.parent if dated.path.name == REPORT_NAME else dated.path),
-                changes=software_changes(before.report.software, dated.report.software),
+                report=_place(dated),
+                name=names[_place(dated)],
+                changes=changes_between(before.report, dated.report),
                 step_time=next(row for row in dated.summary.step_time if cell_of(row) == cell),
                 rmse=next((row for row in dated.summary.rmse if cell_of(row) == cell), None),
                 change=changes.get(index),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from pathlib import Path
 
 from rich import box
 from rich.console import Group as Lines
@@ -12,6 +11,7 @@ from rich.console import RenderableType
 from rich.text import Text
 
 from bench.change_points import FEWEST_REPORTS
+from bench.changes import first_changes
 from bench.fitting_table import FittingTable
 from bench.formatting import with_interval
 from bench.history import Group, Point, Series
@@ -46,10 +46,10 @@ def _table(series: Series) -> FittingTable:
         row = point.step_time
         table.add_row(
             Text(f"{datetime.fromisoformat(point.created):%Y-%m-%d %H:%M}"),
-            Text(Path(point.report).name),
+            Text(point.name),
             with_interval(row.median_ms, row.ci95_ms),
             "–" if (score := point.rmse or point.metric) is None else f"{score.mean:.4f}",
-            Text("; ".join([*words, *point.changes])),
+            Text("; ".join([*words, *first_changes(point.changes)])),
             style=_style(point),
         )
     return table
@@ -73,7 +73,7 @@ def _changes(series: Series) -> list[str]:
     if not found:
         return [f"No change is seen in {len(series.points)} reports."]
     return [
-        f"From {Path(point.report).name} on a step takes {point.change:.3f} × as long"
-        + (f"; with it changed: {', '.join(point.changes)}." if point.changes else ".")
+        f"From {point.name} on a step takes {point.change:.3f} × as long"
+        + (f"; with it changed: {', '.join(first_changes(point.changes))}." if point.changes else ".")
         for point in found
     ]

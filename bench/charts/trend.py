@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import altair as alt
@@ -14,6 +13,7 @@ from bench.change_points import FEWEST_REPORTS
 from bench.charts.intervals import ends_in_words, ends_within
 from bench.charts.look import INK, Look, finished, layer, plain, tip
 from bench.history import Point, Series
+from bench.report_names import short_names
 from bench.summary import Summary, cell_named, cell_of
 
 MOST_DATES = 10  # on one axis
@@ -28,8 +28,7 @@ def side_by_side_chart(summaries: Mapping[str, Summary], look: Look) -> Any:
         look: of the page.
     """
     data, order = [], []
-    last = {name: Path(name).name for name in summaries}
-    short = last if len(set(last.values())) == len(last) else {name: name for name in summaries}
+    short = short_names(summaries)
     for cell in look.cells:
         for report, summary in summaries.items():
             for row in (row for row in summary.step_time if cell_of(row) == cell):
@@ -109,7 +108,7 @@ def _dot(point: Point) -> dict[str, Any]:
         "value": row.median_ms,
         **ends_within(row.median_ms, row.ci95_ms),
         "interval": ends_in_words(row.ci95_ms),
-        "report": plain(Path(point.report).name),
+        "report": plain(point.name),
         "created": f"{datetime.fromisoformat(point.created):%Y-%m-%d %H:%M}",
         "versions": plain("; ".join(point.changes)) or "none",
     }

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 
 from bench.charts import scale, scoring, trend
 from bench.charts.look import Look
@@ -147,7 +146,7 @@ def trend_figures(key: str, groups: Sequence[Group], look: Look, *, apart: bool)
                     (
                         cell_name(cell_named(each.cell), look.names),
                         point.created,
-                        Path(point.report).name,
+                        point.name,
                         with_interval(point.step_time.median_ms, point.step_time.ci95_ms),
                         "–" if (score := point.rmse or point.metric) is None else f"{score.mean:.5f}",
                         "" if point.change is None else f"× {point.change:.3f}",
@@ -165,7 +164,7 @@ def trend_figures(key: str, groups: Sequence[Group], look: Look, *, apart: bool)
                 "ms/step [95 %]",
                 "Test RMSE or metric",
                 "Change",
-                "Software that changed",
+                "Changed before it",
             )
             name = cell_name(cell_named(series[0].cell), look.names)
             yield Figure(

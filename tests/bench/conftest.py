@@ -96,6 +96,7 @@ def make_report() -> MakeReport:
         source: str = "tfds",
         epochs: int = 5,
         packages: dict[str, str] | None = None,
+        environment: dict[str, str] | None = None,
     ) -> Report:
         cells = {
             key if isinstance(key, tuple) else (key, "cpu"): value
@@ -131,7 +132,7 @@ def make_report() -> MakeReport:
             software=Software(
                 python="3.11.7 CPython",
                 packages={"keras": "3.15.1", "jax": "0.10.2"} if packages is None else packages,
-                environment={"OMP_NUM_THREADS": "2"},
+                environment={"OMP_NUM_THREADS": str(threads)} | (environment or {}),
                 git_commit="0123abc",
                 git_dirty=False,
             ),

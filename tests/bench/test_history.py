@@ -69,6 +69,28 @@ def test_reports_are_put_in_order_of_time_wherever_they_lie(write: Write, result
     assert names(collect([results])) == [["z", "m", "x", "y", "a"]]
 
 
+def test_reports_of_equal_last_names_are_told_apart(write: Write, results: Path, tmp_path: Path) -> None:
+    """As `versus` leaves them: two in each folder, of equal names in all."""
+    for month in range(6):
+        for side in ("base", "new"):
+            write(f"{month}/upgrade/{side}", 2 * month + (side == "new") + 1, ms=1.0 if month < 3 else 1.5)
+    write("mine", 20, ms=1.5)
+    groups = collect([results])
+    expected = [f"{month}/upgrade/{side}" for month in range(6) for side in ("base", "new")] + ["mine"]
+    assert [point.name for point in groups[0].series[0].points] == expected
+    text = shown(groups)
+    assert "From 3/upgrade/base on a step takes 1.5" in text
+    assert all(f" {name} " in text for name in expected)
+    write_history(groups, tmp_path / "h.html")
+    assert all(f'"{name}"' in (tmp_path / "h.html").read_text() for name in expected)  # what a mark tells
+
+
+def test_a_side_of_versus_keeps_its_folder_where_nothing_else_is_called_so(write: Write, results: Path) -> None:
+    write("upgrade/base", 1)
+    write("upgrade/new", 2)
+    assert [point.name for point in collect([results])[0].series[0].points] == ["upgrade/base", "upgrade/new"]
+
+
 def test_a_report_counts_once_however_often_it_is_named(write: Write, results: Path) -> None:
     one = write("one", 1)
     assert names(collect([results, one, one / "report.json"])) == [["one"]]
@@ -129,6 +151,16 @@ def test_a_change_is_marked_with_the_versions_that_came_with_it(write: Write, re
     assert text.count("step time × 1.1") == 1
     data = json.loads(json.dumps(as_json(groups)))
     assert data["groups"][0]["series"][0]["points"][6]["step_time"]["median_ms"] == pytest.approx(1.15, rel=1e-2)
+
+
+def test_a_flag_that_came_with_a_change_is_named(write: Write, results: Path) -> None:
+    for day in range(1, 13):
+        flags = {"XLA_FLAGS": "--xla_cpu_use_thunk_runtime=false"} if day >= 7 else {}
+        write(f"r{day:02}", day, ms=1.15 if day >= 7 else 1.0, environment=flags)
+    groups = collect([results])
+    named = "XLA_FLAGS unset -> --xla_cpu_use_thunk_runtime=false"
+    assert [point.changes for point in groups[0].series[0].points] == [[]] * 6 + [[named]] + [[]] * 5
+    assert f"with it changed: {named}." in shown(groups)
 
 
 def test_a_steady_cell_and_a_short_one_say_so(write: Write, results: Path) -> None:
