@@ -83,6 +83,11 @@ class Trial(msgspec.Struct, frozen=True):
     git_commit: str | None
     cpu_model: str
 
+    @property
+    def holds_truth(self) -> bool:
+        """Whether the interval holds the true ratio."""
+        return self.ci95 is not None and self.ci95[0] <= 1 + self.slowdown <= self.ci95[1]
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measures what is missing, and prints what was said."""
@@ -196,7 +201,6 @@ def table(trials: Sequence[Trial]) -> FittingTable:
     for backend, slowdown in sorted({(trial.backend, trial.slowdown) for trial in trials}):
         mine = [trial for trial in trials if (trial.backend, trial.slowdown) == (backend, slowdown)]
         verdicts = [trial.verdict for trial in mine]
-        held = sum(t.ci95 is not None and t.ci95[0] <= 1 + slowdown <= t.ci95[1] for t in mine)
         ratios = sorted(trial.ratio for trial in mine if trial.ratio is not None)
         shown.add_row(
             backend,
@@ -207,7 +211,7 @@ def table(trials: Sequence[Trial]) -> FittingTable:
             str(verdicts.count("faster")),
             str(verdicts.count("same")),
             str(verdicts.count("undecided")),
-            str(held),
+            str(sum(trial.holds_truth for trial in mine)),
             f"{ratios[0]:.3f} to {ratios[-1]:.3f}" if ratios else "–",
             f"{min(t.processes for t in mine)} to {max(t.processes for t in mine)}",
             f"{min(t.seconds for t in mine):.0f} to {max(t.seconds for t in mine):.0f}",
