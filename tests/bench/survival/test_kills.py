@@ -16,7 +16,7 @@ from bench.report_file import load_report
 
 pytestmark = pytest.mark.backend_free
 
-KILLS = int(os.environ.get("BENCH_KILLS", "12"))
+KILLS = int(os.environ.get("BENCH_KILLS", "54"))
 ROUNDS = 3
 PLACES = ("Job", "Train", "WarmUp", *(f"MeasureRound:{turn}" for turn in range(ROUNDS)), "Stop")
 KILLED, STOPPED = {0, -signal.SIGKILL}, {0, 3}
