@@ -1,8 +1,7 @@
-"""What can distort a measurement: told before it starts, and noted in the report when it ends."""
+"""What can distort a measurement, as numbers and in words, before it and after it."""
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
@@ -11,9 +10,8 @@ from msgspec.structs import replace
 from bench.calm_rounds import ratios_of
 from bench.comparable import busy_percent
 from bench.machine_state import limit_of
-from bench.recorder import Recorder
 from bench.report import Conditions, Machine, Run
-from bench.snapshot import Snapshot, others_percent, take_snapshot
+from bench.snapshot import Snapshot, others_percent
 
 T = TypeVar("T", int, float)
 
@@ -22,30 +20,12 @@ SHORTEST_S = 1.0  # the kernel counts in ticks of 10 ms: in less time their shar
 BUSY_LOAD = 0.25  # of the usable cores: from here on, others' work shows in a two-core step time
 STEAL_PERCENT = 1.0
 THROTTLED_PERCENT = 0.1  # of the run
+THROTTLED_BEFORE_MS = 1000.0  # since the control group began, which may have been for another program
+THROTTLES_AN_HOUR = 1.0  # since boot; fewer are of some hot minute long ago
 FEW_PAGES = 100  # swapped in by a system at rest
 SWAP_USED_MIB = 100.0
 APART_WORDS = "data of another core took"
 MEMORY_LEFT_MIB = 1024.0  # a worker takes up to about that on MovieLens 100K
-
-
-@contextlib.contextmanager
-def noting_conditions(recorder: Recorder, watch_s: float) -> Iterator[None]:
-    """Notes in the report what could distort what is measured meanwhile, however that ends.
-
-    Args:
-        recorder: of the report; holds no running worker yet.
-        watch_s: how long to watch the other processes first, in seconds.
-
-    Raises:
-        BenchError: the report cannot be written.
-    """
-    report = recorder.report
-    before = take_snapshot(sample_s=watch_s)
-    try:
-        yield
-    finally:
-        found = conditions_between(before, take_snapshot(), report.machine, report.settings.threads)
-        recorder.note(with_state(joined(report.conditions, found), recorder.runs))
 
 
 def conditions_between(before: Snapshot, after: Snapshot | None, machine: Machine, threads: int) -> Conditions:
@@ -53,26 +33,29 @@ def conditions_between(before: Snapshot, after: Snapshot | None, machine: Machin
 
     Args:
         before: taken with a sample of what others use, before the first worker starts.
-        after: taken when the last worker has ended; None for a run that has not begun, whose steal time then is
-            the share since boot.
+        after: taken when the last worker has ended, or `before` itself for a run of which no more is known; None for
+            one that has not begun, of which what the hypervisor, heat and a CPU quota took is told since boot.
         machine: that it runs on.
         threads: that each worker is told to use.
     """
-    throttled_ms = None if after is None else _since(before.cgroup_throttled_ms, after.cgroup_throttled_ms)
+    events, throttled_ms = before.throttle_events, before.cgroup_throttled_ms
+    if after is not None:
+        events, throttled_ms = _since(events, after.throttle_events), _since(throttled_ms, after.cgroup_throttled_ms)
     measured = Conditions(
         steal_percent=_steal_percent(before, after),
         load_1min_start=before.load_1min,
         load_1min_end=None if after is None else after.load_1min,
         others_cpu_percent=before.others_cpu_percent,
         others_cpu_run_percent=None if after is None else _others_in_run(before, after),
-        throttle_events=None if after is None else _since(before.throttle_events, after.throttle_events),
+        throttle_events=events,
         swap_in_pages=None if after is None else _since(before.swap_in_pages, after.swap_in_pages),
         cgroup_throttled_ms=throttled_ms,
         memory_left_mib=before.memory_left_mib,
         transparent_hugepages=before.transparent_hugepages,
         numa_nodes=len({cpu.node for cpu in before.cpus if cpu.node is not None}) or None,
     )
-    duration_s = 0.0 if after is None else after.monotonic_s - before.monotonic_s
+    # Linux, which alone counts what is told since boot, begins the monotonic clock there (clock_gettime(2)).
+    duration_s = before.monotonic_s if after is None else after.monotonic_s - before.monotonic_s
     warnings = [
         *_busy(measured, machine, before_run=after is None),
         *_settings(before, machine, threads, before_run=after is None),
@@ -101,15 +84,19 @@ def with_state(conditions: Conditions, runs: Sequence[Run]) -> Conditions:
 
 
 def joined(earlier: Conditions | None, later: Conditions) -> Conditions:
-    """Returns the conditions of a run that was cut off and went on: counts added, the worse of two shares."""
+    """Returns the conditions of a run that was cut off and went on: counts added, the worse of two shares.
+
+    For a part that was killed before anybody looked, what others used just before it stands for what they used then.
+    """
     if earlier is None:
         return later
+    looked = earlier.others_cpu_run_percent is not None or later.others_cpu_run_percent is not None
     return Conditions(
         steal_percent=_worse(earlier.steal_percent, later.steal_percent),
         load_1min_start=earlier.load_1min_start,
         load_1min_end=later.load_1min_end,
         others_cpu_percent=_worse(earlier.others_cpu_percent, later.others_cpu_percent),
-        others_cpu_run_percent=_worse(earlier.others_cpu_run_percent, later.others_cpu_run_percent),
+        others_cpu_run_percent=_worse(earlier.others_share, later.others_share) if looked else None,
         throttle_events=_sum(earlier.throttle_events, later.throttle_events),
         swap_in_pages=_sum(earlier.swap_in_pages, later.swap_in_pages),
         cgroup_throttled_ms=_sum(earlier.cgroup_throttled_ms, later.cgroup_throttled_ms),
@@ -155,8 +142,15 @@ def _settings(before: Snapshot, machine: Machine, threads: int, *, before_run: b
         )
     if machine.governor not in (None, "performance"):
         yield f"the frequency governor is {machine.governor}; `cpupower frequency-set -g performance` steadies it"
-    if machine.virtual is not None and before_run:  # after a run the steal time tells what came of it
+    if not before_run:  # what came of the rest is told by counts
+        return
+    if machine.virtual is not None:
         yield f"this is a virtual machine or container ({machine.virtual}); neighbours may take time unseen"
+    if machine.usable_cores < len(before.cpus):
+        yield (
+            f"the control group's CPU quota allows the time of {machine.usable_cores} of {len(before.cpus)} cores, and "
+            "beyond that stops all that runs in it; raise the quota, or let nothing else run there"
+        )
 
 
 def _memory(before: Snapshot, measured: Conditions) -> Iterator[str]:
@@ -174,21 +168,25 @@ def _memory(before: Snapshot, measured: Conditions) -> Iterator[str]:
 
 
 def _taken(measured: Conditions, duration_s: float, *, before_run: bool) -> Iterator[str]:
+    span = "since boot" if before_run else "during the run"
     if measured.steal_percent is not None and measured.steal_percent > STEAL_PERCENT:
-        span = "since boot" if before_run else "during the run"
         yield (
             f"the hypervisor took {measured.steal_percent:.1f} % of the CPU time {span}; "
             "expect wide intervals, or measure on a machine of your own"
         )
-    if measured.throttle_events:
+    few = THROTTLES_AN_HOUR * duration_s / 3600 if before_run else 0.0
+    if measured.throttle_events is not None and measured.throttle_events > few:
         yield (
-            f"the processor was slowed down {measured.throttle_events} times for heat or power during the run; "
+            f"the processor was slowed down {measured.throttle_events:,} times for heat or power {span}; "
             "let it cool, and pause between runs"
         )
     throttled_ms = measured.cgroup_throttled_ms
-    if throttled_ms is not None and throttled_ms > THROTTLED_PERCENT / 100 * duration_s * 1000:
+    brief_ms = THROTTLED_BEFORE_MS if before_run else THROTTLED_PERCENT / 100 * duration_s * 1000
+    if throttled_ms is not None and throttled_ms > brief_ms:
+        what = "has stopped what runs in it" if before_run else "stopped the workers"
+        when = "until now" if before_run else "of the run"
         yield (
-            f"the control group's CPU quota stopped the workers for {throttled_ms:,.0f} ms of the run; "
+            f"the control group's CPU quota {what} for {throttled_ms:,.0f} ms {when}; "
             "raise the quota, or use fewer --threads"
         )
 

@@ -45,9 +45,12 @@ def _busy(base: Report, new: Report) -> str | None:
         name: share
         for name, report in (("base", base), ("new", new))
         if report.conditions is not None
-        and (share := report.conditions.others_cpu_run_percent or 0.0) > busy_percent(report.machine.usable_cores)
+        and (share := report.conditions.others_share or 0.0) > busy_percent(report.machine.usable_cores)
     }
     if not shares:
         return None
+    # A report whose measurement was killed early tells only what was so before its first worker started.
+    known = [each.conditions.others_cpu_run_percent for each in (base, new) if each.conditions is not None]
+    when = "while it was measured or just before" if None in known else "while it was measured"
     told = " and ".join(f"{share:.0f} % of a core ({name})" for name, share in shares.items())
-    return f"other processes used {told} while it was measured; measure again with them stopped, or --ignore-noise"
+    return f"other processes used {told} {when}; measure again with them stopped, or --ignore-noise"

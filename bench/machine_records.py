@@ -54,12 +54,16 @@ class Machine(Record, frozen=True, kw_only=True):
 class Conditions(Record, frozen=True, kw_only=True):
     """What could distort the measurement while it ran; what the system does not show is None.
 
+    It is noted before the first worker starts and each time when a process of every cell has ended: of a run that was
+    killed it tells up to then.
+
     Attributes:
-        steal_percent: share of CPU time that the hypervisor took during the run; since boot where it was cut off.
+        steal_percent: share of CPU time that the hypervisor took during the run.
         load_1min_start: load average before the first worker.
         load_1min_end: load average after the last one, its own load included.
         others_cpu_percent: CPU use of all other processes just before the run, 100 being one core.
-        others_cpu_run_percent: the same during the run.
+        others_cpu_run_percent: the same during the run; for a part that was killed before its first processes had
+            ended, just before that part.
         throttle_events: how often the processor was slowed down for heat or power during the run.
         swap_in_pages: pages read back from swap during the run, by any process.
         cgroup_throttled_ms: how long a CPU quota stopped the control group during the run.
@@ -81,6 +85,11 @@ class Conditions(Record, frozen=True, kw_only=True):
     transparent_hugepages: str | None = None
     numa_nodes: int | None = None
     warnings: list[str] = []
+
+    @property
+    def others_share(self) -> float | None:
+        """CPU use of all other processes during the run, or the best that is known of it, 100 being one core."""
+        return self.others_cpu_percent if self.others_cpu_run_percent is None else self.others_cpu_run_percent
 
 
 class Software(Record, frozen=True, kw_only=True):

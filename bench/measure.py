@@ -8,10 +8,10 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench.conditions import noting_conditions
 from bench.errors import BenchError
 from bench.interrupts import interruptible, interrupts_held
 from bench.machine_state import watch_of
+from bench.noted_conditions import noting_conditions, tell_conditions
 from bench.opening import Environment, open_recorder, own_environment
 from bench.options import Options
 from bench.own_envelope import measure_own_envelopes
@@ -24,6 +24,7 @@ from bench.progress import Progress
 from bench.protocol import Job
 from bench.report import Cell, Report, Workload
 from bench.report_file import REPORT_NAME, claimed
+from bench.snapshot import take_snapshot
 from bench.supervisor import Plan, Side, Supervisor
 from bench.training_times import time_to_metric, time_to_rmse
 from movierank.datasets import load_dataset
@@ -35,23 +36,31 @@ PARITY_EXAMPLES = 2_000_000  # the oracle needs some 5 s for a million examples;
 EARLY_PARAMETERS = 2_000_000  # in the tables; six copies of more would make predictions.npz too large to keep
 
 
-def measure(options: Options, console: Console) -> Report:
+def measure(options: Options, console: Console, *, tell_noise: bool = True) -> Report:
     """Measures and returns the report, which then lies in `options.output`.
+
+    Args:
+        options: what and how.
+        console: where progress is shown.
+        tell_noise: whether to say first what could distort it.
 
     Raises:
         BenchError: bad input, or the output cannot be written.
         KeyboardInterrupt: passed on; what was measured lies in `options.output`, valid.
     """
-    (report,) = measure_sides([(options, own_environment(options))], console)
+    (report,) = measure_sides([(options, own_environment(options))], console, tell_noise=tell_noise)
     return report
 
 
-def measure_sides(asked: Sequence[tuple[Options, Environment]], console: Console) -> list[Report]:
+def measure_sides(
+    asked: Sequence[tuple[Options, Environment]], console: Console, *, tell_noise: bool = True
+) -> list[Report]:
     """Measures a report for each of one or two environments, the rounds of all interleaved.
 
     Args:
         asked: options, which differ in `output` and `worker_command` alone, and of which environment.
         console: where progress is shown.
+        tell_noise: whether to say first what could distort it.
 
     Raises:
         BenchError: bad input, or an output cannot be written.
@@ -79,10 +88,15 @@ def measure_sides(asked: Sequence[tuple[Options, Environment]], console: Console
         sides = [_side(*each, workload, parts, judges, own) for each, parts in zip(asked, folders, strict=True)]
         settings = sides[0].recorder.report.settings
         plan = Plan(cells=options.cells, settings=settings, profile=options.profile)
-        with Progress(console, settings, sides, options.cells) as progress, contextlib.ExitStack() as watched:
-            for side in sides:
-                watched.enter_context(noting_conditions(side.recorder, options.watch_s))
-            Supervisor(plan, sides, progress, watch_of(settings.threads, options.patience_s)).measure()
+        before = take_snapshot(sample_s=options.watch_s)
+        if tell_noise:
+            tell_conditions(before, sides[0].recorder.report.machine, settings.threads, console)
+        with (
+            noting_conditions([side.recorder for side in sides], before) as note_conditions,
+            Progress(console, settings, sides, options.cells) as progress,
+        ):
+            watch = watch_of(settings.threads, options.patience_s)
+            Supervisor(plan, sides, progress, watch, note_conditions).measure()
         return [
             _finished(side, options, split, own, parts, judges, console)
             for side, parts in zip(sides, folders, strict=True)

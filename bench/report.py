@@ -73,7 +73,7 @@ class Report(Record, frozen=True, kw_only=True):
         software: with what.
         workload: what.
         settings: how.
-        conditions: what could distort it; None in a report of a version that did not look.
+        conditions: what could distort it; None before anybody has looked, and in a report of a version that did not.
         together: where it was measured side by side with another report, whose turns its own are counted with.
         runs: raw samples, one record a worker.
         step_time: derived, one a cell.

@@ -104,13 +104,22 @@ class Supervisor:
         sides: one, or two whose rounds are interleaved.
         progress: shows how far it has come.
         watch: of the machine's state around rounds.
+        note_conditions: is called when the workers of a generation have ended.
     """
 
-    def __init__(self, plan: Plan, sides: Sequence[Side], progress: Progress, watch: StateWatch) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        sides: Sequence[Side],
+        progress: Progress,
+        watch: StateWatch,
+        note_conditions: Callable[[], None],
+    ) -> None:
         self.plan = plan
         self.sides = sides
         self.progress = progress
         self.watch = watch
+        self.note_conditions = note_conditions
         watch.remember(ratio for side in sides for ratio in ratios_of(side.recorder.runs))
         self.random = random.Random(plan.settings.order_seed)
         self.random_repeats = random.Random(plan.settings.order_seed)  # the order does not depend on what is repeated
@@ -159,6 +168,7 @@ class Supervisor:
         for worker in list(self.live):
             self._ask(worker, Stop(limits=self._wants_limits(worker)))
         outside_s = steady - started + time.monotonic() - ended
+        self.note_conditions()
         return Spent(outside_s=outside_s, rounds_s=ended - steady, rounds=rounds, workers=workers)
 
     def _round(self, worker: LiveWorker) -> None:

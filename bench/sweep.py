@@ -20,11 +20,14 @@ import msgspec
 from rich.console import Console
 
 from bench.errors import BenchError
+from bench.machine import describe_machine
 from bench.measure import load_workload, measure
+from bench.noted_conditions import tell_conditions
 from bench.options import Options
 from bench.recorder import now
 from bench.report import Cell, Report
 from bench.report_file import REPORT_NAME, claimed, load_report, write_json
+from bench.snapshot import take_snapshot
 from bench.sweep_axes import Over, Point
 from bench.sweep_memory import HOST, estimated_need, groups_that_fit, memory_mib, shortage
 from bench.sweep_records import POINTS_NAME, SCHEMA, SWEEP_NAME, Measured, Sweep, SweepSettings, load_sweep
@@ -124,6 +127,7 @@ class _Sweeping:
     def measure(self) -> Sweep:
         """Measures what is missing."""
         self._plan_memory()
+        self._tell_noise()
         processes = self.options.base.processes
         total = processes * len(self.options.points)
         done = 0
@@ -136,6 +140,11 @@ class _Sweeping:
         self._save()
         return self.sweep
 
+    def _tell_noise(self) -> None:
+        """Says what could distort the sweep: once, and not at every point and process."""
+        before = take_snapshot(sample_s=self.options.base.watch_s)
+        tell_conditions(before, describe_machine(), max(point.threads for point in self.options.points), self.console)
+
     def _measure_group(self, process: int, point: Point, cells: Sequence[Cell], place: str) -> None:
         missing = [
             cell
@@ -146,7 +155,7 @@ class _Sweeping:
             return
         words = f"{self.options.over} {point.value:,}, process {process} ({place})"
         self.console.print(words, highlight=False, markup=False)
-        report = measure(self.options.up_to(process, point, missing), self.console)
+        report = measure(self.options.up_to(process, point, missing), self.console, tell_noise=False)
         self.reports[point.value] = report
         for run in report.runs:
             if run.status == "skipped" and not run.step_time_ms:  # what is not there is not there at other sizes either

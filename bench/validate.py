@@ -8,16 +8,19 @@ import msgspec
 from rich.console import Console
 
 from bench.comparable import arrows, processor_key, software_changes
+from bench.conditions import SAMPLE_S
 from bench.drift import Drift, Trial, chain_of, estimated
 from bench.environment import worker_environment
 from bench.errors import BenchError
 from bench.interrupts import interrupts_held
 from bench.machine import describe_machine
+from bench.noted_conditions import tell_conditions
 from bench.options import DEFAULT_ROUND_S
 from bench.record import Record
 from bench.recorder import now
 from bench.report import Machine, Software
 from bench.report_file import claimed_file, write_json
+from bench.snapshot import take_snapshot
 from bench.software import describe_software, lasting
 from bench.stopping import Stopped, simulate_stopping
 from bench.validate_options import Options
@@ -107,6 +110,7 @@ def _measured(options: Options, result: Validation, sha256: str, console: Consol
     """Adds the trials that `result` lacks, as `validate` says."""
     try:
         with interrupts_held():
+            tell_conditions(take_snapshot(sample_s=SAMPLE_S), result.machine, options.threads, console)
             for trials in measured_trials(options, sha256, result.trials, console):
                 longer = _judged(msgspec.structs.replace(result, trials=[*result.trials, *trials], finished=None))
                 write_json(longer, options.output)

@@ -295,6 +295,12 @@ def test_no_difference_is_believed_where_other_programs_were_busy(make_report: M
     assert row.ratio == pytest.approx(2.0, rel=0.01)
     assert row.why_undecided is not None
     assert row.why_undecided.startswith("other processes used 40 % of a core (new)")
+    killed = msgspec.structs.replace(new, conditions=Conditions(others_cpu_percent=80))  # before its first look
+    (early,) = compare_reports(base, killed).step_time
+    assert early.why_undecided is not None
+    assert early.why_undecided.startswith(
+        "other processes used 80 % of a core (new) while it was measured or just before"
+    )
     (forced,) = compare_reports(base, busy(new, 40), ignore_noise=True).step_time
     (quiet,) = compare_reports(base, busy(new, 3)).step_time
     assert forced.verdict == quiet.verdict == "slower"

@@ -15,7 +15,7 @@ from bench.snapshot import Cpu, CpuTimes, Snapshot, take_snapshot
 pytestmark = pytest.mark.backend_free
 
 QUIET = Snapshot(
-    monotonic_s=100.0,
+    monotonic_s=100_000.0,  # since boot, a day and some hours
     cpu=CpuTimes(busy_s=1000, steal_s=1, total_s=4000),
     own_cpu_s=5.0,
     others_cpu_percent=2.0,
@@ -29,7 +29,7 @@ QUIET = Snapshot(
     cpus=tuple(Cpu(number, f"{number}", 0) for number in range(4)),
 )
 # A minute later: own workers used 100 s of CPU time, others 1 s.
-LATER = replace(QUIET, monotonic_s=160.0, cpu=CpuTimes(1101, 1.5, 4240), own_cpu_s=105.0, others_cpu_percent=None)
+LATER = replace(QUIET, monotonic_s=100_060.0, cpu=CpuTimes(1101, 1.5, 4240), own_cpu_s=105.0, others_cpu_percent=None)
 SMT = tuple(Cpu(number, f"{number // 2 * 2}-{number // 2 * 2 + 1}", 0) for number in range(8))
 FAR = tuple(Cpu(number, f"{number}", number // 2) for number in range(4))
 
@@ -66,7 +66,8 @@ def test_a_quiet_machine_draws_no_warning(machine: Machine) -> None:
         ({"cpu": CpuTimes(1000, 100, 4000)}, "the hypervisor took 2.5 % of the CPU time since boot"),
         ({"memory_left_mib": 700.0}, "only 700 MiB of memory are left for the workers"),
         ({"swap_used_mib": 2048.0}, "2,048 MiB lie in swap"),
-        ({"cpus": SMT}, "some of the 4 threads share a physical core (SMT); `taskset -c 0,2,4,6` before the command"),
+        ({"throttle_events": 60}, "the processor was slowed down 60 times for heat or power since boot; let it cool"),
+        ({"cgroup_throttled_ms": 12_000.0}, "CPU quota has stopped what runs in it for 12,000 ms until now; raise"),
         ({"cpus": FAR}, "`numactl --cpunodebind=0 --membind=0` before the command keeps to one"),
     ],
 )
@@ -93,7 +94,8 @@ def test_what_spoilt_a_run_is_told_after_it(machine: Machine, change: dict, word
 @pytest.mark.parametrize(
     ("change", "threads", "words"),
     [
-        ({"usable_cores": 2}, 4, "4 threads share 2 usable cores and wait for each other; --threads 2 fits"),
+        ({}, 6, "6 threads share 4 usable cores and wait for each other; --threads 4 fits"),
+        ({"usable_cores": 2}, 2, "the control group's CPU quota allows the time of 2 of 4 cores, and beyond that"),
         ({"governor": "powersave"}, 4, "the frequency governor is powersave; `cpupower frequency-set -g performance`"),
         ({"virtual": "kvm"}, 4, "this is a virtual machine or container (kvm)"),
     ],
@@ -104,19 +106,26 @@ def test_what_the_machine_is_can_be_a_reason(machine: Machine, change: dict, thr
     assert words in warning
 
 
-def test_siblings_are_no_reason_where_no_thread_runs_on_them(machine: Machine) -> None:
+def test_after_a_run_its_quota_is_told_by_what_came_of_it(machine: Machine) -> None:
+    assert conditions_between(QUIET, LATER, msgspec.structs.replace(machine, usable_cores=2), 2).warnings == []
+
+
+def test_siblings_are_a_reason_where_threads_run_on_them(machine: Machine) -> None:
+    eight = msgspec.structs.replace(machine, usable_cores=8)
+    (warning,) = conditions_between(replace(QUIET, cpus=SMT), None, eight, 4).warnings
+    assert "some of the 4 threads share a physical core (SMT); `taskset -c 0,2,4,6` before the command" in warning
     spread = tuple(Cpu(number, f"{number % 4},{number % 4 + 4}", 0) for number in range(8))
-    assert conditions_between(replace(QUIET, cpus=spread), None, machine, 4).warnings == []
+    assert conditions_between(replace(QUIET, cpus=spread), None, eight, 4).warnings == []
 
 
 def test_a_system_that_counts_nothing_draws_no_warning(machine: Machine) -> None:
     names = {name: None for name in QUIET.__dataclass_fields__ if name not in ("monotonic_s", "own_cpu_s", "cpus")}
     blind = replace(QUIET, **names, cpus=())
-    assert conditions_between(blind, replace(blind, monotonic_s=160.0), machine, 4) == Conditions()
+    assert conditions_between(blind, replace(blind, monotonic_s=100_060.0), machine, 4) == Conditions()
 
 
 def test_a_run_of_a_moment_claims_no_shares(machine: Machine) -> None:
-    moment = replace(LATER, monotonic_s=100.2)
+    moment = replace(LATER, monotonic_s=100_000.2)
     found = conditions_between(QUIET, moment, machine, 4)
     assert (found.steal_percent, found.others_cpu_run_percent) == (None, None)
 
@@ -132,6 +141,14 @@ def test_a_resumed_run_keeps_what_was_noted_before_it_was_cut_off() -> None:
     assert joined(earlier, later) == Conditions(
         steal_percent=3.0, load_1min_start=0.1, load_1min_end=2.5, swap_in_pages=205, warnings=["a", "b", "c"]
     )
+
+
+def test_what_others_used_before_a_part_that_was_killed_stands_for_what_they_used_in_it() -> None:
+    killed = Conditions(others_cpu_percent=80.0)
+    calm = Conditions(others_cpu_percent=1.0, others_cpu_run_percent=2.0)
+    assert joined(killed, calm).others_cpu_run_percent == joined(calm, killed).others_cpu_run_percent == 80.0
+    again = joined(killed, Conditions(others_cpu_percent=3.0))
+    assert (again.others_cpu_percent, again.others_cpu_run_percent) == (80.0, None)
 
 
 def test_cores_that_lost_their_common_cache_are_told_once(make_report) -> None:

@@ -13,6 +13,7 @@ import pytest
 from rich.console import Console
 
 from bench.cli import main
+from bench.environment import usable_cores
 from bench.errors import BenchError
 from bench.machine_state import StateWatch
 from bench.matrix import parse_cells
@@ -40,7 +41,7 @@ def fake(tmp_path, monkeypatch):
     monkeypatch.setattr("bench.measure.watch_of", lambda threads, patience: StateWatch(lambda: None, patience))
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
 
-    def run(script: dict, over="batch-size", values=VALUES, ratings=2000, **changes):
+    def run(script: dict, over="batch-size", values=VALUES, ratings=2000, console=None, **changes):
         path = tmp_path / "script.json"
         path.write_text(json.dumps(script))
         settings = {
@@ -56,7 +57,7 @@ def fake(tmp_path, monkeypatch):
         base = Options(**{**settings, **changes})
         point = Point(0, "", batch_size=100, embedding_dimension=base.embedding_dimension, threads=base.threads)
         options = SweepOptions(over, points_of(over, values, point, None, ratings), base)
-        return sweep(options, Console(file=io.StringIO()))
+        return sweep(options, console or Console(file=io.StringIO()))
 
     return run
 
@@ -102,6 +103,14 @@ def test_a_lost_cell_is_not_started_again_at_its_point_and_the_rest_goes_on(fake
     assert started(tmp_path).count("torch:0") == len(VALUES)
     assert "torch:1" not in started(tmp_path)
     assert result.finished is not None
+
+
+def test_what_could_spoil_a_sweep_is_told_once_and_before_its_first_point(fake):
+    console, threads = Console(file=io.StringIO()), usable_cores() + 1
+    fake({}, threads=threads, console=console)
+    lines = console.file.getvalue().splitlines()
+    (told,) = [place for place, line in enumerate(lines) if line.startswith(f"Noise: {threads} threads share ")]
+    assert told < min(place for place, line in enumerate(lines) if "process 0 (1 of 6)" in line)
 
 
 def test_a_missing_backend_is_tried_once_and_named_at_every_point(fake, tmp_path):

@@ -80,7 +80,10 @@ def test_ctrl_c_leaves_what_was_measured_and_resume_goes_on(fake, tmp_path, in_t
 def test_sigkill_of_the_supervisor_leaves_a_valid_report_and_no_worker(fake, tmp_path, in_the_middle):
     in_the_middle.send_signal(signal.SIGKILL)
     in_the_middle.wait(30)
-    assert all(len(run.step_time_ms) >= 3 for run in load_report(tmp_path / "cut").runs)
+    cut = load_report(tmp_path / "cut")
+    assert all(len(run.step_time_ms) >= 3 for run in cut.runs)
+    assert cut.conditions is not None, "what was known before the first worker started"
+    assert cut.conditions.others_cpu_percent is not None
     assert fake.no_worker_is_left()
 
 

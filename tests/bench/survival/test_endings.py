@@ -131,6 +131,25 @@ def test_a_worker_whose_predictions_cannot_be_read_fails_alone(scene):
     assert [run.status for run in scene.load().runs] == ["ok", "ok", "ok", "failed"]
 
 
+def test_a_kill_loses_what_disturbed_the_last_processes_alone_and_a_resumed_run_keeps_the_rest(scene):
+    # So that a generation takes longer than the second below which no share is told.
+    scene.script(jax={"round_s": 0.25}, torch={"round_s": 0.25})
+    run = scene.start()
+    while run.poll() is None and not any(event["process"] == 1 for event in scene.events()):
+        time.sleep(0.01)
+    run.signal(signal.SIGKILL)
+    assert run.wait() == -signal.SIGKILL
+    cut = scene.load()
+    assert cut.conditions is not None
+    assert cut.conditions.others_cpu_run_percent is not None
+    busy = msgspec.structs.replace(cut.conditions, others_cpu_run_percent=77.0, warnings=["others were busy"])
+    save_report(msgspec.structs.replace(cut, conditions=busy), scene.report)
+    assert scene.start("--resume").wait() == 0, scene.output.read_text()
+    found = scene.assert_finished().conditions
+    assert found.others_cpu_run_percent >= 77.0
+    assert "others were busy" in found.warnings
+
+
 def is_running(process: psutil.Process) -> bool:
     with suppress(psutil.NoSuchProcess):
         return process.status() != psutil.STATUS_ZOMBIE
