@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
+from bench.caveats import compared_caveats
 from bench.changes import changes_between
 from bench.comparable import difference, machine_key, workload_key
 from bench.compared_parity import compare_parity
@@ -130,7 +131,9 @@ def compare_reports(
     measured = [{run.cell for run in report.runs if _measured(run)} for report in (base, new)]
     chosen = None if cells is None else _chosen(measured, cells)
     try:
-        timed = _timed_pairs(base, new, chosen, drift, ignore_noise=ignore_noise)
+        old, recent = ({cell_of(row): row for row in summarise(report.runs).step_time} for report in (base, new))
+        rows = [(old[a], recent[b]) for a, b in _pairs_of(chosen, old, recent)]
+        timed = _timed_pairs(base, new, rows, (len(old), len(recent)), drift, ignore_noise=ignore_noise)
     except ValueError as error:
         raise BenchError(f"A report holds an impossible step time: {error}. Measure it again.") from error
     step_time, step_confidence = compare_times(timed, limits, refuse=reason is not None and not force)
@@ -159,6 +162,7 @@ def compare_reports(
         changes=changes_between(base, new),
         drift=next((pair.drift for pair in timed if pair.drift.origin != "none"), NO_DRIFT),
         together=_together(base, new),
+        notes=compared_caveats(base, new, rows, together=_together(base, new)),
     )
 
 
@@ -199,25 +203,32 @@ def _pairs_of(cells: tuple[Cell, Cell] | None, old: Iterable[Cell], new: Iterabl
 
 
 def _timed_pairs(
-    base: Report, new: Report, cells: tuple[Cell, Cell] | None, drift: Drift, *, ignore_noise: bool
+    base: Report,
+    new: Report,
+    rows: Sequence[tuple[StepTime, StepTime]],
+    among: tuple[int, int],
+    drift: Drift,
+    *,
+    ignore_noise: bool,
 ) -> list[TimedPair]:
-    rows = [{cell_of(row): row for row in summarise(report.runs).step_time} for report in (base, new)]
+    """Returns a pair for each of `rows`, of reports with so many cells (`among`)."""
     old, recent = process_medians(base.runs), process_medians(new.runs)
     noise = None if ignore_noise else disturbed(base, new)
     one = base == new
     pairs = []
-    for a, b in _pairs_of(cells, rows[0], rows[1]):
+    for older, newer in rows:
+        a, b = cell_of(older), cell_of(newer)
         itself, within = one and a == b, one and a != b
-        took_turns = len(rows[0]) if within else len(rows[0]) + len(rows[1])
+        took_turns = among[0] if within else sum(among)
         beside = (within or _together(base, new)) and interleaved(
             turns_of(base.runs, a, old[a]), turns_of(new.runs, b, recent[b]), took_turns
         )
-        mixed = None if ignore_noise else mixed_rounds(rows[0][a], rows[1][b])
+        mixed = None if ignore_noise else mixed_rounds(older, newer)
         pair = TimedPair(
             label=label_of(str(a), str(b)),
             base=old[a],
             new=recent[b],
-            shown=(_timed(rows[0][a]), _timed(rows[1][b])),
+            shown=(_timed(older), _timed(newer)),
             disturbed=None if itself else noise or mixed,
             drift=NO_DRIFT if itself else drift,
         )

@@ -43,6 +43,7 @@ def render(comparison: Comparison) -> RenderableType:
         parts += _step_time(comparison)
         parts += [Text(line) for line in [drift_words(comparison)] if line]
     parts += [Text(f"{', '.join(cells)}: {why}.") for why, cells in undecided_words(comparison)]
+    parts += [Text(note) for note in comparison.notes]
     if comparison.rmse_not_comparable:
         parts.append(
             Text(f"{comparison.score_label} is not comparable: {comparison.rmse_not_comparable}", style="yellow")

@@ -142,6 +142,8 @@ class Comparison(Record, frozen=True, kw_only=True):
         changes: what else differs, the likelier cause first (`bench.changes`), such as `keras 3.15.1 -> 3.16.0`.
         drift: of the machine between two measurements, as the intervals of step time allow for it.
         together: whether the rounds of both sides were interleaved, so that drift cancels.
+        notes: what a reader must know to trust the step times, as `bench run` says it of a report, each with the side
+            that it is of: noise, processes in two groups or not yet steady, and a precision that was not reached.
     """
 
     kind: Literal["reports", "benchmarks"] = "reports"
@@ -159,6 +161,7 @@ class Comparison(Record, frozen=True, kw_only=True):
     changes: list[str]
     drift: Drift = NO_DRIFT
     together: bool = False
+    notes: list[str] = []
     metric: str = "rmse"
     better: Literal["lower", "higher"] = "lower"
     metrics: list[RmseComparison] = []

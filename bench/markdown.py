@@ -19,7 +19,7 @@ from bench.github_markdown import code, folded, plain, table
 
 
 def as_markdown(comparison: Comparison) -> str:
-    """Returns the verdict in a line, the table of step times, and everything else folded.
+    """Returns the verdict in a line, the table of step times with what its verdicts rest on, and the rest folded.
 
     Names from the reports are shown as they are; nothing in them is read as Markdown or HTML, or notifies anyone.
     """
@@ -33,6 +33,7 @@ def as_markdown(comparison: Comparison) -> str:
             f"up to {comparison.margin_in_words} longer is fine."
         )
         parts += [plain(line) for line in [drift_words(comparison)] if line]
+        parts += ["\n".join(f"- {plain(note)}" for note in comparison.notes)] if comparison.notes else []
     undecided = [f"{', '.join(map(code, cells))}: {why}." for why, cells in undecided_words(comparison)]
     parts += [*folded("Undecided", undecided), *folded(f"Test {plain(comparison.score_label)}", _scores(comparison))]
     for group in parity_groups(comparison):

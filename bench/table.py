@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
 import statistics
 from pathlib import Path
 
 from rich import box
 from rich.console import Console
 
+from bench.caveats import caveats
 from bench.convergence_table import reference_rmse_lines, time_to_target_lines
-from bench.design import widest
 from bench.first_step import first_step_lines
 from bench.fitting_table import FittingTable
 from bench.formatting import three_digits, with_interval
@@ -40,13 +39,12 @@ def print_report(report: Report, directory: Path, console: Console) -> None:
         *first_step_lines(report.first_steps, names),
         *converged,
         *own_rounding_lines(report, names),
-        *_noteworthy(report),
         *_not_measured(report),
     ]:
         console.print(line, highlight=False, markup=False)
     print_profiles(report.profiles, names, console)
-    for warning in report.conditions.warnings if report.conditions else ():
-        console.print(f"Noise: {warning}", highlight=False, markup=False)
+    for line in caveats(report):
+        console.print(line, highlight=False, markup=False)
     console.print(f"Report: {directory}", highlight=False, markup=False, soft_wrap=True)
 
 
@@ -104,39 +102,6 @@ def _times(report: Report, cell: Cell, base: Cell) -> str:
 def _typical(runs: list[Run], name: str, digits: int, unit: str = "") -> str:
     values = [value for run in runs if (value := getattr(run, name)) is not None]
     return f"{statistics.median(values):.{digits}f}{unit}" if values else "–"
-
-
-def _noteworthy(report: Report) -> list[str]:
-    """Returns what a reader must know to trust a step time."""
-    lines = []
-    for row in report.step_time:
-        cell = cell_of(row)
-        if row.modes_ms is not None:
-            fast, slow = map(three_digits, row.modes_ms)
-            lines.append(f"{cell}: its processes fall into two groups, near {fast} and {slow} ms/step.")
-        if row.apart_rounds:
-            lines.append(f"{cell}: {apart_words(row)}")
-        unsteady = sum(run.steady is False for run in report.runs if run.cell == cell)
-        if unsteady:
-            lines.append(f"{cell}: {unsteady} of {row.processes} processes were still getting faster when timed.")
-    precision = report.settings.precision
-    if precision is not None and math.log1p(precision) < (wide := widest([report.runs])) < math.inf:
-        ended = "--budget" if all(run.status == "ok" for run in report.runs) else "--budget or lost processes"
-        lines.append(
-            f"The widest interval is ±{100 * math.expm1(wide):.1f} %, not ±{100 * precision:g} %: {ended} ended it."
-        )
-    return lines
-
-
-def apart_words(row: StepTime) -> str:
-    """Returns what became of the rounds that were timed while the cores did not share a cache, in a sentence."""
-    longer = "" if row.apart_slowdown is None else f", a step took {three_digits(row.apart_slowdown)} × as long then"
-    if row.calm:
-        return f"{row.apart_rounds} rounds left out, timed while the cores shared no cache{longer}."
-    return (
-        f"{row.apart_rounds} of {row.rounds} rounds were timed while the cores shared no cache{longer}; too few others "
-        "are left to leave them out, so measure again or give --patience 10m."
-    )
 
 
 def _not_measured(report: Report) -> list[str]:

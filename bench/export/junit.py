@@ -74,7 +74,11 @@ def comparison_as_junit(comparison: Comparison, name: str) -> str:
     for side, cells in (("base", comparison.only_in_base), ("new", comparison.only_in_new)):
         for cell, reason in cells.items():
             cases.append(Case("step time", cell, "skipped", f"only in {side}{f': {reason}' if reason else ''}"))
-    properties = {"conclusion": conclusion(comparison), "changes": ", ".join(comparison.changes)}
+    properties = {
+        "conclusion": conclusion(comparison),
+        "changes": ", ".join(comparison.changes),
+        "notes": "\n".join(comparison.notes),
+    }
     return _document([Suite(name, cases, {key: value for key, value in properties.items() if value})])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bench.caveats import cell_caveats
 from bench.export.exported import Exported
 from bench.formatting import with_interval
 from bench.github_markdown import code, folded, plain, table
@@ -13,7 +14,6 @@ from bench.outcome import breaks_parity
 from bench.reduced import relative_step_time
 from bench.report import Cell, Report
 from bench.summary import cell_of
-from bench.table import apart_words
 
 
 def as_markdown(reports: Sequence[Exported]) -> str:
@@ -40,8 +40,7 @@ def _summary(exported: Exported, *, named: bool) -> str:
 
 def _noise(exported: Exported) -> list[str]:
     conditions = exported.report.conditions
-    apart = [f"{cell_of(row)}: {apart_words(row)}" for row in exported.summary.step_time if row.apart_rounds]
-    return [*(conditions.warnings if conditions else ()), *apart]
+    return [*(conditions.warnings if conditions else ()), *cell_caveats(exported.report, exported.summary.step_time)]
 
 
 def _cells(exported: Exported) -> str:
