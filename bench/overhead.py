@@ -3,6 +3,7 @@
 1. Step time, one fresh process a cell, in which blocks of three calls alternate in random order: the harness
    (`bench.fit_loop.timed_fit`), and bare calls of FEW and of MANY epochs, on NumPy arrays with the same model.
    What it *adds* is a whole call of the harness over a bare one of as many epochs. Target: below 1 %.
+   The *clock* is the code that it adds, run by itself on an idle device, over a bare call: without the noise of both.
    What it *reports* is its step time over the slope between the two bare calls, which keeps what one call costs
    besides its steps out of it, as the harness keeps it out; a slope is a difference, so this scatters more.
 2. Set-up of one call: what the slope leaves over, and what the harness reports as `fit_setup_ms`.
@@ -127,7 +128,7 @@ def _kept(cell: Cell, times: StepTimes, file: Path | None) -> Measured:
 def _step_times(backend: str, loop: str, blocks: int) -> StepTimes:
     hide(hidden_modules(backend))
 
-    from bench.fit_loop import timed_fit
+    from bench.fit_loop import EpochClock, timed_fit
     from bench.frameworks import adapter_for
     from movierank import training
     from movierank.model import RankingModel
@@ -156,6 +157,13 @@ def _step_times(backend: str, loop: str, blocks: int) -> StepTimes:
         timed = timed_fit(model, train, batch_size=size, epochs=MANY, synchronise=adapter.synchronise, loop=loop)
         call_ms["reported"], call_ms["setup"] = 1e3 * timed.epochs_s, 1e3 * timed.setup_s
 
+    def clock_ms() -> float:
+        started = time.perf_counter()
+        clock = EpochClock(1, adapter.synchronise)
+        clock.on_epoch_begin(0)
+        clock.on_epoch_end(0)
+        return 1e3 * (time.perf_counter() - started)
+
     calls: dict[str, Callable[[], None]] = {"harness": harness, "few": lambda: bare(FEW), "many": lambda: bare(MANY)}
     order, names = random.Random(0), list(calls)
     watch = watch_of(usable_cores(), PATIENCE_S)
@@ -177,6 +185,7 @@ def _step_times(backend: str, loop: str, blocks: int) -> StepTimes:
         measured.bare_ms.append(slope)
         measured.harness_setup_ms.append(call_ms["setup"])
         measured.bare_setup_ms.append(call_ms["few"] - slope * FEW * steps)
+        measured.clock_ms.append(clock_ms() / (MANY * steps))
     return StepTimes(*(getattr(measured, name)[WARM_UP_BLOCKS:] for name in StepTimes.__struct_fields__))
 
 
@@ -193,13 +202,14 @@ def _open_data() -> Opened:
 
 def _step_table(measured: dict[str, StepTimes]) -> FittingTable:
     table = FittingTable(title="Step time: the harness against bare calls")
-    for column in ("Cell", "Bare, ms", "Adds", "Reports", "Set-up bare, ms", "Harness, ms"):
+    for column in ("Cell", "Bare, ms", "Adds", "Clock", "Reports", "Set-up bare, ms", "Harness, ms"):
         table.add_column(column, justify="left" if column == "Cell" else "right")
     for cell, times in measured.items():
         table.add_row(
             cell,
             f"{median(times.bare_call_ms):.4f}",
             in_percent(times.adds),
+            "–" if times.clock_share is None else f"{times.clock_share:.3%}",
             in_percent(times.reports),
             f"{median(times.bare_setup_ms):.1f}",
             f"{median(times.harness_setup_ms):.1f}",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import median
 
 import msgspec
 
@@ -21,6 +22,8 @@ class StepTimes(msgspec.Struct, frozen=True):
         bare_ms: step time as the slope between two bare calls, in ms.
         harness_setup_ms: what the harness found one call of `fit` to cost besides its epochs, in ms.
         bare_setup_ms: what a bare call costs besides its steps, in ms.
+        clock_ms: the harness's own code in a call by itself, on an idle device, in ms a step; empty in files of
+            versions that did not measure it.
     """
 
     harness_call_ms: list[float]
@@ -29,6 +32,7 @@ class StepTimes(msgspec.Struct, frozen=True):
     bare_ms: list[float]
     harness_setup_ms: list[float]
     bare_setup_ms: list[float]
+    clock_ms: list[float] = []
 
     @property
     def adds(self) -> Estimate:
@@ -39,6 +43,11 @@ class StepTimes(msgspec.Struct, frozen=True):
     def reports(self) -> Estimate:
         """How many times as long the harness says that a step takes, of what bare calls say."""
         return paired_ratio(self.harness_ms, self.bare_ms)
+
+    @property
+    def clock_share(self) -> float | None:
+        """Share of a bare call that the harness's own code takes; None where it was not measured."""
+        return median(self.clock_ms) / median(self.bare_call_ms) if self.clock_ms else None
 
 
 class Measured(msgspec.Struct, frozen=True):
