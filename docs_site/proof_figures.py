@@ -12,6 +12,9 @@ from bench.drift import NONE, Drift, chain_of, without_common_sides
 from bench.formatting import three_digits, with_interval
 from bench.mutants_records import FaultResult, Mutants
 from bench.mutants_table import as_markdown
+from bench.overhead_records import by_cell, in_percent
+from bench.overhead_records import stored as stored_overhead
+from bench.power import stored
 from bench.score_records import ScoreReport
 from bench.score_table import scaled
 from bench.validate import Validation, judge_anew
@@ -109,6 +112,46 @@ def stopped(root: Path) -> str:
     )
 
 
+def power(root: Path) -> str:
+    """Returns what whole runs of `versus` with its defaults said of a known difference."""
+    trials = stored(root / "results/validation/versus-jax.jsonl")
+    rows = []
+    for slowdown in sorted({trial.slowdown for trial in trials}):
+        mine = [trial for trial in trials if trial.slowdown == slowdown]
+        verdicts = [trial.verdict for trial in mine]
+        shown = sorted((t.ratio, t.ci95) for t in mine if t.ratio is not None and t.ci95 is not None)
+        rows.append(
+            [
+                f"+{slowdown:.0%}",
+                str(len(mine)),
+                *(str(verdicts.count(verdict)) for verdict in ("slower", "faster", "same", "undecided")),
+                str(sum(trial.holds_truth for trial in mine)),
+                "; ".join(f"{ratio:.3f} [{low:.3f}, {high:.3f}]" for ratio, (low, high) in shown),
+                f"{min(trial.processes for trial in mine)} to {max(trial.processes for trial in mine)}",
+            ]
+        )
+    header = ("true change", "trials", "slower", "faster", "same", "undecided", "interval holds it",
+              "ratios [95 %]", "processes a side")  # fmt: skip
+    return table(header, rows)
+
+
+def overhead(root: Path) -> str:
+    """Returns what the harness adds to calls of each loop, and what its step time has over that of bare calls."""
+    measured = stored_overhead(root / "results/overhead.jsonl")
+    rows = [
+        [
+            cell,
+            str(len(times.bare_call_ms)),
+            str(sum(each.cell == cell for each in measured)),
+            in_percent(times.adds),
+            "–" if times.clock_share is None else f"{times.clock_share:.3%}",
+            in_percent(times.reports),
+        ]
+        for cell, times in by_cell(measured).items()
+    ]
+    return table(("cell", "blocks", "processes", "adds [95 %]", "clock alone", "reports [95 %]"), rows)
+
+
 def _mutants(root: Path, backend: str) -> Mutants:
     return msgspec.json.decode((root / f"results/mutants/{backend}.json").read_bytes(), type=Mutants)
 
@@ -190,6 +233,8 @@ MAKERS: dict[str, Maker] = {
     "drift-words": drift_words,
     "coverage": coverage,
     "stopped": stopped,
+    "power": power,
+    "overhead": overhead,
     "mutants": mutants,
     "mutants-words": mutants_words,
     "mutants-matrix": mutants_matrix,
