@@ -31,6 +31,7 @@ from statistics import median
 import msgspec
 from rich.console import Console
 
+from bench import json_lines
 from bench.environment import hidden_modules, usable_cores, worker_environment
 from bench.errors import BenchError
 from bench.fitting_table import FittingTable
@@ -87,11 +88,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         cells = parse_cells(arguments.backends, "cpu", arguments.loops)
         measured = [] if arguments.output is None else stored(arguments.output)
+        for cell in cells:
+            if (times := _in_process(cell, arguments.blocks)) is not None:
+                measured.append(_kept(cell, times, arguments.output))
     except BenchError as error:
         parser.error(str(error))
-    for cell in cells:
-        if (times := _in_process(cell, arguments.blocks)) is not None:
-            measured.append(_kept(cell, times, arguments.output))
     console.print(_step_table(by_cell(measured)))
     console.print(_start_table(arguments.starts, arguments.report))
     shares = _waiting_percent(cells[0].backend)
@@ -119,9 +120,7 @@ def _kept(cell: Cell, times: StepTimes, file: Path | None) -> Measured:
     commit, _ = git_state(Path(__file__))
     measured = Measured(cell=str(cell), times=times, git_commit=commit, cpu_model=describe_machine().cpu_model)
     if file is not None:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with file.open("ab") as lines:
-            lines.write(msgspec.json.encode(measured) + b"\n")
+        json_lines.add(measured, file)
     return measured
 
 

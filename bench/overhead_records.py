@@ -8,7 +8,7 @@ from statistics import median
 
 import msgspec
 
-from bench.errors import BenchError
+from bench import json_lines
 from bench.statistics import Estimate, paired_ratio
 
 
@@ -72,14 +72,7 @@ def stored(file: Path) -> list[Measured]:
     Raises:
         BenchError: it holds something else.
     """
-    try:
-        return [msgspec.json.decode(line, type=Measured) for line in file.read_bytes().splitlines()]
-    except FileNotFoundError:
-        return []
-    except (OSError, msgspec.DecodeError) as error:
-        raise BenchError(
-            f"{file} holds no measurement of the overhead ({error}). Give the file of one, or a new one."
-        ) from error
+    return json_lines.load(file, Measured, "measurements of the overhead")
 
 
 def by_cell(measured: Sequence[Measured]) -> dict[str, StepTimes]:

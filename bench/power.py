@@ -23,6 +23,7 @@ from pathlib import Path
 import msgspec
 from rich.console import Console
 
+from bench import json_lines
 from bench.compare_reports import compare_reports
 from bench.errors import BenchError
 from bench.fitting_table import FittingTable
@@ -123,9 +124,7 @@ def measure_missing(file: Path, backend: str, slowdowns: Sequence[float], trials
         for slowdown in slowdowns:
             done = [trial.slowdown for trial in stored(file) if trial.backend == backend]
             if done.count(slowdown) < at_least:
-                trial = measured(backend, slowdown)
-                with file.open("ab") as lines:
-                    lines.write(msgspec.json.encode(trial) + b"\n")
+                json_lines.add(measured(backend, slowdown), file)
 
 
 def stored(file: Path) -> list[Trial]:
@@ -134,14 +133,7 @@ def stored(file: Path) -> list[Trial]:
     Raises:
         BenchError: it holds something else.
     """
-    try:
-        return [msgspec.json.decode(line, type=Trial) for line in file.read_bytes().splitlines()]
-    except FileNotFoundError:
-        return []
-    except (OSError, msgspec.DecodeError) as error:
-        raise BenchError(
-            f"{file} does not hold trials ({error}). Give the file of such a measurement, or a new one."
-        ) from error
+    return json_lines.load(file, Trial, "trials")
 
 
 def measured(backend: str, slowdown: float) -> Trial:
