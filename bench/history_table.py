@@ -29,7 +29,7 @@ def render(groups: Sequence[Group]) -> RenderableType:
         for series in group.series:
             title = f"\n{series.cell}: step time in ms with 95 % interval, and test {_score_label(series)}"
             parts += [Text(title), _table(series)]
-            parts += [Text(line) for line in _changes(series)]
+            parts += [Text(line) for line in (*_changed(series), *_changes(series))]
         parts.append(Text())
     return Lines(*parts[:-1])
 
@@ -40,16 +40,17 @@ def _table(series: Series) -> FittingTable:
     table.add_column("report", overflow="fold")
     for name in ("ms/step", _score_label(series)):
         table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("changed before it", overflow="fold")
+    marked = any(point.change is not None for point in series.points)
+    if marked:
+        table.add_column("change", no_wrap=True)
     for point in series.points:
-        words = [f"step time × {point.change:.3f}"] if point.change is not None else []
         row = point.step_time
         table.add_row(
             Text(f"{datetime.fromisoformat(point.created):%Y-%m-%d %H:%M}"),
             Text(point.name),
             with_interval(row.median_ms, row.ci95_ms),
             "–" if (score := point.rmse or point.metric) is None else f"{score.mean:.4f}",
-            Text("; ".join([*words, *first_changes(point.changes)])),
+            *(["" if point.change is None else f"× {point.change:.3f}"] if marked else []),
             style=_style(point),
         )
     return table
@@ -64,6 +65,15 @@ def _style(point: Point) -> str:
     if point.change is None:
         return ""
     return "red" if point.change > 1 else "green"
+
+
+def _changed(series: Series) -> list[str]:
+    """Returns what else changed, below the table: in a column of it a kernel's name would take ten lines."""
+    return [
+        f"Changed before {point.name}: {', '.join(first_changes(point.changes))}"
+        for point in series.points
+        if point.changes and point.change is None  # the others are told with what the step time did
+    ]
 
 
 def _changes(series: Series) -> list[str]:
