@@ -17,7 +17,7 @@ from bench.comparison import Comparison, Timed, as_json
 from bench.drift import Drift
 from bench.errors import BenchError
 from bench.parity_records import ParityResult
-from bench.report import Conditions, Report, Run
+from bench.report import Report, Run
 
 pytestmark = pytest.mark.backend_free
 
@@ -282,25 +282,3 @@ def test_one_process_says_why_it_is_undecided(make_report: MakeReport) -> None:
     comparison = compare_reports(make_report({"jax": BASE}), make_report({"jax": (1.0,)}))
     assert comparison.step_time[0].processes_needed is None
     assert "one process (new) gives no interval" in shown(comparison)
-
-
-def busy(report: Report, percent: float) -> Report:
-    return msgspec.structs.replace(report, conditions=Conditions(others_cpu_run_percent=percent))
-
-
-def test_no_difference_is_believed_where_other_programs_were_busy(make_report: MakeReport) -> None:
-    base, new = make_report({"jax": (1.0, 1.01, 0.99)}), make_report({"jax": (2.0, 2.02, 1.98)})
-    (row,) = compare_reports(base, busy(new, 40)).step_time
-    assert (row.verdict, row.regression, row.processes_needed) == ("undecided", False, None)
-    assert row.ratio == pytest.approx(2.0, rel=0.01)
-    assert row.why_undecided is not None
-    assert row.why_undecided.startswith("other processes used 40 % of a core (new)")
-    killed = msgspec.structs.replace(new, conditions=Conditions(others_cpu_percent=80))  # before its first look
-    (early,) = compare_reports(base, killed).step_time
-    assert early.why_undecided is not None
-    assert early.why_undecided.startswith(
-        "other processes used 80 % of a core (new) while it was measured or just before"
-    )
-    (forced,) = compare_reports(base, busy(new, 40), ignore_noise=True).step_time
-    (quiet,) = compare_reports(base, busy(new, 3)).step_time
-    assert forced.verdict == quiet.verdict == "slower"

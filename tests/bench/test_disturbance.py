@@ -37,8 +37,26 @@ def report_of(make_report: MakeReport, processes: Processes, torch: Processes = 
     return msgspec.structs.replace(report, runs=[*runs_of(processes), *runs_of(torch, "torch")])
 
 
-def busy(report: Report) -> Report:
-    return msgspec.structs.replace(report, conditions=Conditions(others_cpu_run_percent=40))
+def busy(report: Report, percent: float = 40) -> Report:
+    return msgspec.structs.replace(report, conditions=Conditions(others_cpu_run_percent=percent))
+
+
+def test_no_difference_is_believed_where_other_programs_were_busy(make_report: MakeReport) -> None:
+    base, new = make_report({"jax": (1.0, 1.01, 0.99)}), make_report({"jax": (2.0, 2.02, 1.98)})
+    (row,) = compare_reports(base, busy(new, 40)).step_time
+    assert (row.verdict, row.regression, row.processes_needed) == ("undecided", False, None)
+    assert row.ratio == pytest.approx(2.0, rel=0.01)
+    assert row.why_undecided is not None
+    assert row.why_undecided.startswith("other processes used 40 % of a core (new)")
+    killed = msgspec.structs.replace(new, conditions=Conditions(others_cpu_percent=80))  # before its first look
+    (early,) = compare_reports(base, killed).step_time
+    assert early.why_undecided is not None
+    assert early.why_undecided.startswith(
+        "other processes used 80 % of a core (new) while it was measured or just before"
+    )
+    (forced,) = compare_reports(base, busy(new, 40), ignore_noise=True).step_time
+    (quiet,) = compare_reports(base, busy(new, 3)).step_time
+    assert forced.verdict == quiet.verdict == "slower"
 
 
 @pytest.mark.parametrize("apart", ["base", "new"])
