@@ -19,6 +19,7 @@ from bench import statistics
 from bench.comparable import difference
 from bench.comparison import Timed
 from bench.errors import BenchError
+from bench.json_files import NOT_SUCH_JSON, read_json
 from bench.record import Record
 from bench.report_file import REPORT_NAME
 
@@ -171,18 +172,13 @@ def machine_of(file: BenchmarkFile) -> dict[str, object]:
 def _is_benchmark_file(path: Path) -> bool:
     try:
         msgspec.json.decode(path.read_bytes(), type=_Kind)
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except (OSError, *NOT_SUCH_JSON):
         return False  # whoever reads it as a report says what is wrong with it
     return True
 
 
 def _load(path: Path) -> BenchmarkFile:
-    try:
-        file = msgspec.json.decode(path.read_bytes(), type=BenchmarkFile)
-    except OSError as error:
-        raise BenchError(f"cannot read {path}: {error.strerror or error}") from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BenchError(f"{path} is no file of pytest-benchmark that can be read: {error}") from error
+    file = read_json(path, BenchmarkFile, "is no file of pytest-benchmark that can be read")
     for benchmark in file.benchmarks:
         if not (math.isfinite(benchmark.stats.median) and benchmark.stats.median > 0):
             raise BenchError(f"{path} holds an impossible time for {benchmark.name}: {benchmark.stats.median} s")

@@ -20,11 +20,13 @@ import numpy as np
 from bench.assumed_drift import ASSUMED_SD
 from bench.comparable import arrows, processor_key
 from bench.errors import BenchError
+from bench.json_files import read_json
 from bench.record import Record
 from bench.report import Machine
 from bench.statistics import process_median
 from bench.variance import CAUTION
 
+NOT_OF_VALIDATE = "is not a result of `bench validate`"
 FEWEST_SIDES = 10  # from fewer the estimate is off by more than half of itself
 
 
@@ -118,12 +120,7 @@ def measured_drift(file: Path, machines: Sequence[Machine]) -> Drift:
     Raises:
         BenchError: the file cannot be read, is of another machine, or holds too few sides.
     """
-    try:
-        stored = msgspec.json.decode(file.read_bytes(), type=_Validation)
-    except OSError as error:
-        raise BenchError(f"cannot read {file}: {error.strerror or error}") from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BenchError(f"{file} is not a result of `bench validate`: {error}") from error
+    stored = read_json(file, _Validation, NOT_OF_VALIDATE)
     for machine in machines:
         if different := arrows(processor_key(stored.machine), processor_key(machine)):
             raise BenchError(f"{file} is of another machine than a report ({'; '.join(different)}); --drift gives one")

@@ -29,7 +29,7 @@ def render(groups: Sequence[Group]) -> RenderableType:
         for series in group.series:
             title = f"\n{series.cell}: step time in ms with 95 % interval, and test {_score_label(series)}"
             parts += [Text(title), _table(series)]
-            parts += [Text(line) for line in (*_changed(series), *_changes(series))]
+            parts += [Text(line) for line in (*_what_else_changed(series), *_changes(series))]
         parts.append(Text())
     return Lines(*parts[:-1])
 
@@ -67,7 +67,7 @@ def _style(point: Point) -> str:
     return "red" if point.change > 1 else "green"
 
 
-def _changed(series: Series) -> list[str]:
+def _what_else_changed(series: Series) -> list[str]:
     """Returns what else changed, below the table: in a column of it a kernel's name would take ten lines."""
     return [
         f"Changed before {point.name}: {', '.join(first_changes(point.changes))}"

@@ -31,11 +31,11 @@ from statistics import median
 import msgspec
 from rich.console import Console
 
-from bench import json_lines
 from bench.environment import hidden_modules, usable_cores, worker_environment
 from bench.errors import BenchError
 from bench.fitting_table import FittingTable
 from bench.hiding import hide
+from bench.json_files import add_line
 from bench.machine import describe_machine
 from bench.machine_state import watch_of
 from bench.matrix import parse_cells
@@ -120,7 +120,7 @@ def _kept(cell: Cell, times: StepTimes, file: Path | None) -> Measured:
     commit, _ = git_state(Path(__file__))
     measured = Measured(cell=str(cell), times=times, git_commit=commit, cpu_model=describe_machine().cpu_model)
     if file is not None:
-        json_lines.add(measured, file)
+        add_line(measured, file)
     return measured
 
 

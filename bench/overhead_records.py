@@ -8,7 +8,7 @@ from statistics import median
 
 import msgspec
 
-from bench import json_lines
+from bench.json_files import read_lines
 from bench.statistics import Estimate, paired_ratio
 
 
@@ -72,7 +72,7 @@ def stored(file: Path) -> list[Measured]:
     Raises:
         BenchError: it holds something else.
     """
-    return json_lines.load(file, Measured, "measurements of the overhead")
+    return read_lines(file, Measured, "measurements of the overhead")
 
 
 def by_cell(measured: Sequence[Measured]) -> dict[str, StepTimes]:

@@ -23,10 +23,10 @@ from pathlib import Path
 import msgspec
 from rich.console import Console
 
-from bench import json_lines
 from bench.compare_reports import compare_reports
 from bench.errors import BenchError
 from bench.fitting_table import FittingTable
+from bench.json_files import add_line, read_lines
 from bench.outcome import BAD_INPUT, FINE, RUNS_FAILED, WORSE
 from bench.report import Report
 from bench.report_file import load_report
@@ -124,7 +124,7 @@ def measure_missing(file: Path, backend: str, slowdowns: Sequence[float], trials
         for slowdown in slowdowns:
             done = [trial.slowdown for trial in stored(file) if trial.backend == backend]
             if done.count(slowdown) < at_least:
-                json_lines.add(measured(backend, slowdown), file)
+                add_line(measured(backend, slowdown), file)
 
 
 def stored(file: Path) -> list[Trial]:
@@ -133,7 +133,7 @@ def stored(file: Path) -> list[Trial]:
     Raises:
         BenchError: it holds something else.
     """
-    return json_lines.load(file, Trial, "trials")
+    return read_lines(file, Trial, "trials")
 
 
 def measured(backend: str, slowdown: float) -> Trial:

@@ -15,6 +15,7 @@ import filelock
 import msgspec
 
 from bench.errors import BenchError, NotWrittenError
+from bench.json_files import NOT_SUCH_JSON
 from bench.report import SCHEMA, Report
 
 REPORT_NAME = "report.json"
@@ -201,7 +202,7 @@ def _load_raw(path: Path) -> Any:
         raise BenchError(f"no report at {path}: it should hold a {REPORT_NAME}") from error
     except OSError as error:
         raise BenchError(f"cannot read {file}: {error.strerror or error}") from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+    except NOT_SUCH_JSON as error:
         raise BenchError(f"{file} is not a report: {error}") from error
 
 

@@ -9,10 +9,11 @@ from rich.console import Console
 
 from bench.comparable import arrows, processor_key, software_changes
 from bench.conditions import SAMPLE_S
-from bench.drift import Drift, Trial, chain_of, estimated
+from bench.drift import NOT_OF_VALIDATE, Drift, Trial, chain_of, estimated
 from bench.environment import worker_environment
 from bench.errors import BenchError
 from bench.interrupts import interrupts_held
+from bench.json_files import read_json
 from bench.machine import describe_machine
 from bench.noted_conditions import tell_conditions
 from bench.options import DEFAULT_ROUND_S
@@ -75,12 +76,7 @@ def load_validation(file: Path) -> Validation:
     Raises:
         BenchError: the file cannot be read.
     """
-    try:
-        return msgspec.json.decode(file.read_bytes(), type=Validation)
-    except OSError as error:
-        raise BenchError(f"cannot read {file}: {error.strerror or error}") from error
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise BenchError(f"{file} is not a result of `bench validate`: {error}") from error
+    return read_json(file, Validation, NOT_OF_VALIDATE)
 
 
 def judge_anew(file: Path) -> Validation:

@@ -45,3 +45,6 @@ def test_what_is_no_file_of_trials_is_told_in_a_line(tmp_path: Path, capsys: pyt
     assert main([str(other), "--trials", "1"]) == 2
     assert f"{other} does not hold trials" in capsys.readouterr().err
     assert other.read_text() == '{"backend": "jax"}\n'
+    other.write_bytes(b'{"backend": "\xff"}\n')
+    assert main([str(other), "--trials", "0"]) == 2
+    assert f"{other} does not hold trials" in capsys.readouterr().err
