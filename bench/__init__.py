@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from bench.api import compare, judge_parity, load_report, run, versus, write_page
     from bench.errors import BenchError
-    from bench.workload import Arrays, Workload
+    from bench.schema.workload import Arrays, Workload
 
 __all__ = ["Arrays", "BenchError", "Workload", "compare", "judge_parity", "load_report", "run", "versus", "write_page"]
 
@@ -19,7 +19,7 @@ def __getattr__(name: str) -> Any:
     """Imports what `__all__` names when it is first asked for: a worker and `--help` need none of it."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    homes = {"BenchError": "bench.errors", "Arrays": "bench.workload", "Workload": "bench.workload"}
+    homes = {"BenchError": "bench.errors", "Arrays": "bench.schema.workload", "Workload": "bench.schema.workload"}
     return getattr(importlib.import_module(homes.get(name, "bench.api")), name)
 
 

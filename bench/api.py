@@ -11,17 +11,19 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, Unpack
 
-from bench.asked import Asked, options_from, share_of, versus_options_from
 from bench.errors import BenchError
+from bench.measure.asked import Asked, options_from, share_of, versus_options_from
 
 if TYPE_CHECKING:
-    from bench.comparison import Comparison
-    from bench.joined_parity import JoinedParity
-    from bench.lasting_console import LastingConsole
-    from bench.report import Report
-    from bench.versus_outcome import Versus
+    from rich.console import Console
 
-Result = TypeVar("Result")
+    from bench.comparison.records import Comparison
+    from bench.comparison.versus import Versus
+    from bench.measure.options import Options
+    from bench.parity.join import JoinedParity
+    from bench.schema.report import Report
+    from bench.text.console import LastingConsole
+
 Given = TypeVar("Given", bound=Callable[..., object])
 
 
@@ -47,7 +49,7 @@ def run(output: Path | str | None = None, *, quiet: bool = False, **asked: Unpac
     Args:
         output: directory of the report; by default `results/local/` and the time.
         quiet: whether to print no progress to stderr.
-        **asked: the options of `python -m bench run`, as `bench.asked.Asked` tells them.
+        **asked: the options of `python -m bench run`, as `bench.measure.asked.Asked` tells them.
 
     Returns:
         The report that now lies in `output`.
@@ -57,8 +59,6 @@ def run(output: Path | str | None = None, *, quiet: bool = False, **asked: Unpac
         KeyboardInterrupt: passed on; what was measured lies in the output, valid, and `resume=True` goes on with it.
         TypeError: there is no such option.
     """
-    from bench.run_command import measure_and_draw
-
     return measure_and_draw(options_from(output, asked), _console(quiet))
 
 
@@ -80,15 +80,13 @@ def versus(
         output: directory of both reports; by default `results/local/` and the time.
         max_regression: slowdown that is still fine, as a share (0.05 or `5%`).
         quiet: whether to print no progress to stderr.
-        **asked: the options of `python -m bench run`, as `bench.asked.Asked` tells them.
+        **asked: the options of `python -m bench run`, as `bench.measure.asked.Asked` tells them.
 
     Raises:
         BenchError: bad input, an environment that cannot run a worker, or the output cannot be written.
         KeyboardInterrupt: passed on; what was measured lies in the output, valid.
         TypeError: there is no such option.
     """
-    from bench.versus_outcome import carry_out
-
     options = versus_options_from(output, asked)
     return carry_out(options, (str(base), str(new)), share_of(max_regression), _console(quiet))
 
@@ -122,10 +120,11 @@ def compare(
     Raises:
         BenchError: a report cannot be read, did not measure its cell, or a limit means nothing.
     """
-    from bench.compare_reports import compare_files, compare_reports
-    from bench.drift import ASSUMED, Drift, measured_drift
-    from bench.report import Report
-    from bench.verdicts import Limits
+    from bench.comparison.drift import ASSUMED, Drift, measured_drift
+    from bench.comparison.files import compare_files
+    from bench.comparison.limits import Limits
+    from bench.comparison.reports import compare_reports
+    from bench.schema.report import Report
 
     if (base_cell is None) != (new_cell is None):
         raise BenchError("--base-cell and --new-cell go together; give both")
@@ -168,7 +167,7 @@ def judge_parity(*reports: Path | str) -> JoinedParity:
     Raises:
         BenchError: they cannot be read or joined, or the prepared ratings are others.
     """
-    from bench.parity_command import joined_of
+    from bench.parity.load import joined_of
 
     if not reports:
         raise BenchError("parity needs at least one report")
@@ -181,7 +180,7 @@ def load_report(path: Path | str) -> Report:
     Raises:
         BenchError: there is none, it cannot be read, or its schema is not one that this version knows.
     """
-    from bench.report_file import load_report
+    from bench.report.file import load_report
 
     return load_report(Path(path))
 
@@ -201,8 +200,8 @@ def write_page(
     Raises:
         BenchError: a report cannot be read, the ending is another, or the file cannot be written.
     """
-    from bench.page import write_page
-    from bench.report import Report
+    from bench.page.write import write_page
+    from bench.schema.report import Report
 
     if isinstance(reports, Report):
         named: Mapping[str, Path | str | Report] = {reports.created: reports}
@@ -219,6 +218,42 @@ def _report(given: Path | str | Report) -> Report:
 
 def _console(quiet: bool) -> LastingConsole:
     """Returns where progress goes: stderr, in a notebook too, where Rich would make a picture of every line."""
-    from bench.lasting_console import LastingConsole
+    from bench.text.console import LastingConsole
 
     return LastingConsole(stderr=True, quiet=quiet, force_jupyter=False)
+
+
+def measure_and_draw(options: Options, console: Console) -> Report:
+    """Measures a report, writes its page beside it, and returns it; raises what `bench.measure.run.measure` raises."""
+    from bench.measure.run import measure
+    from bench.page.beside import write_page_beside
+
+    report = measure(options, console)
+    write_page_beside(options.output)
+    return report
+
+
+def carry_out(options: Options, pythons: tuple[str, str], max_regression: float, console: Console) -> Versus:
+    """Measures two environments and compares them; the reports lie in `options.output`, each with its page.
+
+    Args:
+        options: for both.
+        pythons: interpreters or folders of virtual environments: the older and the newer one.
+        max_regression: slowdown that is still fine, as a share.
+        console: where progress is shown.
+
+    Raises:
+        BenchError: bad input, an environment that cannot run a worker, or the output cannot be written.
+        KeyboardInterrupt: passed on; what was measured lies in the output, valid.
+    """
+    from bench.comparison.versus import outcome_of
+    from bench.measure.versus import measure_versus
+    from bench.page.beside import write_page_beside
+    from bench.parity.load import joined_of
+    from bench.schema.report import SIDES
+
+    base, new = measure_versus(options, pythons, console)
+    for side in SIDES:
+        write_page_beside(options.output / side)
+    judged = joined_of([options.output / side for side in SIDES]) if base.parity and new.parity else None
+    return outcome_of(base, new, options.output, max_regression, judged)

@@ -13,12 +13,14 @@ from collections.abc import Iterable
 from itertools import zip_longest
 from typing import TypeVar
 
-from bench.calm_rounds import which_count
-from bench.comparison import Comparison
-from bench.convergence_records import TimeToTarget
-from bench.outcome import breaks_parity
-from bench.report import Cell, FirstStep, Floor, MetricMean, Report, Rmse, Run, StepTime
-from bench.statistics import Interval
+from bench.comparison.records import Comparison
+from bench.report.rounds import which_count
+from bench.schema.cell import Cell
+from bench.schema.derived import FirstStep, Floor, MetricMean, Rmse, StepTime, TimeToTarget
+from bench.schema.parity import breaks_parity
+from bench.schema.report import Report
+from bench.schema.run import Run
+from bench.statistics.intervals import Interval
 
 Row = dict[str, str | int | float | bool]
 OfCell = TypeVar("OfCell", StepTime, Rmse, MetricMean, FirstStep, Floor, TimeToTarget)

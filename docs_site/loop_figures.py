@@ -5,13 +5,14 @@ from __future__ import annotations
 import statistics
 from pathlib import Path
 
-from bench.formatting import three_digits, with_interval
-from bench.headline import headline, short_names
-from bench.reduced import relative_step_time
-from bench.report import Cell, FirstStep, Report
-from bench.report_file import load_report
-from bench.summary import cell_of
-from bench.trace import GROUPS
+from bench.report.file import load_report
+from bench.schema.cell import Cell, short_names
+from bench.schema.derived import FirstStep, cell_of
+from bench.schema.profile import GROUPS
+from bench.schema.report import Report
+from bench.text.headline import headline
+from bench.text.numbers import three_digits, with_interval
+from bench.text.reduced import relative_step_time
 from docs_site.blocks import Maker
 from docs_site.tables import table
 from movierank.backends import BACKENDS

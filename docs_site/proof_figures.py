@@ -8,17 +8,17 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from bench.drift import NONE, Drift, chain_of, without_common_sides
-from bench.formatting import three_digits, with_interval
-from bench.mutants_records import FaultResult, Mutants
-from bench.mutants_table import as_markdown
-from bench.overhead_records import by_cell, in_percent
-from bench.overhead_records import stored as stored_overhead
-from bench.power import stored
-from bench.score_records import ScoreReport
-from bench.score_table import scaled
-from bench.validate import Validation, judge_anew
-from bench.validation import Outcome, judge
+from bench.comparison.drift import NONE, Drift, chain_of, without_common_sides
+from bench.studies.mutants.records import FaultResult, Mutants
+from bench.studies.mutants.table import as_markdown
+from bench.studies.overhead_records import by_cell, in_percent
+from bench.studies.overhead_records import stored as stored_overhead
+from bench.studies.power import stored
+from bench.studies.score.records import ScoreReport
+from bench.studies.score.table import scaled
+from bench.studies.validate.judged import Outcome, judge
+from bench.studies.validate.run import Validation, judge_anew
+from bench.text.numbers import three_digits, with_interval
 from docs_site.blocks import Maker
 from docs_site.tables import table
 

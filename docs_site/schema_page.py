@@ -10,8 +10,8 @@ from typing import Any, Literal, Union, get_args, get_origin
 
 import msgspec
 
-from bench.record import Record
-from bench.report import Report
+from bench.schema.record import Record
+from bench.schema.report import Report
 from docs_site.tables import table
 
 ENTRY = re.compile(r"^(?P<names>[a-z_0-9]+(?:, [a-z_0-9]+)*): (?P<words>.*)$")

@@ -8,11 +8,11 @@ from statistics import median
 
 import msgspec
 
-from bench.formatting import three_digits, with_interval
-from bench.headline import short_names
-from bench.statistics import typical
-from bench.sweep_records import Measured, load_sweep
-from bench.sweep_table import model_in_words
+from bench.schema.cell import short_names
+from bench.statistics.intervals import typical
+from bench.studies.sweep.records import Measured, load_sweep
+from bench.studies.sweep.table import model_in_words
+from bench.text.numbers import three_digits, with_interval
 from docs_site.blocks import Maker
 from docs_site.tables import table
 

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from sklearn.datasets import load_digits
 
-from bench import Arrays, Workload
+from bench.Workload import Arrays, Workload
 
 TRAIN = 1_500
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import keras
 
-from bench import Arrays, Workload
-from movierank.datasets import load_dataset
-from movierank.splits import split_ratings
+from bench.Workload import Arrays, Workload
+from movierank.data.datasets import load_dataset
+from movierank.data.splits import split_ratings
 
 DIMENSION = 32
 NUM_USERS, NUM_MOVIES = 943, 1682  # of MovieLens 100K

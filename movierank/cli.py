@@ -7,12 +7,13 @@ import json
 import sys
 from collections.abc import Sequence
 
-from movierank import rank_command, train_command
-from movierank.cache import CacheSlot, cache_root
-from movierank.data_options import add_data_options, dataset_from
+from movierank.commands import rank as rank_command
+from movierank.commands import train as train_command
+from movierank.commands.data_options import add_data_options, dataset_from
+from movierank.commands.lasting_output import lasting_output
+from movierank.commands.short_parser import ShortParser
+from movierank.data.cache import CacheSlot, cache_root
 from movierank.errors import MovierankError
-from movierank.lasting_output import lasting_output
-from movierank.short_parser import ShortParser
 
 EXAMPLES = """examples:
   python -m movierank train --backend jax

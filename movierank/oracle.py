@@ -9,7 +9,7 @@ and Keras's Adagrad (keras/src/optimizers/adagrad.py, the same since Keras 3.0; 
     accumulator += gradient^2
     weight      -= learning_rate * gradient / sqrt(accumulator + epsilon)
 
-In float64 it is the judge. In float32 it shows what rounding alone does (see `bench.envelope`).
+In float64 it is the judge. In float32 it shows what rounding alone does (see `bench.parity.numpy_process`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from movierank.ratings import Ratings
+from movierank.data.ratings import Ratings
 from movierank.weights import Weights
 
 Array = npt.NDArray[np.floating[Any]]

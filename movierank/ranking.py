@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from movierank.data.ratings import Dataset, Float32Array, label_to_stars
 from movierank.errors import MovierankError
 from movierank.model import RankingModel
-from movierank.ratings import Dataset, Float32Array, label_to_stars
 from movierank.training import predict
 
 SCORING_BATCH = 65_536  # large enough that one call scores MovieLens 25M's whole catalogue

@@ -11,11 +11,11 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
+from movierank.data.ratings import Float32Array, Ratings
 from movierank.loops import fused, native, parse_loop
 from movierank.loops.averages import own_arrays
 from movierank.loops.traced import plain
 from movierank.model import RankingModel
-from movierank.ratings import Float32Array, Ratings
 
 LEARNING_RATE = 0.1  # keras-rs, examples/basic_ranking.py
 BATCH_SIZE = 1000

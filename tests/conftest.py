@@ -9,9 +9,9 @@ from types import ModuleType
 
 import pytest
 
-from bench.environment import THREAD_VARIABLES
-from movierank.datasets import load_dataset
-from movierank.ratings import Dataset
+from bench.system.environment import THREAD_VARIABLES
+from movierank.data.datasets import load_dataset
+from movierank.data.ratings import Dataset
 
 # Before a framework is loaded: PyTorch's threads wait for each other at every step, some twenty times as long where a
 # core is busy. A worker is told its own number.

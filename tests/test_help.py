@@ -10,12 +10,12 @@ from itertools import takewhile
 
 import pytest
 
-import bench.cli
+import bench.commands.cli
 import movierank.cli
 
 pytestmark = pytest.mark.backend_free
 
-PROGRAMS = {"python -m bench": bench.cli._parser(), "python -m movierank": movierank.cli._parser()}
+PROGRAMS = {"python -m bench": bench.commands.cli._parser(), "python -m movierank": movierank.cli._parser()}
 SCRIPT = "movierank-bench"  # the same as python -m bench
 SHELL = ("|", ">")  # what comes after is not the command's
 

@@ -8,10 +8,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.errors import BenchError
-from bench.metric_summary import metric_means
-from bench.report import MetricMean, Report, Rmse, Run
-from bench.report_file import load_report, report_path
-from bench.summary import Summary, summarise
+from bench.report.file import load_report, report_path
+from bench.report.scores import metric_means
+from bench.report.summary import Summary, summarise
+from bench.schema.derived import MetricMean, Rmse
+from bench.schema.report import Report
+from bench.schema.run import Run
 
 
 @dataclass(frozen=True)

@@ -9,15 +9,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from bench.comparison import Comparison, interval_words, parity_words, rmse_words
-from bench.conclusion import conclusion, not_judged_words
+from bench.comparison.records import Comparison
+from bench.comparison.words import conclusion, interval_words, not_judged_words, parity_words, rmse_words
 from bench.export.exported import Exported
-from bench.formatting import three_digits, with_interval
-from bench.metric_summary import metric_label
-from bench.outcome import breaks_parity, counts
-from bench.parity_records import ParityResult
-from bench.report import Cell, Run
-from bench.summary import cell_of
+from bench.report.scores import metric_label
+from bench.schema.cell import Cell
+from bench.schema.derived import cell_of
+from bench.schema.parity import ParityResult, breaks_parity, counts
+from bench.schema.run import Run
+from bench.text.numbers import three_digits, with_interval
 
 NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # https://www.w3.org/TR/xml/#charsets
 

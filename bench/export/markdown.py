@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.caveats import cell_caveats
 from bench.export.exported import Exported
-from bench.formatting import with_interval
-from bench.github_markdown import code, folded, plain, table
-from bench.headline import headline, short_names
-from bench.metric_summary import metric_label
-from bench.outcome import breaks_parity
-from bench.reduced import relative_step_time
-from bench.report import Cell, Report
-from bench.summary import cell_of
+from bench.report.scores import metric_label
+from bench.schema.cell import Cell, short_names
+from bench.schema.derived import cell_of
+from bench.schema.parity import breaks_parity
+from bench.schema.report import Report
+from bench.text.caveats import cell_caveats
+from bench.text.headline import headline
+from bench.text.markdown import code, folded, plain, table
+from bench.text.numbers import with_interval
+from bench.text.reduced import relative_step_time
 
 
 def as_markdown(reports: Sequence[Exported]) -> str:

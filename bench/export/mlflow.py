@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from bench.errors import BenchError
 from bench.export.exported import Exported, score_of
-from bench.headline import headline
-from bench.report import Run
-from bench.report_file import PAGE_NAME
-from bench.statistics import process_median
-from bench.summary import cell_of, rounds_by_process
+from bench.report.file import PAGE_NAME
+from bench.report.rounds import rounds_by_process
+from bench.schema.derived import cell_of
+from bench.schema.run import Run
+from bench.statistics.intervals import process_median
+from bench.text.headline import headline
 from movierank.install_hint import install_hint
 
 if TYPE_CHECKING:

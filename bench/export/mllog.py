@@ -13,7 +13,8 @@ from typing import Any
 
 from bench.errors import BenchError
 from bench.export.exported import Exported, score_of
-from bench.report import Report, Run
+from bench.schema.report import Report
+from bench.schema.run import Run
 
 PREFIX = ":::MLLOG "
 POINT, START, END = "POINT_IN_TIME", "INTERVAL_START", "INTERVAL_END"

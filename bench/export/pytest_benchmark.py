@@ -13,11 +13,12 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from typing import Any
 
-from bench.benchmark_files import THREADS
+from bench.comparison.benchmark_files import THREADS
 from bench.errors import BenchError
 from bench.export.exported import Exported
-from bench.report import Cell, Run
-from bench.summary import process_medians, rounds_by_process
+from bench.report.rounds import process_medians, rounds_by_process
+from bench.schema.cell import Cell
+from bench.schema.run import Run
 
 
 def as_files(reports: Sequence[Exported]) -> dict[str, str]:

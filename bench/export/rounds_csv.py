@@ -6,8 +6,8 @@ import csv
 import io
 from collections.abc import Sequence
 
-from bench.calm_rounds import which_count
 from bench.export.exported import Exported
+from bench.report.rounds import which_count
 
 COLUMNS = (
     *("report", "created", "dataset", "batch_size", "backend", "device", "loop", "process", "seed", "status"),
@@ -19,7 +19,7 @@ def as_csv(reports: Sequence[Exported]) -> str:
     """Returns a header and a row a round, in the order of the runs; what is not known is empty.
 
     Runs that failed later keep the rounds that they measured; a run without rounds has no row. `counts` tells whether a
-    round is one of those that statistics are made of (`bench.calm_rounds`).
+    round is one of those that statistics are made of (`bench.report.rounds`).
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

@@ -13,7 +13,7 @@ from typing import Any
 from bench.errors import BenchError
 from bench.export.exported import Exported, score_of
 from bench.export.folder import new_folder
-from bench.report import Run
+from bench.schema.run import Run
 from movierank.install_hint import install_hint
 
 SECONDS = ("import_s", "build_s", "first_step_s", "train_s", "evaluate_s", "predict_s")

@@ -14,7 +14,7 @@ from bench.export.folder import write_files
 from bench.export.junit import as_junit
 from bench.export.markdown import as_markdown
 from bench.export.rounds_csv import as_csv
-from bench.report_file import write_text
+from bench.system.files import write_text
 
 TEXTS: dict[str, Callable[[Sequence[Exported]], str]] = {
     "csv": as_csv,

@@ -1,6 +1,6 @@
 """A page put together from its parts; one that would be too large draws less, and says so.
 
-First all is drawn. Where that makes more than `MOST_BYTES`, reports are thinned (`bench.thinning`); where that is
+First all is drawn. Where that makes more than `MOST_BYTES`, reports are thinned (`bench.page.thinning`); where that is
 not enough, the plots and tables of the last reports are left out, and their answers stay.
 """
 
@@ -10,17 +10,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.charts.look import Look, look_of
-from bench.formatting import listed
-from bench.history import group_reports
+from bench.comparison.history import group_reports
 from bench.page import other_figures
+from bench.page.charts.look import Look, look_of
 from bench.page.document import document
 from bench.page.figure import Figure, plots_of, section
 from bench.page.inputs import Shown
 from bench.page.report_section import answer_html, left_out_section, report_section
 from bench.page.tables import text
-from bench.summary import Summary
-from bench.thinning import thinned_words
+from bench.page.thinning import thinned_words
+from bench.report.summary import Summary
+from bench.text.numbers import listed
 
 MIB = 2**20
 MOST_BYTES = 3 * MIB

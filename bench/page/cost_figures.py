@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from bench.charts import speed
-from bench.charts.look import Look
-from bench.floor import bound_in_words, device_rates, rates_in_words
-from bench.metric_summary import metric_label
+from bench.page.charts import speed
+from bench.page.charts.look import Look
+from bench.page.charts.speed import bound_in_words, rates_in_words
 from bench.page.figure import Figure
 from bench.page.tables import Table, cell_name, estimate, number
-from bench.report import Cell, Report
-from bench.trace import GROUPS
+from bench.report.floors import device_rates
+from bench.report.scores import metric_label
+from bench.schema.cell import Cell
+from bench.schema.profile import GROUPS
+from bench.schema.report import Report
 
 NAMED_OPERATIONS, NAMED_GROUPS = 3, 3  # that take most of a step
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from importlib.resources import files
 
-from bench.charts.drawing import libraries
-from bench.charts.look import Look, config, plain
+from bench.page.charts.drawing import libraries
+from bench.page.charts.look import Look, config, plain
 from bench.page.figure import inert
 from bench.page.tables import text
 

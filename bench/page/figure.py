@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.charts.drawing import spec
+from bench.page.charts.drawing import spec
 from bench.page.tables import Table, folded, text
 
 

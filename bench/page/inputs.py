@@ -10,14 +10,16 @@ from typing import TypeVar
 import msgspec
 
 from bench.errors import BenchError
-from bench.mutants_records import Mutants
-from bench.report import Cell, Report
-from bench.report_file import load_report
-from bench.score_records import SCHEMA as SCORE_SCHEMA
-from bench.score_records import ScoreReport
-from bench.summary import Summary, cell_named, cell_of
-from bench.sweep_records import SCHEMA as SWEEP_SCHEMA
-from bench.sweep_records import SWEEP_NAME, Sweep, load_sweep
+from bench.report.file import load_report
+from bench.report.summary import Summary
+from bench.schema.cell import Cell, cell_named
+from bench.schema.derived import cell_of
+from bench.schema.report import Report
+from bench.studies.mutants.records import Mutants
+from bench.studies.score.records import SCHEMA as SCORE_SCHEMA
+from bench.studies.score.records import ScoreReport
+from bench.studies.sweep.records import SCHEMA as SWEEP_SCHEMA
+from bench.studies.sweep.records import SWEEP_NAME, Sweep, load_sweep
 
 Content = TypeVar("Content", ScoreReport, Mutants)
 

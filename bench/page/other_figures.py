@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from bench.charts import scale, scoring, trend
-from bench.charts.look import Look
-from bench.formatting import with_interval
-from bench.history import Group
-from bench.mutants_records import Mutants
-from bench.mutants_table import stage_groups, summary_lines, worst_stage
+from bench.comparison.history import Group
+from bench.page.charts import scale, scoring, trend
+from bench.page.charts.look import Look
 from bench.page.figure import Figure
 from bench.page.tables import Table, cell_name, ends, estimate, number
-from bench.score_records import ScoreReport
-from bench.score_table import scaled
-from bench.summary import Summary, cell_named, cell_of
-from bench.sweep_records import Sweep
-from bench.sweep_table import sweep_lines
+from bench.report.summary import Summary
+from bench.schema.cell import cell_named
+from bench.schema.derived import cell_of
+from bench.studies.mutants.records import Mutants
+from bench.studies.mutants.table import stage_groups, summary_lines, worst_stage
+from bench.studies.score.records import ScoreReport
+from bench.studies.score.table import scaled
+from bench.studies.sweep.records import Sweep
+from bench.studies.sweep.table import sweep_lines
+from bench.text.numbers import with_interval
 
 
 def sweep_figures(key: str, sweep: Sweep, look: Look) -> Iterator[Figure]:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from bench.charts import quality, speed
-from bench.charts.look import Look
-from bench.formatting import listed, with_interval
-from bench.metric_summary import metric_label
+from bench.page.charts import quality, speed
+from bench.page.charts.look import Look
 from bench.page.cost_figures import cost_figures
 from bench.page.figure import Figure
 from bench.page.tables import Table, cell_name, decimals, ends, number, small
-from bench.parity_groups import group_of
-from bench.report import Report
-from bench.run_scores import final_scores, mean_scores
-from bench.summary import Summary, cell_named, cell_of, process_medians
-from bench.thinning import drawn_curves, drawn_parity
+from bench.page.thinning import drawn_curves, drawn_parity
+from bench.report.rounds import process_medians
+from bench.report.scores import final_scores, metric_label
+from bench.report.summary import Summary, mean_scores
+from bench.schema.cell import cell_named
+from bench.schema.derived import cell_of
+from bench.schema.parity import group_of
+from bench.schema.report import Report
+from bench.text.numbers import listed, with_interval
 
 THINNED = " (not all are drawn, as the top of the page says)"
 INTERVAL = (
@@ -32,7 +34,7 @@ def report_figures(key: str, report: Report, summary: Summary, look: Look, *, th
         report: to show.
         summary: of its runs.
         look: of the page.
-        thin: whether to draw less than all (`bench.thinning`).
+        thin: whether to draw less than all (`bench.page.thinning`).
     """
     yield _step_time(key, report, summary, look, thin)
     yield _final(key, report, look, thin)

@@ -7,16 +7,16 @@ from collections.abc import Sequence
 
 import msgspec
 
-from bench.charts.look import Look
-from bench.headline import answer
-from bench.metric_summary import metric_label
+from bench.page.charts.look import Look
 from bench.page.figure import Figure
 from bench.page.report_figures import report_figures
 from bench.page.tables import Table, cell_name, decimals, estimate, facts, folded, number, text
-from bench.reduced import relative_step_time
-from bench.report import Report
-from bench.run_scores import final_scores, mean_scores
-from bench.summary import Summary, cell_of
+from bench.report.scores import final_scores, metric_label
+from bench.report.summary import Summary, mean_scores
+from bench.schema.derived import cell_of
+from bench.schema.report import Report
+from bench.text.headline import answer
+from bench.text.reduced import relative_step_time
 
 RUN_COLUMNS = {
     "import_s": "Import, s",

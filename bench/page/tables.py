@@ -8,8 +8,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from bench.formatting import Interval, three_digits, with_interval
-from bench.report import Cell
+from bench.schema.cell import Cell
+from bench.text.numbers import Interval, three_digits, with_interval
 
 MARKS = {"outside": "bad", "failed": "bad", "killed": "bad", "timeout": "bad", "NOT FOUND": "bad", "within": "good"}
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")  # not allowed in HTML

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import BenchError
-from bench.headline import headline
-from bench.metric_summary import metric_label
 from bench.page.inputs import Shown
-from bench.parity_groups import worst_by_group
-from bench.report import Report
-from bench.report_file import atomic_write, make_folder_of
-from bench.summary import Summary, summarise
+from bench.report.scores import metric_label
+from bench.report.summary import Summary, summarise
+from bench.schema.parity import worst_by_group
+from bench.schema.report import Report
+from bench.system.files import atomic_write, make_folder_of
+from bench.text.headline import headline
 from movierank.install_hint import install_hint
 
 PAGES = (".html", ".htm")
@@ -90,10 +90,10 @@ def _summary(name: str, report: Report) -> Summary:
 def _picture(shown: Shown, summaries: Sequence[Summary], output: Path) -> bytes:
     import altair as alt
 
-    from bench.charts.drawing import picture
-    from bench.charts.look import look_of
-    from bench.charts.quality import final_chart, parity_chart
-    from bench.charts.speed import step_time_chart
+    from bench.page.charts.drawing import picture
+    from bench.page.charts.look import look_of
+    from bench.page.charts.quality import final_chart, parity_chart
+    from bench.page.charts.speed import step_time_chart
 
     if not shown.reports:
         raise BenchError("a picture shows reports of run; write sweeps, scorings and planted faults to .html")

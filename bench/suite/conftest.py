@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from bench.environment import hidden_modules, usable_cores
 from bench.errors import UnavailableError
-from bench.hiding import hide
-from bench.options import DEFAULT_ROUND_S
+from bench.measure.options import DEFAULT_ROUND_S
 from bench.suite.state import StateBetweenRounds
+from bench.system.child import hide
+from bench.system.environment import hidden_modules, usable_cores
 from movierank.backends import BACKENDS
 
 if TYPE_CHECKING:
-    from bench.session import Session
+    from bench.worker.session import Session
     from movierank.training import TrainingState
 
 BACKEND = os.environ.get("KERAS_BACKEND", "")
@@ -55,12 +55,12 @@ def tutorial(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 
     import keras
 
-    from bench.built_in import ranking_model
-    from bench.protocol import Job
-    from bench.session import Session
+    from bench.schema.messages import Job
+    from bench.worker.session import Session
+    from bench.worker.workloads.ranking import ranking_model
     from movierank import training
-    from movierank.datasets import load_dataset
-    from movierank.splits import split_ratings
+    from movierank.data.datasets import load_dataset
+    from movierank.data.splits import split_ratings
 
     dataset = load_dataset("100k", progress=lambda line: print(line, file=sys.stderr))
     split = split_ratings(dataset, "tutorial")
@@ -114,7 +114,7 @@ def state() -> StateBetweenRounds:
 
 def _configure(backend: str) -> tuple[str, str]:
     """Returns the device that the backend computes on, `gpu` where it sees one, and the device's name."""
-    from bench.frameworks import adapter_for
+    from bench.worker.frameworks import adapter_for
 
     adapter, threads = adapter_for(backend), usable_cores()
     try:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any
 
-from bench.environment import usable_cores
-from bench.handover import Handover
-from bench.machine_state import limit_of
+from bench.statistics.calm import limit_of
+from bench.system.environment import usable_cores
+from bench.system.handover import Handover
 
 
 class StateBetweenRounds:
@@ -28,7 +28,7 @@ class StateBetweenRounds:
             rounds: of the benchmark that has just ended, without those of its warm-up.
 
         Returns:
-            `handover`: of each round, as in `bench.run_records.Run`; `apart_rounds`: how many of them were timed while
+            `handover`: of each round, as in `bench.schema.run.Run`; `apart_rounds`: how many of them were timed while
             the cores did not share the cache that they have shared in this session, None where nobody could look.
         """
         self.look()

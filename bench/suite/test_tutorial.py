@@ -17,9 +17,9 @@ from movierank.loops import LOOPS
 if TYPE_CHECKING:
     from pytest_benchmark.fixture import BenchmarkFixture
 
-    from bench.fit_loop import TimedFit
     from bench.suite.conftest import Tutorial
     from bench.suite.state import StateBetweenRounds
+    from bench.worker.timed_fit import TimedFit
 
 ORACLE_RMSE = 0.25776  # of the NumPy float64 oracle after the same five epochs from the same weights
 ROUNDING = 5e-4  # float32 predictions lie up to 4.4e-4 rms from the oracle's by then, hence their RMSE no further
@@ -28,7 +28,7 @@ ROUNDING = 5e-4  # float32 predictions lie up to 4.4e-4 rms from the oracle's by
 @pytest.mark.benchmark(group="train epoch")
 @pytest.mark.parametrize("loop", LOOPS)
 def test_train_epoch(benchmark: BenchmarkFixture, tutorial: Tutorial, state: StateBetweenRounds, loop: str) -> None:
-    from bench.fit_loop import timed_fit
+    from bench.worker.timed_fit import timed_fit
     from movierank import training
 
     session = tutorial.session

@@ -3,9 +3,10 @@
     python docs/reproductions/change_point_power.py [REPORTS [STEP [SERIES]]]
 
 Simulates series of so many reports (10) with a step of so much (0.1) in the middle, and as many without one. The rule
-is `bench.change_points.levels`; it hits where it marks a change within one report of the step. The tests beside it are
-likelihood-ratio tests at the rule's own share of false alarms. One knows the place of the step and the scatter, so no
-test can be better (Neyman and Pearson); others must find the place, the scatter, or both, as the rule must.
+is `bench.statistics.change_points.levels`; it hits where it marks a change within one report of the step. The tests
+beside it are likelihood-ratio tests at the rule's own share of false alarms. One knows the place of the step and the
+scatter, so no test can be better (Neyman and Pearson); others must find the place, the scatter, or both, as the rule
+must.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from bench.change_points import SHORTEST_LEVEL, levels
-from bench.statistics import FloatArray
+from bench.statistics.change_points import SHORTEST_LEVEL, levels
+from bench.statistics.intervals import FloatArray
 
 PROCESSES, SD = 3, 0.03  # of a report; of its value, the mean over its processes
 CASES = {"processes scatter": (SD * PROCESSES**0.5, 0.0), "reports scatter": (0.0, SD)}

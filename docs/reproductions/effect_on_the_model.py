@@ -5,9 +5,9 @@ No backend is used. The prepared data must be there (`python -m bench doctor` sa
 
 import numpy as np
 
-from movierank.datasets import load_dataset
+from movierank.data.datasets import load_dataset
+from movierank.data.splits import split_ratings
 from movierank.oracle import Oracle, train
-from movierank.splits import split_ratings
 from movierank.weights import Weights, initial_weights
 
 dataset = load_dataset("100k")

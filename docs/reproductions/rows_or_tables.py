@@ -29,10 +29,10 @@ from typing import Any
 
 import numpy as np
 
-from bench.compile_cache import with_cache
-from bench.environment import usable_cores, worker_environment
-from bench.formatting import with_interval
-from bench.statistics import typical
+from bench.statistics.intervals import typical
+from bench.system.compile_cache import with_cache
+from bench.system.environment import usable_cores, worker_environment
+from bench.text.numbers import with_interval
 from movierank.backends import BACKENDS
 
 SIZES = "2600,5k,10k,20k,40k,100k,500k"
@@ -50,10 +50,10 @@ def measure(arguments: argparse.Namespace) -> None:
     """Prints a JSON line for each loop and size: step times by rows and by tables, in ms, one each a round."""
     import keras
 
-    from bench.machine_state import watch_of
+    from bench.system.watch import watch_of
     from movierank import training
+    from movierank.data.ratings import Ratings
     from movierank.model import RankingModel
-    from movierank.ratings import Ratings
 
     generator, epochs = np.random.default_rng(arguments.process), {}
     for rows in arguments.sizes:

@@ -15,13 +15,13 @@ from statistics import median
 
 os.environ.setdefault("KERAS_BACKEND", "jax")
 
-from bench.handover import Handover
-from bench.machine_state import APART
-from bench.probing import allowed_cpus
+from bench.statistics.calm import APART
+from bench.system.handover import Handover
+from bench.system.probing import allowed_cpus
 from movierank import training
-from movierank.datasets import load_dataset
+from movierank.data.datasets import load_dataset
+from movierank.data.splits import split_ratings
 from movierank.model import RankingModel
-from movierank.splits import split_ratings
 
 EPOCHS = 6
 

@@ -10,13 +10,13 @@ import sys
 
 import numpy as np
 
-from bench.distances import TestPart, Training, distances
-from bench.parity_groups import group_of
-from bench.parity_threshold import CAP, NO_CAP, thresholds
-from bench.reference import Task, measure, trained_copy
-from bench.rounding import flips_at_once, nearest_flips
-from movierank.datasets import load_dataset
-from movierank.splits import default_split, split_ratings
+from bench.parity.distances import TestPart, Training, distances
+from bench.parity.numpy_oracle import Task, measure, trained_copy
+from bench.parity.rounding import flips_at_once, nearest_flips
+from bench.parity.thresholds import CAP, NO_CAP, thresholds
+from bench.schema.parity import group_of
+from movierank.data.datasets import load_dataset
+from movierank.data.splits import default_split, split_ratings
 from movierank.weights import initial_weights
 
 first, last, copies, batch_size = [*map(int, sys.argv[1:5]), *(0, 9, 100, 1000)[len(sys.argv[1:5]) :]]

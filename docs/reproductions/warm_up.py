@@ -23,21 +23,22 @@ from statistics import median
 
 import msgspec
 
-from bench.calm_rounds import calm, counted_rounds, marked
-from bench.drift import Trial
-from bench.environment import usable_cores, worker_environment
-from bench.machine_state import limit_of, watch_of
-from bench.options import WORKER_COMMAND
-from bench.protocol import MeasureRound, Rounded, Steady, Stop, WarmUp
-from bench.report import Report
-from bench.report_file import load_report
-from bench.statistics import typical
-from bench.validate import load_validation
-from bench.validate_options import Options
-from bench.validate_sides import job_of
-from bench.warmup import IMPROVEMENT, MOST_ROUNDS, PATIENCE, is_steady
-from bench.worker_process import WorkerProcess
-from movierank.datasets import load_dataset
+from bench.comparison.drift import Trial
+from bench.measure.options import WORKER_COMMAND
+from bench.measure.process import WorkerProcess
+from bench.report.file import load_report
+from bench.report.rounds import counted_rounds
+from bench.schema.messages import MeasureRound, Rounded, Steady, Stop, WarmUp
+from bench.schema.report import Report
+from bench.statistics.calm import calm, limit_of, marked
+from bench.statistics.intervals import typical
+from bench.statistics.steady import IMPROVEMENT, MOST_ROUNDS, PATIENCE, is_steady
+from bench.studies.validate.options import Options
+from bench.studies.validate.run import load_validation
+from bench.studies.validate.sides import job_of
+from bench.system.environment import usable_cores, worker_environment
+from bench.system.watch import watch_of
+from movierank.data.datasets import load_dataset
 
 TAKEN = 5
 RULES = [(IMPROVEMENT, PATIENCE), (0.02, 1), (0.02, 4), (0.01, 2), (0.01, 4)]

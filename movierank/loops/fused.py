@@ -90,7 +90,7 @@ def module_for(backend: str) -> ModuleType:
     `compile_mode(model)` names what compiles it, or has compiled it where the model was trained: `xla`, `inductor`,
     `graph` where TensorFlow goes without XLA, or `eager` where PyTorch goes without a compiler.
     """
-    return importlib.import_module(f"movierank.loops.fused_{backend}")
+    return importlib.import_module(f"movierank.loops.{backend}.fused")
 
 
 def _as_array(array: Any) -> Any:

@@ -110,7 +110,7 @@ def module_for(backend: str) -> ModuleType:
     examples are (user_id int32 [N], movie_id int32 [N], label float32 [N]); what it compiles is kept for the next call.
     `loss_and_gradients(model, x, y)` and `compile_mode(model)` are as in `movierank.loops.fused.module_for`.
     """
-    return importlib.import_module(f"movierank.loops.native_{backend}")
+    return importlib.import_module(f"movierank.loops.{backend}.native")
 
 
 def _ids(name: str, ids: Any, rows: int) -> npt.NDArray[np.int32]:

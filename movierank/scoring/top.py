@@ -21,8 +21,8 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
+from movierank.data.ratings import Float32Array
 from movierank.model import RankingModel
-from movierank.ratings import Float32Array
 
 Ids = npt.NDArray[np.integer[Any]]
 Int32Array = npt.NDArray[np.int32]

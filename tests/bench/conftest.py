@@ -4,17 +4,10 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from bench.report import (
-    SCHEMA,
-    Gpu,
-    Machine,
-    ParityResult,
-    Report,
-    Run,
-    Settings,
-    Software,
-    Workload,
-)
+from bench.schema.machine import Gpu, Machine, Software
+from bench.schema.parity import ParityResult
+from bench.schema.report import SCHEMA, Report
+from bench.schema.run import Run, Settings, Workload
 
 MakeReport = Callable[..., Report]
 

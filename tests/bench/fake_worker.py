@@ -22,7 +22,7 @@ import time
 import zipfile
 from pathlib import Path
 
-from bench.protocol import (
+from bench.schema.messages import (
     Failed,
     Job,
     MeasureRound,
@@ -38,7 +38,7 @@ from bench.protocol import (
     decode_command,
     encode,
 )
-from bench.worker import die_with_supervisor
+from bench.system.child import die_with_supervisor
 
 
 def main() -> None:

@@ -16,12 +16,12 @@ from pathlib import Path
 import pytest
 
 import bench
-from bench.asked import Asked, asked_of, options_from, versus_options_from
-from bench.cli import _parser
-from bench.comparison import Comparison
+from bench.commands.cli import _parser
+from bench.commands.run import options_of
+from bench.comparison.records import Comparison
 from bench.errors import BenchError
-from bench.report import Report
-from bench.run_command import options_of
+from bench.measure.asked import Asked, asked_of, options_from, versus_options_from
+from bench.schema.report import Report
 
 MakeReport = Callable[..., Report]
 
@@ -66,7 +66,7 @@ def test_importing_the_functions_imports_no_more_than_they_need(tmp_path: Path) 
 @pytest.mark.backend_free
 def test_every_name_is_a_function_whatever_was_imported_before(tmp_path: Path) -> None:
     code = """
-import bench.compare_reports, bench.two_environments, bench.page, bench.report_file, bench.cli
+import bench.compare_reports, bench.two_environments, bench.page, bench.report_file, bench.commands.cli
 import bench
 print([name for name in bench.__all__ if not callable(getattr(bench, name))], {*bench.__all__} - {*dir(bench)})
 """

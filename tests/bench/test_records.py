@@ -11,9 +11,10 @@ import polars
 import pytest
 
 from bench import records
-from bench.compare_reports import compare_reports
-from bench.report import Report, Run
-from bench.report_file import load_report
+from bench.comparison.reports import compare_reports
+from bench.report.file import load_report
+from bench.schema.report import Report
+from bench.schema.run import Run
 
 pytestmark = pytest.mark.backend_free
 MakeReport = Callable[..., Report]

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.benchmark_files import load_benchmarks
-from bench.environment import usable_cores
+from bench.comparison.benchmark_files import load_benchmarks
+from bench.system.environment import usable_cores
 
 ROOT = Path(__file__).parents[2]
 

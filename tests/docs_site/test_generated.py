@@ -5,7 +5,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from bench.report import Report, Run
+from bench.schema.report import Report
+from bench.schema.run import Run
 from docs_site import check
 from docs_site.command_page import command_names
 from docs_site.schema_page import attributes, schema

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from movierank.data.ratings import Ratings
 from movierank.oracle import EPSILON, INITIAL_ACCUMULATOR, KNOWN_VARIANTS, Oracle, train
-from movierank.ratings import Ratings
 from movierank.weights import Weights, initial_weights
 
 USERS, MOVIES, DIMENSION = 6, 9, 4

@@ -3,11 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from movierank.data.ratings import Dataset, Ratings
 from movierank.errors import MovierankError
 from movierank.model import RankingModel
 from movierank.oracle import Oracle
 from movierank.ranking import rank_movies, score_movies
-from movierank.ratings import Dataset, Ratings
 from movierank.weights import Weights, initial_weights
 
 USERS, MOVIES, DIMENSION = 12, 300, 8

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from movierank import oracle, training
+from movierank.data.ratings import Dataset, Float32Array, Ratings
+from movierank.data.splits import split_ratings
 from movierank.model import RankingModel
-from movierank.ratings import Dataset, Float32Array, Ratings
-from movierank.splits import split_ratings
 from movierank.training import EpochRecord, TrainingState
 from movierank.weights import Weights, initial_weights
 

@@ -6,9 +6,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from bench.parity_records import ParityResult
-from bench.report import Report, Run
-from bench.report_file import save_report
+from bench.report.file import save_report
+from bench.schema.parity import ParityResult
+from bench.schema.report import Report
+from bench.schema.run import Run
 
 MakeReport = Callable[..., Report]
 REAL = Path(__file__).parents[3] / "results" / "loops-2cores"

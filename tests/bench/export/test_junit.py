@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from bench.cli import main
-from bench.compare_reports import compare_reports
-from bench.drift import Drift
+from bench.commands.cli import main
+from bench.comparison.drift import Drift
+from bench.comparison.reports import compare_reports
 from bench.export.junit import comparison_as_junit
-from bench.formatting import with_interval
-from bench.parity_records import ParityResult
-from bench.report import Report
-from bench.report_file import load_report
+from bench.report.file import load_report
+from bench.schema.parity import ParityResult
+from bench.schema.report import Report
+from bench.text.numbers import with_interval
 
 pytestmark = pytest.mark.backend_free
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from bench.cli import main
-from bench.report_file import load_report
+from bench.commands.cli import main
+from bench.report.file import load_report
 from movierank.install_hint import install_hint
 
 pytestmark = pytest.mark.backend_free

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from bench.cli import main
-from bench.report_file import load_report
+from bench.commands.cli import main
+from bench.report.file import load_report
 
 pytestmark = pytest.mark.backend_free
 

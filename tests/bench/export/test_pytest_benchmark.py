@@ -10,16 +10,16 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from bench.benchmark_files import load_benchmarks
-from bench.cli import main
-from bench.compare_reports import compare_files
-from bench.drift import Drift
+from bench.commands.cli import main
+from bench.comparison.benchmark_files import load_benchmarks
+from bench.comparison.drift import Drift
+from bench.comparison.files import compare_files
+from bench.comparison.limits import Limits
 from bench.errors import BenchError
 from bench.export.exported import load_exported
 from bench.export.pytest_benchmark import _stats, as_one_file
-from bench.report_file import load_report, save_report
-from bench.summary import process_medians
-from bench.verdicts import Limits
+from bench.report.file import load_report, save_report
+from bench.report.rounds import process_medians
 
 pytestmark = pytest.mark.backend_free
 

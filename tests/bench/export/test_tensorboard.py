@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from bench.cli import main
-from bench.report_file import load_report
+from bench.commands.cli import main
+from bench.report.file import load_report
 from movierank.install_hint import install_hint
 
 pytestmark = pytest.mark.backend_free
@@ -56,7 +56,7 @@ def test_tensorboard_reads_what_was_written(real: Path, broken: Path, tmp_path: 
     out = tmp_path / "out"
     # In a process of its own, which tells that no framework was imported.
     program = (
-        "import sys; from bench.cli import main; code = main(sys.argv[1:])\n"
+        "import sys; from bench.commands.cli import main; code = main(sys.argv[1:])\n"
         "assert not {'tensorflow', 'torch', 'jax', 'keras'} & set(sys.modules); sys.exit(code)"
     )
     command = [sys.executable, "-c", program, "export", real, broken, "--to", "tensorboard", "-o", out]

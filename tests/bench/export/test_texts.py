@@ -10,10 +10,10 @@ import msgspec
 import pytest
 from markdown_it import MarkdownIt
 
-from bench.cli import main
-from bench.formatting import with_interval
-from bench.headline import headline
-from bench.report_file import load_report, save_report
+from bench.commands.cli import main
+from bench.report.file import load_report, save_report
+from bench.text.headline import headline
+from bench.text.numbers import with_interval
 
 pytestmark = pytest.mark.backend_free
 

@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench import parity
-from bench.distances import TestPart
-from bench.parity import Trajectory
-from bench.parity_records import ParityResult
-from bench.reference import Reference, Task, measure
-from bench.report import Cell
-from bench.rounding import Symmetry, permute_in_batches
-from bench.stages import early_values, first_batches
+from bench.parity import judge as parity
+from bench.parity.distances import TestPart
+from bench.parity.numpy_oracle import Reference, Task, measure
+from bench.parity.rounding import Symmetry, permute_in_batches
+from bench.parity.stages import early_values, first_batches
+from bench.parity.trainings import Trajectory
+from bench.schema.cell import Cell
+from bench.schema.parity import ParityResult
+from movierank.data.ratings import Ratings
 from movierank.oracle import Oracle, train
-from movierank.ratings import Ratings
 from movierank.weights import initial_weights
 
 USERS, MOVIES, BATCH, EPOCHS = 60, 90, 250, 2

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.divergence import divergences
-from bench.parity import Trajectory
-from bench.reference import trained_copy
-from bench.report import Cell
+from bench.parity.divergence import divergences
+from bench.parity.numpy_oracle import trained_copy
+from bench.parity.trainings import Trajectory
+from bench.schema.cell import Cell
 
 pytestmark = pytest.mark.backend_free
 

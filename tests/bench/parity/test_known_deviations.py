@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.report import Cell
-from bench.stages import WEIGHT_NAMES
+from bench.parity.stages import WEIGHT_NAMES
+from bench.schema.cell import Cell
 
 pytestmark = pytest.mark.backend_free
 

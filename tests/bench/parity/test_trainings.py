@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.errors import BenchError
-from bench.parity import Trajectory
-from bench.parity_records import ParityResult
-from bench.report import Cell
-from movierank.ratings import Ratings
+from bench.parity.trainings import Trajectory
+from bench.schema.cell import Cell
+from bench.schema.parity import ParityResult
+from movierank.data.ratings import Ratings
 
 pytestmark = pytest.mark.backend_free
 
@@ -155,7 +155,8 @@ def test_predictions_of_another_test_part_are_refused(small: Any) -> None:
 
 
 def test_judging_needs_no_framework() -> None:
-    code = "import sys, bench.parity; print({'keras', 'jax', 'torch', 'tensorflow', 'scipy.stats'} & set(sys.modules))"
+    heavy = {"keras", "jax", "torch", "tensorflow", "scipy.stats"}
+    code = f"import sys, bench.parity.judge; print({heavy} & set(sys.modules))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "set()\n"
 
 

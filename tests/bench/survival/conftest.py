@@ -16,9 +16,9 @@ import numpy as np
 import psutil
 import pytest
 
-from bench.predictions import key_of, load_arrays
-from bench.report import Report
-from bench.report_file import load_report
+from bench.report.file import load_report
+from bench.report.predictions import key_of, load_arrays
+from bench.schema.report import Report
 
 HERE = Path(__file__).parent
 RUNNER = HERE / "forking_runner.py"

@@ -15,12 +15,13 @@ import signal
 import sys
 import traceback
 
-import bench.conditions
-import bench.measure
-import bench.options
-import bench.table
-from bench import cli, run_command
-from bench.options import Options
+import bench.measure.options
+import bench.measure.run
+import bench.page.beside
+import bench.system.conditions
+import bench.text.report
+from bench.commands import cli
+from bench.measure.options import Options
 
 
 def run(request: dict) -> int:
@@ -31,8 +32,10 @@ def run(request: dict) -> int:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)  # the write then fails, as on a full disk
         resource.setrlimit(resource.RLIMIT_FSIZE, (request["file_bytes"],) * 2)
     # The command line has no option for the program of a worker, nor for how long to watch other processes.
-    bench.options.Options = functools.partial(Options, worker_command=request["worker"], watch_s=0.0, patience_s=0.0)
-    run_command.write_page_beside = lambda output: None  # takes a second, and the report is finished before
+    bench.measure.options.Options = functools.partial(
+        Options, worker_command=request["worker"], watch_s=0.0, patience_s=0.0
+    )
+    bench.page.beside.write_page_beside = lambda output: None  # takes a second, and the report is finished before
     return cli.main(request["arguments"])
 
 

@@ -12,8 +12,8 @@ import msgspec
 import psutil
 import pytest
 
-from bench.predictions import load_arrays
-from bench.report_file import load_report, save_report
+from bench.report.file import load_report, save_report
+from bench.report.predictions import load_arrays
 
 pytestmark = pytest.mark.backend_free
 
@@ -162,7 +162,9 @@ def test_a_kill_while_parity_is_judged_leaves_no_process_and_all_runs(scene):
     helpers = []
     while not helpers and run.poll() is None:
         with suppress(psutil.NoSuchProcess):
-            helpers = [child for child in psutil.Process(run.pid).children() if "bench.envelope" in child.cmdline()]
+            helpers = [
+                child for child in psutil.Process(run.pid).children() if "bench.parity.numpy_process" in child.cmdline()
+            ]
     assert helpers
     run.signal(signal.SIGKILL)
     assert run.wait() == -signal.SIGKILL

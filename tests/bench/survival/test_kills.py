@@ -11,8 +11,9 @@ from contextlib import suppress
 
 import pytest
 
-from bench.report import Report, Run
-from bench.report_file import load_report
+from bench.report.file import load_report
+from bench.schema.report import Report
+from bench.schema.run import Run
 
 pytestmark = pytest.mark.backend_free
 

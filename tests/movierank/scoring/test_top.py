@@ -6,12 +6,12 @@ import numpy.typing as npt
 import pytest
 
 from movierank import training
+from movierank.data.ratings import Dataset
+from movierank.data.splits import split_ratings
 from movierank.model import RankingModel
 from movierank.oracle import Oracle
-from movierank.ratings import Dataset
 from movierank.scoring.rounding import rounding_bound
 from movierank.scoring.top import Block, Top, top_movies
-from movierank.splits import split_ratings
 from movierank.weights import Weights, initial_weights
 
 USERS, MOVIES, DIMENSION = 11, 75, 8

@@ -1,0 +1,21 @@
+"""`python -m bench schema`: the JSON Schema of report.json."""
+
+from __future__ import annotations
+
+import argparse
+
+from bench.schema.outcome import FINE
+
+SCHEMA_EXAMPLES = """examples:
+  python -m bench schema > report.schema.json
+  python -m bench schema | jq '."$defs" | keys'
+"""
+
+
+def _schema(arguments: argparse.Namespace) -> int:
+    import msgspec
+
+    from bench.schema.report import Report
+
+    print(msgspec.json.format(msgspec.json.encode(msgspec.json.schema(Report)), indent=2).decode())
+    return FINE

@@ -1,0 +1,1 @@
+"""Two or more reports, or benchmark files, side by side."""

@@ -1,0 +1,224 @@
+"""Reports in order of time: how a cell's step time and RMSE went, and where they changed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from bench.comparison.changes import changes_between
+from bench.errors import BenchError
+from bench.report.comparable import machine_key, workload_key
+from bench.report.file import REPORT_NAME, load_report
+from bench.report.names import short_names
+from bench.report.rounds import process_medians
+from bench.report.summary import Summary, summarise
+from bench.schema.cell import Cell
+from bench.schema.derived import MetricMean, Rmse, StepTime, cell_of
+from bench.schema.record import Record
+from bench.schema.report import Report
+from bench.statistics.change_points import levels
+
+DEEPEST = 4  # folders below the one that was given
+
+
+class Point(Record, frozen=True, kw_only=True):
+    """One report's figures for one cell.
+
+    Attributes:
+        created: when it was measured, ISO 8601.
+        report: where it lies.
+        name: the end of that path that tells it from the other reports.
+        changes: what differs from the point before (`bench.comparison.changes`), such as `keras 3.15.1 -> 3.16.0`.
+        step_time: in ms.
+        rmse: of the test part; None where it was not measured.
+        metric: of a workload of the user's own, instead of it.
+        change: where the step time changes with this report: how many times longer a step takes from here on than
+            since the change before; None otherwise.
+        level_ms: the typical step time between the changes around this report.
+    """
+
+    created: str
+    report: str
+    name: str
+    changes: list[str]
+    step_time: StepTime
+    rmse: Rmse | None
+    change: float | None
+    level_ms: float
+    metric: MetricMean | None = None
+
+
+class Series(Record, frozen=True, kw_only=True):
+    """One cell over all comparable reports, in order of time."""
+
+    cell: str
+    points: list[Point]
+
+
+class Group(Record, frozen=True, kw_only=True):
+    """Reports whose step times compare: of one workload, machine and number of threads.
+
+    Attributes:
+        facts: that workload and machine.
+        title: what tells it from other groups, in words.
+        series: one a cell that has a step time in any of them.
+    """
+
+    facts: dict[str, Any]
+    title: str
+    series: list[Series]
+
+
+@dataclass(frozen=True)
+class _Dated:
+    """A report with what is derived from it once."""
+
+    when: datetime
+    path: Path
+    report: Report
+    medians: dict[Cell, dict[int, float]]
+    summary: Summary
+
+
+def collect(
+    folders: Sequence[Path], *, cell: str | None = None, broken: Callable[[str], None] = lambda line: None
+) -> list[Group]:
+    """Reads all reports below some folders and puts comparable ones in order of time.
+
+    Args:
+        folders: also a report's own folder or file.
+        cell: as `backend/device/loop`; None for all.
+        broken: called with a line for each report that cannot be used.
+
+    Raises:
+        BenchError: there is no report that can be used, or no step time of the cell.
+    """
+    usable = []
+    for path in dict.fromkeys(path.resolve() for folder in folders for path in _find(folder)):
+        try:
+            usable.append(_dated(path, load_report(path)))
+        except BenchError as error:
+            broken(f"skipped: {error}")
+    if not usable:
+        raise BenchError(f"no report to be used below {', '.join(map(str, folders))}; `python -m bench run` makes one")
+    found = _groups(usable, cell)
+    if not found:
+        there = ", ".join(sorted({str(each) for dated in usable for each in dated.medians}))
+        raise BenchError(f"no report has a step time{f' of {cell}; there are {there}' if cell and there else ''}")
+    return found
+
+
+def group_reports(reports: Sequence[tuple[Path, Report]]) -> list[Group]:
+    """Puts comparable ones of these reports in order of time.
+
+    Args:
+        reports: where each lies, and what it holds.
+
+    Raises:
+        BenchError: one has no date, or an impossible step time.
+    """
+    return _groups([_dated(path, report) for path, report in reports], None)
+
+
+def _groups(reports: Sequence[_Dated], cell: str | None) -> list[Group]:
+    groups: dict[str, list[_Dated]] = {}
+    facts: dict[str, dict[str, Any]] = {}
+    for dated in reports:
+        of_report = workload_key(dated.report) | machine_key(dated.report)
+        key = msgspec.json.encode(of_report).decode()
+        groups.setdefault(key, []).append(dated)
+        facts[key] = of_report
+    titles, names = _titles(facts), short_names(_place(dated) for dated in reports)
+    found = [
+        Group(facts=facts[key], title=titles[key], series=_series(sorted(of_group, key=_age), cell, names))
+        for key, of_group in groups.items()
+    ]
+    return [group for group in found if group.series]
+
+
+def as_json(groups: Sequence[Group]) -> dict[str, Any]:
+    """Returns plain dicts, lists and numbers for `history --json`."""
+    return {"groups": msgspec.to_builtins(groups)}
+
+
+def _find(folder: Path) -> Iterator[Path]:
+    """Yields reports in `folder` and below it, nearest first; hidden folders and links to folders are left out."""
+    if folder.is_file():
+        yield folder
+        return
+    if not folder.is_dir():
+        raise BenchError(f"there is no {folder}; give a folder with reports")
+    for name, below, files in os.walk(folder):
+        here = Path(name)
+        below[:] = sorted(each for each in below if not each.startswith("."))
+        if len(here.relative_to(folder).parts) >= DEEPEST:
+            below.clear()
+        if REPORT_NAME in files:
+            yield here / REPORT_NAME
+
+
+def _dated(path: Path, report: Report) -> _Dated:
+    try:
+        when = datetime.fromisoformat(report.created)
+        medians, summary = process_medians(report.runs), summarise(report.runs)
+    except ValueError as error:
+        raise BenchError(f"{path} holds an impossible time: {error}") from error
+    return _Dated(when if when.tzinfo else when.replace(tzinfo=UTC), path, report, medians, summary)
+
+
+def _age(dated: _Dated) -> tuple[datetime, Path]:
+    return dated.when, dated.path
+
+
+def _titles(facts: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """Returns a title for each group: what a reader wants to know, and all else in which groups differ."""
+    names = {name: {str(each[name]) for each in facts.values()} for name in next(iter(facts.values()))}
+    shown = {"dataset", "batch_size", "cpu_model", "usable_cores", "threads", "gpus"}
+    shown |= {name for name, values in names.items() if len(values) > 1}
+    return {
+        key: ", ".join(f"{name} {str(each[name])[:40]}" for name in names if name in shown)
+        for key, each in facts.items()
+    }
+
+
+def _place(dated: _Dated) -> str:
+    return str(dated.path.parent if dated.path.name == REPORT_NAME else dated.path)
+
+
+def _series(reports: Sequence[_Dated], wanted: str | None, names: Mapping[str, str]) -> list[Series]:
+    cells = sorted({cell for dated in reports for cell in dated.medians})
+    return [
+        Series(cell=str(cell), points=_points([dated for dated in reports if cell in dated.medians], cell, names))
+        for cell in cells
+        if wanted is None or str(cell) == wanted
+    ]
+
+
+def _points(reports: Sequence[_Dated], cell: Cell, names: Mapping[str, str]) -> list[Point]:
+    found = levels([list(dated.medians[cell].values()) for dated in reports])
+    level_of = [level for level in found for _ in range(level.start, level.stop)]
+    changes = {level.start: level.ms / before.ms for before, level in pairwise(found)}
+    points = []
+    for index, dated in enumerate(reports):
+        before = reports[index - 1] if index else dated
+        points.append(
+            Point(
+                created=dated.report.created,
+                report=_place(dated),
+                name=names[_place(dated)],
+                changes=changes_between(before.report, dated.report),
+                step_time=next(row for row in dated.summary.step_time if cell_of(row) == cell),
+                rmse=next((row for row in dated.summary.rmse if cell_of(row) == cell), None),
+                change=changes.get(index),
+                level_ms=level_of[index].ms,
+                metric=next((row for row in dated.report.metrics if cell_of(row) == cell), None),
+            )
+        )
+    return points

@@ -1,0 +1,73 @@
+"""What the parity of two reports says side by side: what is newly outside, what was so before, and what was mended."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bench.schema.parity import ParityResult, breaks_parity
+from bench.schema.report import SIDES, Side
+
+
+@dataclass(frozen=True)
+class ComparedParity:
+    """Parity of an older and a newer report, of which each was judged by itself.
+
+    Attributes:
+        newly: what breaks parity in the newer report and did not in the older one, or was not judged there, or not of
+            the same workload.
+        kept: what breaks it in the newer report, as it did in the older one.
+        mended: what broke it in the older report and no longer does.
+        not_judged: sides without a judgement, such as with `--no-parity`, or where it was cut off.
+    """
+
+    newly: list[ParityResult]
+    kept: list[ParityResult]
+    mended: list[ParityResult]
+    not_judged: list[Side]
+
+
+def compare_parity(
+    base: Sequence[ParityResult], new: Sequence[ParityResult], cells: tuple[str, str] | None, *, same_workload: bool
+) -> ComparedParity:
+    """Compares the parity of two reports, or of one cell of each.
+
+    Args:
+        base: all records of the older report.
+        new: all records of the newer one.
+        cells: the names of one cell of each side, of whose faults alone is told; None for all.
+        same_workload: whether a fault of one may be the same as one of the other.
+    """
+    older, newer = (None, None) if cells is None else cells
+    renamed = {} if cells is None else {cells[0]: cells[1]}
+
+    def key(result: ParityResult) -> tuple[str, str, str]:
+        """Returns what a record of the older report is called in the newer one."""
+        return renamed.get(result.a, result.a), renamed.get(result.b, result.b), result.stage
+
+    before = {key(result): result for result in base if same_workload and breaks_parity(result)}
+    now = {(result.a, result.b, result.stage): result for result in new}
+    faults = {place: result for place, result in now.items() if breaks_parity(result) and _is_of(result, newer)}
+    return ComparedParity(
+        newly=[result for place, result in faults.items() if place not in before],
+        kept=[result for place, result in faults.items() if place in before],
+        mended=[
+            result
+            for place, result in before.items()
+            if _is_of(result, older) and place in now and _is_explained(now[place])
+        ],
+        not_judged=[
+            side
+            for side, results, cell in zip(SIDES, (base, new), (older, newer), strict=True)
+            if not any(_is_of(result, cell) for result in results)
+        ],
+    )
+
+
+def _is_of(result: ParityResult, cell: str | None) -> bool:
+    return cell is None or cell in (result.a, result.b)
+
+
+def _is_explained(result: ParityResult) -> bool:
+    # Reduced precision breaks no parity, yet to lie outside with it mends nothing.
+    return result.verdict == "within" or result.known is not None

@@ -1,0 +1,204 @@
+"""Two reports, or two sets of pytest-benchmark's files, side by side: what became slower, worse or another model.
+
+A verdict needs an interval, so one process a cell leaves everything `undecided`. The samples of both reports are
+read again; what a report stores as derived is for other readers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from bench.comparison.changes import changes_between
+from bench.comparison.disturbance import disturbed, mixed_rounds
+from bench.comparison.drift import ASSUMED, Drift
+from bench.comparison.drift import NONE as NO_DRIFT
+from bench.comparison.limits import Limits
+from bench.comparison.parity import compare_parity
+from bench.comparison.records import Comparison, Timed, choose, label_of
+from bench.comparison.verdicts import ScoredPair, TimedPair, compare_scores, compare_times
+from bench.errors import BenchError
+from bench.report.comparable import difference, machine_key, workload_key
+from bench.report.rounds import interleaved, process_medians, turns_of
+from bench.report.scores import METRIC_SHARE, seed_scores
+from bench.report.summary import step_time_of, summarise
+from bench.schema.cell import Cell
+from bench.schema.derived import StepTime, cell_of
+from bench.schema.report import Report
+from bench.schema.run import Run
+from bench.text.caveats import compared_caveats
+
+DEFAULT_MAX_REGRESSION = Limits.max_regression
+
+
+DEFAULT_RMSE_MARGIN = Limits.rmse_margin
+
+
+def compare_reports(
+    base: Report,
+    new: Report,
+    *,
+    max_regression: float = DEFAULT_MAX_REGRESSION,
+    rmse_margin: float = DEFAULT_RMSE_MARGIN,
+    force: bool = False,
+    ignore_noise: bool = False,
+    cells: tuple[str, str] | None = None,
+    drift: Drift = ASSUMED,
+) -> Comparison:
+    """Compares two reports cell by cell, or one cell of each.
+
+    Args:
+        base: the older report.
+        new: the newer report; may be the same.
+        max_regression: share by which a step may take longer, such as 0.05.
+        rmse_margin: by how much the test RMSE may rise.
+        force: compare step times even where workload, machine or threads differ.
+        ignore_noise: decide even where a report was disturbed (`bench.comparison.disturbance`).
+        cells: as `backend/device/loop`, one of `base` and one of `new`; None for all that both have.
+        drift: of the machine between the two; left out where processes of both sides took turns, and of a cell
+            beside itself.
+
+    Raises:
+        BenchError: if a limit is negative or not finite, a step time in a report is not positive, or a report did
+            not measure its cell.
+    """
+    limits = Limits(max_regression=max_regression, rmse_margin=rmse_margin)
+    workload = difference("workload", workload_key(base), workload_key(new))
+    reason = workload or difference("machine", machine_key(base), machine_key(new))
+    measured = [{run.cell for run in report.runs if _measured(run)} for report in (base, new)]
+    chosen = None if cells is None else _chosen(measured, cells)
+    try:
+        old, recent = ({cell_of(row): row for row in summarise(report.runs).step_time} for report in (base, new))
+        rows = [(old[a], recent[b]) for a, b in _pairs_of(chosen, old, recent)]
+        timed = _timed_pairs(base, new, rows, (len(old), len(recent)), drift, ignore_noise=ignore_noise)
+    except ValueError as error:
+        raise BenchError(f"A report holds an impossible step time: {error}. Measure it again.") from error
+    step_time, step_confidence = compare_times(timed, limits, refuse=reason is not None and not force)
+    scores, score_confidence = compare_scores([] if workload else _scored_pairs(base, new, chosen), limits)
+    own = new.workload.workload is not None
+    named = None if chosen is None else (str(chosen[0]), str(chosen[1]))
+    parity = compare_parity(base.parity, new.parity, named, same_workload=workload is None)
+    return Comparison(
+        not_comparable=reason,
+        rmse_not_comparable=workload,
+        max_regression=max_regression,
+        rmse_margin=rmse_margin,
+        step_confidence=step_confidence,
+        rmse_confidence=score_confidence,
+        step_time=step_time,
+        rmse=[] if own else scores,
+        metrics=scores if own else [],
+        metric=new.workload.metric,
+        better=new.workload.better,
+        parity=parity.newly,
+        parity_kept=parity.kept,
+        parity_mended=parity.mended,
+        parity_not_judged=parity.not_judged,
+        only_in_base={} if chosen else _absent(measured[0] - measured[1], new.runs),
+        only_in_new={} if chosen else _absent(measured[1] - measured[0], base.runs),
+        changes=changes_between(base, new),
+        drift=next((pair.drift for pair in timed if pair.drift.origin != "none"), NO_DRIFT),
+        together=_together(base, new),
+        notes=compared_caveats(base, new, rows, together=_together(base, new)),
+    )
+
+
+def _together(base: Report, new: Report) -> bool:
+    """Says whether the rounds of both were interleaved."""
+    return (
+        base.together is not None
+        and new.together is not None
+        and base.together.id == new.together.id
+        and base.together.side != new.together.side
+    )
+
+
+def _chosen(measured: Sequence[set[Cell]], names: tuple[str, str]) -> tuple[Cell, Cell]:
+    cells = [{str(cell): cell for cell in side} for side in measured]
+    base, new = (choose(name, cells[place], place) for place, name in enumerate(names))
+    return base, new
+
+
+def _pairs_of(cells: tuple[Cell, Cell] | None, old: Iterable[Cell], new: Iterable[Cell]) -> list[tuple[Cell, Cell]]:
+    """Returns the pairs of cells to compare, in the order of `new`."""
+    old, new = set(old), list(new)
+    if cells is None:
+        return [(cell, cell) for cell in new if cell in old]
+    return [cells] if cells[0] in old and cells[1] in new else []
+
+
+def _timed_pairs(
+    base: Report,
+    new: Report,
+    rows: Sequence[tuple[StepTime, StepTime]],
+    among: tuple[int, int],
+    drift: Drift,
+    *,
+    ignore_noise: bool,
+) -> list[TimedPair]:
+    """Returns a pair for each of `rows`, of reports with so many cells (`among`)."""
+    old, recent = process_medians(base.runs), process_medians(new.runs)
+    noise = None if ignore_noise else disturbed(base, new)
+    one = base == new
+    pairs = []
+    for older, newer in rows:
+        a, b = cell_of(older), cell_of(newer)
+        itself, within = one and a == b, one and a != b
+        took_turns = among[0] if within else sum(among)
+        beside = (within or _together(base, new)) and interleaved(
+            turns_of(base.runs, a, old[a]), turns_of(new.runs, b, recent[b]), took_turns
+        )
+        mixed = None if ignore_noise else mixed_rounds(older, newer)
+        pair = TimedPair(
+            label=label_of(str(a), str(b)),
+            base=old[a],
+            new=recent[b],
+            shown=(_timed(older), _timed(newer)),
+            disturbed=None if itself else noise or mixed,
+            drift=NO_DRIFT if itself else drift,
+        )
+        if beside:
+            # What was measured alone, as after a run that was cut off or had other backends, would bring the drift in.
+            pair = replace(
+                pair,
+                base={process: old[a][process] for process in beside},
+                new={process: recent[b][process] for process in beside},
+                shown=(_timed(step_time_of(base.runs, a, beside)), _timed(step_time_of(new.runs, b, beside))),
+                side_by_side=True,
+                disturbed=mixed,  # all else hits both
+                drift=NO_DRIFT,
+            )
+        pairs.append(pair)
+    return pairs
+
+
+def _timed(row: StepTime) -> Timed:
+    fields = {name: getattr(row, name) for name in ("median_ms", "ci95_ms", "processes", "rounds")}
+    return Timed(name=str(cell_of(row)), **fields)
+
+
+def _scored_pairs(base: Report, new: Report, cells: tuple[Cell, Cell] | None) -> list[ScoredPair]:
+    old, recent = seed_scores(base), seed_scores(new)
+    own = new.workload.workload is not None
+    return [
+        ScoredPair(
+            label=label_of(str(a), str(b)),
+            base=old[a],
+            new=recent[b],
+            higher_is_better=new.workload.better == "higher",
+            margin_share=METRIC_SHARE if own else None,
+        )
+        for a, b in _pairs_of(cells, old, sorted(recent))
+    ]
+
+
+def _measured(run: Run) -> bool:
+    return bool(run.step_time_ms) or run.status == "ok"
+
+
+def _absent(cells: Iterable[Cell], runs: Sequence[Run]) -> dict[str, str | None]:
+    return {str(cell): _why_absent(cell, runs) for cell in sorted(cells)}
+
+
+def _why_absent(cell: Cell, runs: Sequence[Run]) -> str | None:
+    return next((f"{run.status}: {run.error}" if run.error else run.status for run in runs if run.cell == cell), None)

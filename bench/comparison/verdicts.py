@@ -1,0 +1,183 @@
+"""From process medians and seeds on two sides to intervals and verdicts, all at 95 % together."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from bench.comparison.drift import NONE as NO_DRIFT
+from bench.comparison.drift import Drift
+from bench.comparison.limits import Limits
+from bench.comparison.records import RmseComparison, RmseVerdict, StepComparison, StepVerdict, Timed
+from bench.statistics import contrast, intervals
+from bench.statistics.contrast import Contrast
+from bench.statistics.intervals import Interval
+
+
+@dataclass(frozen=True)
+class TimedPair:
+    """Two measured times to be compared.
+
+    Attributes:
+        label: how the row is called.
+        base: process medians in ms by process, of the older side.
+        new: likewise of the newer side.
+        shown: both sides as the table shows them.
+        side_by_side: whether processes of equal index ran side by side, so that what the machine did to both
+            cancels.
+        disturbed: what other programs or the machine did to a side while it was measured; None where nothing was
+            seen.
+        drift: of the machine between the two sides; none where they were measured together.
+    """
+
+    label: str
+    base: Mapping[int, float]
+    new: Mapping[int, float]
+    shown: tuple[Timed, Timed]
+    side_by_side: bool = False
+    disturbed: str | None = None
+    drift: Drift = NO_DRIFT
+
+
+def compare_times(pairs: Sequence[TimedPair], limits: Limits, *, refuse: bool) -> tuple[list[StepComparison], float]:
+    """Returns a row for each pair, and the confidence of each interval.
+
+    Args:
+        pairs: with process medians that are finite and positive.
+        limits: what is still fine.
+        refuse: whether to give no ratio and no verdict, since the two sides are not comparable.
+    """
+    if refuse:
+        rows = [
+            StepComparison(cell=pair.label, base=pair.shown[0], new=pair.shown[1], ratio=None, ci95=None,
+                           verdict="not comparable", regression=False)
+            for pair in pairs
+        ]  # fmt: skip
+        return rows, intervals.CONFIDENCE
+    contrasts = [_log_ratio(pair) for pair in pairs]
+    confidence = contrast.each_of(sum(each.has_interval for each in contrasts))
+    return [_row(pair, each, limits, confidence) for pair, each in zip(pairs, contrasts, strict=True)], confidence
+
+
+def _log_ratio(pair: TimedPair) -> Contrast:
+    common = sorted(pair.base.keys() & pair.new.keys())
+    if pair.side_by_side and len(common) > 1:
+        return contrast.paired(
+            np.log([pair.new[process] for process in common]), np.log([pair.base[process] for process in common])
+        )
+    apart = contrast.unpaired(np.log(list(pair.new.values())), np.log(list(pair.base.values())))
+    return replace(
+        apart,
+        shared_variance=2 * pair.drift.sd**2,  # of either side
+        shared_freedom=math.inf if pair.drift.freedom is None else pair.drift.freedom,
+    )
+
+
+def _row(pair: TimedPair, log_ratio: Contrast, limits: Limits, confidence: float) -> StepComparison:
+    logs = log_ratio.interval(confidence)
+    ends = None if logs is None else _exponential(logs)
+    # What others do lasts for minutes, so all processes of one side may share it, and no interval of theirs knows. It
+    # may hide a difference as well as make one.
+    if pair.disturbed is not None:
+        return StepComparison(cell=pair.label, base=pair.shown[0], new=pair.shown[1], ratio=math.exp(log_ratio.value),
+                              ci95=ends, verdict="undecided", regression=False, disturbed=pair.disturbed)  # fmt: skip
+
+    verdict = _step_verdict(ends, limits.max_regression)
+
+    def decides(ends: Interval) -> bool:
+        return _step_verdict(_exponential(ends), limits.max_regression) != "undecided"
+
+    return StepComparison(
+        cell=pair.label,
+        base=pair.shown[0],
+        new=pair.shown[1],
+        ratio=math.exp(log_ratio.value),
+        ci95=ends,
+        verdict=verdict,
+        regression=ends is not None and ends[0] > 1 + limits.max_regression,
+        processes_needed=log_ratio.samples_needed(decides, confidence) if verdict == "undecided" else None,
+        hidden_by_drift=verdict == "undecided" and not log_ratio.ever_decides(decides, confidence),
+    )
+
+
+def _exponential(ends: Interval) -> Interval:
+    # Two wildly different processes at a high confidence reach beyond what a float holds.
+    low, high = (math.exp(min(max(end, -intervals.LARGEST_LOG), intervals.LARGEST_LOG)) for end in ends)
+    return low, high
+
+
+def _step_verdict(ends: Interval | None, max_regression: float) -> StepVerdict:
+    if ends is None:
+        return "undecided"
+    if 1 / (1 + max_regression) <= ends[0] and ends[1] <= 1 + max_regression:
+        return "same"
+    if ends[1] < 1:
+        return "faster"
+    return "slower" if ends[0] > 1 else "undecided"
+
+
+@dataclass(frozen=True)
+class ScoredPair:
+    """Two trained models to be compared: final test RMSE, or another metric, by seed.
+
+    Attributes:
+        label: how the row is called.
+        base: of the older side.
+        new: of the newer side.
+        higher_is_better: whether a rise is a gain.
+        margin_share: share of the older side's mean by which it may get worse; None for the limit of an RMSE.
+    """
+
+    label: str
+    base: Mapping[int, float]
+    new: Mapping[int, float]
+    higher_is_better: bool = False
+    margin_share: float | None = None
+
+
+def compare_scores(pairs: Sequence[ScoredPair], limits: Limits) -> tuple[list[RmseComparison], float]:
+    """Returns a row for each pair, and the confidence of each interval."""
+    compared = [_seeds_compared(pair.base, pair.new) for pair in pairs]
+    contrasts = [of(new, base) for of, base, new in compared]
+    confidence = contrast.each_of(sum(each.has_interval for each in contrasts))
+    rows = []
+    for pair, each, (_, old, recent) in zip(pairs, contrasts, compared, strict=True):
+        ends = each.interval(confidence)
+        base = intervals.mean(old).value
+        margin = limits.rmse_margin if pair.margin_share is None else pair.margin_share * abs(base)
+        losses = ends if ends is None or not pair.higher_is_better else (-ends[1], -ends[0])
+        rows.append(
+            RmseComparison(
+                cell=pair.label,
+                base=base,
+                new=intervals.mean(recent).value,
+                difference=each.value,
+                ci95=ends,
+                verdict=_rmse_verdict(losses, margin),
+            )
+        )
+    return rows, confidence
+
+
+def _seeds_compared(
+    base: Mapping[int, float], new: Mapping[int, float]
+) -> tuple[Callable[[list[float], list[float]], Contrast], list[float], list[float]]:
+    """Returns how to compare (`new` first), and the scores of the older and the newer side that this is about."""
+    # The same seed gives the same initial weights, so most of what seeds do cancels in pairs.
+    common = sorted(base.keys() & new.keys())
+    if len(common) > 1:
+        return contrast.paired, [base[seed] for seed in common], [new[seed] for seed in common]
+    return contrast.unpaired, list(base.values()), list(new.values())
+
+
+def _rmse_verdict(ends: Interval | None, margin: float) -> RmseVerdict:
+    if ends is None:
+        return "undecided"
+    if -margin <= ends[0] and ends[1] <= margin:
+        return "same"
+    if ends[0] > margin:
+        return "worse"
+    return "better" if ends[1] < -margin else "undecided"

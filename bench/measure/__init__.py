@@ -1,0 +1,1 @@
+"""The process that starts workers and writes the report."""

@@ -1,0 +1,121 @@
+"""Say what would work here: backends and devices, data, and what could spoil a measurement."""
+
+from __future__ import annotations
+
+import importlib.util
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from bench.measure.options import WORKER_COMMAND
+from bench.measure.process import WorkerLostError, WorkerProcess
+from bench.schema.messages import Available, Failed, Probe, Unavailable
+from bench.schema.record import Record
+from bench.statistics.calm import APART
+from bench.system.conditions import SAMPLE_S, conditions_between
+from bench.system.environment import usable_cores, worker_environment
+from bench.system.handover import Handover
+from bench.system.machine import describe_machine
+from bench.system.snapshot import take_snapshot
+from movierank.backends import BACKENDS
+from movierank.install_hint import install_hint
+
+PROBE_TIMEOUT_S = 120.0
+
+
+LOOKS, LOOK_S = 40, 0.05
+
+
+class Probed(Record, frozen=True, kw_only=True):
+    """Whether one backend works on one device here, and a word on it."""
+
+    backend: str
+    device: str
+    works: bool
+    detail: str
+
+
+class Findings(Record, frozen=True, kw_only=True):
+    """What would work here.
+
+    Attributes:
+        backends: one a backend and device.
+        data: a sentence on MovieLens 100K.
+        noise: what could spoil a measurement now, each with what to do.
+        cores: a sentence on how near each other the cores are just now.
+    """
+
+    backends: list[Probed]
+    data: str
+    noise: list[str]
+    cores: str
+
+    @property
+    def works(self) -> bool:
+        """Whether at least one backend can be measured."""
+        return any(each.works for each in self.backends)
+
+
+def examine() -> Findings:
+    """Starts a worker for each backend and device, and looks at the data and the machine."""
+    before, machine = take_snapshot(sample_s=SAMPLE_S), describe_machine()  # before the probes make a load of their own
+    probed = []
+    for backend in BACKENDS:
+        for device in ("cpu", "gpu"):
+            works, detail = probe(backend, device)
+            probed.append(Probed(backend=backend, device=device, works=works, detail=detail))
+    noise = conditions_between(before, None, machine, usable_cores()).warnings
+    return Findings(backends=probed, data=_data(), noise=list(noise), cores=_cores())
+
+
+def probe(backend: str, device: str, command: Sequence[str] = WORKER_COMMAND) -> tuple[bool, str]:
+    """Starts a worker that only imports `backend`; returns whether it sees `device`, and a word on it."""
+    threads = usable_cores()
+    with tempfile.TemporaryDirectory(prefix="movierank-bench-") as folder:
+        worker = WorkerProcess(command, worker_environment(backend, device, threads), Path(folder) / "probe.log")
+        try:
+            reply = worker.ask(Probe(backend=backend, device=device, threads=threads), PROBE_TIMEOUT_S)
+        except WorkerLostError as error:
+            return False, error.error
+        finally:
+            worker.kill()
+    match reply:
+        case Available():
+            return True, f"{reply.version}, {reply.device_name}, imported in {reply.import_s:.1f} s"
+        case Unavailable():
+            return False, reply.reason
+        case Failed():
+            return False, reply.error
+        case _:
+            return False, f"unexpected answer {type(reply).__name__}"
+
+
+def _cores() -> str:
+    seen = sorted(_handover_ratios())
+    if not seen:
+        return "Cores: how fast they hand data over cannot be measured here"
+    told = f"data of another core takes {seen[0]:.1f} to {seen[-1]:.1f} times as long to read as a core's own"
+    if seen[-1] <= APART * seen[0]:
+        return f"Cores: {told}; steady"
+    return f"Noise: {told}: the cores lose their common cache now and then, so that rounds wait (--patience)"
+
+
+def _handover_ratios() -> Iterator[float]:
+    handover = Handover.of_threads(usable_cores())
+    if handover is None:
+        return
+    for _ in range(LOOKS):
+        if (ratio := handover.ratio()) is not None:
+            yield ratio
+        time.sleep(LOOK_S)
+
+
+def _data() -> str:
+    from movierank.data.cache import CacheSlot, cache_root
+
+    prepared = CacheSlot(cache_root(), "100k").prepared()
+    state = f"prepared ({', '.join(prepared)})" if prepared else "not prepared; the first run does it"
+    if importlib.util.find_spec("tensorflow_datasets") is None:
+        return f"100k is {state}; TFDS is not installed, preparing needs {install_hint('data')}"
+    return f"100k is {state}; TFDS is installed"

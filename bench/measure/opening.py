@@ -1,0 +1,125 @@
+"""Open a report: a new one with what it is measured on, or the stored one that a measurement goes on with."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.errors import BenchError
+from bench.measure.options import Options
+from bench.measure.profile import FOLDER
+from bench.measure.recorder import Recorder
+from bench.report.comparable import processor_key
+from bench.report.file import PAGE_NAME, PREDICTIONS_NAME, REPORT_NAME, load_report
+from bench.report.predictions import stored_arrays
+from bench.schema.machine import Software
+from bench.schema.report import SCHEMA, Report, Together
+from bench.schema.run import Workload
+from bench.system.environment import shared_environment
+from bench.system.machine import describe_machine
+from bench.system.software import describe_software, lasting, now
+
+OWN_FILES = (REPORT_NAME, PREDICTIONS_NAME, PAGE_NAME)
+
+
+@dataclass(frozen=True)
+class Environment:
+    """A Python whose packages are measured, and what else its report is to say.
+
+    Attributes:
+        software: its packages, and the variables that all its workers have.
+        variables: that a worker's environment starts from.
+        together: marks a report of two that are measured together.
+    """
+
+    software: Software
+    variables: Mapping[str, str]
+    together: Together | None = None
+
+
+def own_environment(options: Options) -> Environment:
+    """Returns the environment that this program runs in."""
+    shared = shared_environment(options.cells[0].device, options.threads)
+    return Environment(describe_software(shared), dict(os.environ))
+
+
+def open_recorder(options: Options, workload: Workload, environment: Environment) -> Recorder:
+    """Returns what is to take the answers: of a new report, or with `existing` set to resume, the stored one.
+
+    Raises:
+        BenchError: the stored one is of something else, or the output cannot be written.
+    """
+    fresh = Report(
+        schema=SCHEMA,
+        created=now(),
+        machine=describe_machine(),
+        software=environment.software,
+        workload=workload,
+        settings=options.settings(),
+        together=environment.together,
+    )
+    if options.existing == "overwrite":
+        _clear(options.output)
+    if not (options.output / REPORT_NAME).exists():
+        recorder = Recorder(options.output, fresh, {})
+        recorder.save()
+        return recorder
+    stored = load_report(options.output)
+    _refuse_other(stored, fresh)
+    return Recorder(
+        options.output,
+        Report(
+            schema=SCHEMA,
+            created=stored.created,
+            machine=stored.machine,
+            software=stored.software,
+            workload=workload,
+            settings=fresh.settings,
+            conditions=stored.conditions,
+            together=stored.together,
+            runs=stored.runs,
+            profiles=[profile for profile in stored.profiles if profile.file is not None],
+            own_envelopes=stored.own_envelopes,
+        ),
+        stored_arrays(options.output),
+    )
+
+
+def _clear(directory: Path) -> None:
+    for name in OWN_FILES:
+        (directory / name).unlink(missing_ok=True)
+    for folder in ("logs", FOLDER):
+        shutil.rmtree(directory / folder, ignore_errors=True)
+
+
+def _refuse_other(stored: Report, fresh: Report) -> None:
+    """Refuses to go on with a report of something else.
+
+    Raises:
+        BenchError: naming what differs.
+    """
+    pairs = {
+        "workload": (stored.workload, fresh.workload),
+        "threads": (stored.settings.threads, fresh.settings.threads),
+        "round length": (stored.settings.round_s, fresh.settings.round_s),
+        "seeds": (stored.settings.seeds, fresh.settings.seeds),
+        "training before timing": (stored.settings.trains, fresh.settings.trains),
+        "processor": (processor_key(stored.machine), processor_key(fresh.machine)),
+        "GPU or its driver": (stored.machine.gpus, fresh.machine.gpus),
+        "Python version": (stored.software.python, fresh.software.python),
+        "package versions": (stored.software.packages, fresh.software.packages),
+        "environment": (lasting(stored.software.environment), lasting(fresh.software.environment)),
+        "report it was measured together with": (_partner(stored), _partner(fresh)),
+        "interpreter": (stored.together, fresh.together),
+        "git commit": (stored.software.git_commit, fresh.software.git_commit),
+    }
+    for name, (before, today) in pairs.items():
+        if before != today:
+            raise BenchError(f"cannot resume: the {name} differs from the stored report's; choose another --output")
+
+
+def _partner(report: Report) -> tuple[str, str] | None:
+    return None if report.together is None else (report.together.id, report.together.side)

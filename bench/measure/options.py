@@ -1,0 +1,137 @@
+"""What a measurement is asked for."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from bench.errors import BenchError
+from bench.report.time_to_target import TARGET_RMSE
+from bench.schema.cell import Cell
+from bench.schema.parity import COPIES, FEWEST_COPIES, Judge
+from bench.schema.run import Settings
+from bench.system.conditions import SAMPLE_S
+from bench.system.environment import usable_cores
+
+WORKER_COMMAND = (sys.executable, "-m", "bench.worker")
+DEFAULT_ROUND_S = 0.4
+DEFAULT_PATIENCE_S = 120.0
+DEFAULT_BUDGET_S = 300.0  # where a precision is asked for: a noisy machine may never reach it
+
+
+@dataclass(frozen=True)
+class Options:
+    """What to measure and how; the attributes not told here are as in `bench.schema.run.Workload` and `Settings`.
+
+    Five processes, since with three a cell of two modes is seen as one in a quarter of all runs; five rounds, since
+    where processes and rounds scatter alike (some 10 % each, on two shared cores) and a process costs what fifteen
+    rounds cost, more of them add less than another process would (`bench.statistics.scatter`).
+
+    Attributes:
+        cells: what to compare.
+        output: directory of the report.
+        data_source: as for `movierank.data.datasets.load_dataset`.
+        data_path: as for `movierank.data.datasets.load_dataset`.
+        split: None for the dataset's own default.
+        workload: `module:object` of a custom workload (`bench.Workload`), which then names the data, the batch size and
+            the epochs; None for the built-in one.
+        target_rmse: test RMSE, in label units, up to which training time is told.
+        trains: whether each process first trains the epochs whose RMSE is reported; a sweep only times steps.
+        parity: None to judge parity where the oracle takes seconds, as on MovieLens 100K, or `envelope` is `backend`.
+        copies: permuted copies of each cell and seed, where `envelope` is `backend`.
+        profile: whether a worker of each cell traces some more steps, to tell where their time goes.
+        existing: what to do when `output` already holds a report.
+        patience_s: how long to wait in all, in seconds, for the machine to return to its usual state, and to repeat
+            rounds that were timed outside it (`bench.system.watch`).
+        watch_s: how long to watch, in seconds, what other processes use before the first worker starts.
+        worker_command: program and arguments of a worker.
+    """
+
+    cells: Sequence[Cell]
+    output: Path
+    dataset: str = "100k"
+    data_source: str = "auto"
+    data_path: Path | None = None
+    split: str | None = None
+    batch_size: int = 1000
+    epochs: int = 5
+    embedding_dimension: int = 32
+    learning_rate: float = 0.1
+    init: Literal["shared", "backend"] = "shared"
+    workload: str | None = None
+    target_rmse: float = TARGET_RMSE
+    processes: int = 5
+    seeds: int = 3
+    rounds: int = 5
+    round_s: float = DEFAULT_ROUND_S
+    threads: int = field(default_factory=usable_cores)
+    order_seed: int = 0
+    timeout_s: float = 600.0
+    precision: float | None = None
+    budget_s: float | None = None
+    trains: bool = True
+    parity: bool | None = None
+    profile: bool = False
+    envelope: Judge = "oracle"
+    copies: int = COPIES
+    existing: Literal["refuse", "resume", "overwrite"] = "refuse"
+    worker_command: Sequence[str] = WORKER_COMMAND
+    patience_s: float = DEFAULT_PATIENCE_S
+    watch_s: float = SAMPLE_S
+
+    def __post_init__(self) -> None:
+        """Refuses numbers that mean nothing.
+
+        Raises:
+            BenchError: naming the option.
+        """
+        counts = ("batch_size", "epochs", "embedding_dimension", "processes", "seeds", "rounds", "threads")
+        for name in counts:
+            if getattr(self, name) < 1:
+                raise BenchError(f"--{name.replace('_', '-')} must be at least 1; received {getattr(self, name)}")
+        for name, option in (
+            ("learning_rate", "--learning-rate"),
+            ("target_rmse", "--target-rmse"),
+            ("round_s", "--round-seconds"),
+            ("timeout_s", "--timeout"),
+            ("precision", "--precision"),
+            ("budget_s", "--budget"),
+        ):
+            if (value := getattr(self, name)) is not None and not 0 < value < math.inf:
+                raise BenchError(f"{option} must be above 0 and finite; received {getattr(self, name)}")
+        if self.copies < FEWEST_COPIES:
+            raise BenchError(f"--copies must be at least {FEWEST_COPIES}; received {self.copies}")
+        if self.envelope == "backend" and (self.init == "backend" or self.parity is False):
+            option = "--init backend" if self.init == "backend" else "--no-parity"
+            raise BenchError(f"--envelope backend is for judging parity, which {option} rules out; leave one away")
+        require_patience(self.patience_s)
+
+    def settings(self) -> Settings:
+        """Returns the part that the report keeps."""
+        return Settings(
+            processes=max(self.processes, self.seeds),  # a process trains one seed
+            rounds=self.rounds,
+            seeds=self.seeds,
+            round_s=self.round_s,
+            threads=self.threads,
+            trains=self.trains,
+            order_seed=self.order_seed,
+            timeout_s=self.timeout_s,
+            precision=self.precision,
+            budget_s=DEFAULT_BUDGET_S if self.budget_s is None and self.precision is not None else self.budget_s,
+            envelope=self.envelope,
+        )
+
+
+def require_patience(patience_s: float) -> None:
+    """Refuses a patience that cannot be waited out.
+
+    Raises:
+        BenchError: it is negative or not finite.
+    """
+    if not 0 <= patience_s < math.inf:
+        raise BenchError(f"--patience must be 0 or more and finite; received {patience_s}")

@@ -1,0 +1,89 @@
+"""What is drawn of reports that are too large for one page, by rules that the page tells.
+
+The page's answers, its intervals and everything that is out of parity stay; report.json holds the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from bench.report.scores import epoch_scores
+from bench.schema.parity import ORACLE, ParityResult, group_of, share_of_envelope, worst_by_group
+from bench.schema.report import Report
+from bench.schema.run import Run
+
+MOST_EPOCHS = 20  # of a training
+MOST_DOTS = 20  # of a cell
+
+Curve = tuple[Run, dict[int, float]]
+
+
+def drawn_parity(report: Report, *, thin: bool) -> list[ParityResult]:
+    """Returns the worst record of each pair and kind of stage.
+
+    Args:
+        report: any.
+        thin: of pairs of cells that are within at a stage, return the one furthest out alone.
+    """
+    worst = worst_by_group(report.parity)
+    if not thin:
+        return worst
+    furthest: dict[str, ParityResult] = {}
+    for result in filter(_agree, worst):
+        known = furthest.get(group := group_of(result.stage))
+        if known is None or share_of_envelope(result) > share_of_envelope(known):
+            furthest[group] = result
+    kept = {id(result) for result in furthest.values()}
+    return [result for result in worst if not _agree(result) or id(result) in kept]
+
+
+def drawn_curves(report: Report, *, thin: bool) -> list[Curve]:
+    """Returns each run with its score on the train part by epoch, of the runs that have any.
+
+    Args:
+        report: any.
+        thin: return the first process of each cell and seed alone, and of its epochs some evenly spread, the first
+            and the last among them.
+    """
+    curves = [(run, dict(enumerate(scores, start=1))) for run, scores in epoch_scores(report)]
+    if not thin:
+        return curves
+    first: dict[tuple[str, int], Curve] = {}
+    for run, scores in curves:
+        step = 1 if len(scores) <= MOST_EPOCHS else -(-len(scores) // (MOST_EPOCHS - 1))
+        some = {epoch: score for epoch, score in scores.items() if epoch == 1 or (len(scores) - epoch) % step == 0}
+        first.setdefault((str(run.cell), run.seed), (run, some))
+    return list(first.values())
+
+
+def drawn_dots(dots: Sequence[tuple[float, str]], *, thin: bool) -> list[tuple[float, str]]:
+    """Returns dots of one cell: all, or of many `MOST_DOTS` evenly spread by rank, both ends among them."""
+    if not thin or len(dots) <= MOST_DOTS:
+        return list(dots)
+    ranked = sorted(dots)
+    return [ranked[round(place * (len(ranked) - 1) / (MOST_DOTS - 1))] for place in range(MOST_DOTS)]
+
+
+def thinned_words(reports: Sequence[Report]) -> list[str]:
+    """Returns what these rules leave out of the plots and the tables below them, a phrase each."""
+    phrases = []
+    if pairs := sum(_fewer(report, drawn_parity) for report in reports):
+        phrases.append(
+            f"{pairs:,} comparisons of two cells that agree within rounding, all but the furthest out of each stage"
+        )
+    if any(_fewer(report, drawn_curves) for report in reports):
+        phrases.append("trainings over epochs, but for each cell's first process of a seed")
+    if any(len(scores) > MOST_EPOCHS for report in reports for _, scores in epoch_scores(report)):
+        phrases.append(f"epochs, but for at most {MOST_EPOCHS} of a training")
+    cells = [sum(run.cell == cell for run in r.runs) for r in reports for cell in {run.cell for run in r.runs}]
+    if any(count > MOST_DOTS for count in cells):
+        phrases.append(f"dots of processes, but for {MOST_DOTS} of a cell, evenly spread by rank")
+    return phrases
+
+
+def _agree(result: ParityResult) -> bool:
+    return result.b != ORACLE and result.verdict == "within"
+
+
+def _fewer(report: Report, drawn: Callable[..., Sequence[object]]) -> int:
+    return len(drawn(report, thin=False)) - len(drawn(report, thin=True))

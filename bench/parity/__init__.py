@@ -1,0 +1,1 @@
+"""Whether trainings are the same model, in NumPy alone."""

@@ -1,9 +1,0 @@
-"""The base of everything that is stored."""
-
-from __future__ import annotations
-
-import msgspec
-
-
-class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """Base of all records: immutable, keyword-only, unknown keys ignored on reading."""

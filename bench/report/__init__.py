@@ -1,0 +1,1 @@
+"""One report, read from disk, and what follows from its samples."""

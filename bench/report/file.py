@@ -1,0 +1,149 @@
+"""Read and write a report's directory, so that a reader never sees half a file."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from bench.errors import BenchError
+from bench.schema.report import SCHEMA, Report
+from bench.system.files import LOCK_NAME, NO_ROOM, NOT_SUCH_JSON, _locked, write_json
+
+REPORT_NAME = "report.json"
+
+
+PREDICTIONS_NAME = "predictions.npz"
+
+
+PAGE_NAME = "report.html"
+
+
+PARTS_PREFIX = ".parts-"
+
+
+def report_path(path: Path) -> Path:
+    """Returns the JSON file of a report given by its directory or by the file itself."""
+    return path / REPORT_NAME if path.is_dir() else path
+
+
+def load_report(path: Path) -> Report:
+    """Reads a report from its directory or file.
+
+    Raises:
+        BenchError: there is none, it cannot be read, or its schema is not one that this version knows.
+    """
+    return _convert(_load_raw(path), report_path(path))
+
+
+def save_report(report: Report, directory: Path) -> None:
+    """Writes `report.json` atomically; keys that this version does not know are kept from the file before.
+
+    Raises:
+        BenchError: the file cannot be written; the one before is untouched.
+    """
+    target = directory / REPORT_NAME
+    fresh = msgspec.to_builtins(report)
+    if target.exists():
+        with contextlib.suppress(BenchError):
+            fresh = with_unknown_keys(fresh, _load_raw(target))
+    write_json(fresh, target)
+
+
+def with_unknown_keys(fresh: Any, stored: Any) -> Any:
+    """Returns `fresh` with the keys that only `stored` has, at every depth.
+
+    A record of a list keeps them only where it is otherwise as stored: measured or derived anew, they might no
+    longer be true of it.
+    """
+    if isinstance(fresh, dict) and isinstance(stored, dict):
+        return {key: with_unknown_keys(value, stored.get(key)) for key, value in fresh.items()} | {
+            key: value for key, value in stored.items() if key not in fresh
+        }
+    if isinstance(fresh, list) and isinstance(stored, list):
+        return [
+            with_unknown_keys(item, next((old for old in stored if _agree(item, old)), None))
+            if isinstance(item, dict)
+            else item
+            for item in fresh
+        ]
+    return fresh
+
+
+def _agree(fresh: Any, stored: Any) -> bool:
+    """Says whether `stored` is `fresh`, perhaps with further keys, or without keys that say nothing."""
+    if isinstance(fresh, dict) and isinstance(stored, dict):
+        return all(
+            _agree(value, stored[key]) if key in stored else value is None or value == []
+            for key, value in fresh.items()
+        )
+    if isinstance(fresh, list | tuple) and isinstance(stored, list):
+        return len(fresh) == len(stored) and all(map(_agree, fresh, stored))
+    return bool(fresh == stored)
+
+
+@contextlib.contextmanager
+def claimed(directory: Path) -> Iterator[Path]:
+    """Creates a report's directory, keeps other runs out of it, and gives a folder in it for passing files.
+
+    What a run that was killed left there of passing files is removed.
+
+    Raises:
+        BenchError: it cannot be written to, or another run is measuring into it.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise BenchError(f"cannot write to {directory}, which is not a folder; choose another --output") from error
+    except OSError as error:
+        raise BenchError(f"cannot write to {directory}: {error.strerror or error}; choose another --output") from error
+    with _locked(directory / LOCK_NAME, directory):
+        try:
+            _remove_passing_files(directory)
+            with tempfile.TemporaryDirectory(dir=directory, prefix=PARTS_PREFIX, ignore_cleanup_errors=True) as parts:
+                yield Path(parts)
+        except OSError as error:
+            if error.errno not in NO_ROOM:
+                raise
+            raise BenchError(f"cannot write to {directory}: {error.strerror}") from error
+
+
+def _remove_passing_files(directory: Path) -> None:
+    for path in directory.iterdir():
+        if path.name.startswith(PARTS_PREFIX):
+            shutil.rmtree(path, ignore_errors=True)
+        elif path.name.startswith(tuple(f".{name}." for name in (REPORT_NAME, PREDICTIONS_NAME, PAGE_NAME))):
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+
+def _load_raw(path: Path) -> Any:
+    file = report_path(path)
+    try:
+        return msgspec.json.decode(file.read_bytes())
+    except FileNotFoundError as error:
+        raise BenchError(f"no report at {path}: it should hold a {REPORT_NAME}") from error
+    except OSError as error:
+        raise BenchError(f"cannot read {file}: {error.strerror or error}") from error
+    except NOT_SUCH_JSON as error:
+        raise BenchError(f"{file} is not a report: {error}") from error
+
+
+def _convert(raw: Any, file: Path) -> Report:
+    schema = raw.get("schema") if isinstance(raw, dict) else None
+    if isinstance(schema, str) and schema.startswith("movierank-bench-"):
+        command = schema.removeprefix("movierank-bench-").partition("/")[0]
+        raise BenchError(f"{file} is not a report of `bench run` but of `bench {command}`, which `bench page` shows")
+    if not isinstance(schema, str) or not schema.startswith("movierank-bench/"):
+        raise BenchError(f"{file} is not a movierank-bench report: it has no such schema")
+    if schema != SCHEMA:
+        raise BenchError(f"{file} has schema {schema}, and this version reads {SCHEMA}; upgrade movierank-bench")
+    try:
+        return msgspec.convert(raw, Report)
+    except msgspec.ValidationError as error:
+        raise BenchError(f"{file} is damaged: {error}") from error

@@ -1,0 +1,136 @@
+"""What the raw samples of a report say: step times, ratios and RMSE."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Container, Iterable, Sequence
+from dataclasses import replace
+from itertools import combinations
+
+from bench.report.rounds import Counted, _medians, counted_rounds, interleaved, turns_of
+from bench.report.scores import seed_rmse
+from bench.schema.cell import Cell
+from bench.schema.derived import FirstStep, MetricMean, Ratio, Rmse, StepTime, cell_of
+from bench.schema.record import Record
+from bench.schema.report import Report
+from bench.schema.run import Run
+from bench.statistics import intervals
+from bench.statistics.scatter import components, two_modes
+
+
+class Summary(Record, frozen=True, kw_only=True):
+    """The derived parts of a report.
+
+    Attributes:
+        step_time: one a cell with at least one steady round, fastest first.
+        ratios: one a pair of such cells with a process index in common, in the order of `step_time`.
+        rmse: one a cell with at least one run that is `ok`, in the same order: an order by RMSE would make a
+            ranking of what is mostly noise.
+    """
+
+    step_time: list[StepTime]
+    ratios: list[Ratio]
+    rmse: list[Rmse]
+
+
+def summarise(runs: Sequence[Run]) -> Summary:
+    """Derives step times, ratios and RMSE from the raw samples.
+
+    Raises:
+        ValueError: if a step time is not finite and positive.
+    """
+    counted = counted_rounds(runs)
+    medians = {cell: _medians(of_cell.rounds) for cell, of_cell in counted.items()}
+    step_time = [_step_time(cell, of_cell) for cell, of_cell in counted.items()]
+    step_time.sort(key=lambda row: (row.median_ms, cell_of(row)))
+    cells = [cell_of(row) for row in step_time]
+    turns = {cell: turns_of(runs, cell, medians[cell]) for cell in cells}
+    ratios = [
+        _ratio(b, a, medians, pairs)
+        for b, a in combinations(cells, 2)
+        if (pairs := interleaved(turns[a], turns[b], len(cells)))
+    ]
+    scores = seed_rmse(runs)
+    untimed = sorted(scores.keys() - set(cells))
+    rmse = [_rmse(cell, scores[cell]) for cell in [*cells, *untimed] if cell in scores]
+    return Summary(step_time=step_time, ratios=ratios, rmse=rmse)
+
+
+def step_time_of(runs: Iterable[Run], cell: Cell, processes: Container[int]) -> StepTime:
+    """Returns the step time of some of a cell's processes; which of their rounds count is judged among all `runs`."""
+    counted = counted_rounds(runs)[cell]
+    rounds = {process: rounds for process, rounds in counted.rounds.items() if process in processes}
+    return _step_time(cell, replace(counted, rounds=rounds))
+
+
+def _step_time(cell: Cell, counted: Counted) -> StepTime:
+    rounds = list(counted.rounds.values())
+    medians = [intervals.process_median(of_process) for of_process in rounds]
+    median = intervals.process_median(medians)
+    ends = intervals.typical(medians).ci95
+    scatter = components(rounds)
+    return StepTime(
+        backend=cell.backend,
+        device=cell.device,
+        loop=cell.loop,
+        median_ms=median,
+        # The interval lies around the geometric mean; in lopsided cells it is widened to hold the median too.
+        ci95_ms=None if ends is None else (min(ends[0], median), max(ends[1], median)),
+        processes=len(medians),
+        rounds=sum(map(len, rounds)),
+        process_sd=None if scatter is None else scatter.process_sd,
+        round_sd=None if scatter is None else scatter.round_sd,
+        modes_ms=two_modes(medians),
+        apart_rounds=counted.apart if counted.looked else None,
+        apart_slowdown=counted.slowdown,
+        calm=counted.calm if counted.looked else None,
+    )
+
+
+def _ratio(first: Cell, second: Cell, medians: dict[Cell, dict[int, float]], processes: list[int]) -> Ratio:
+    times = {cell: [medians[cell][process] for process in processes] for cell in (first, second)}
+    a, b = second, first
+    if intervals.paired_ratio(times[a], times[b]).value < 1:
+        a, b = b, a
+    estimate = intervals.paired_ratio(times[a], times[b])
+    return Ratio(a=str(a), b=str(b), ratio=estimate.value, ci95=estimate.ci95, pairs=len(processes))
+
+
+def _rmse(cell: Cell, by_seed: dict[int, float]) -> Rmse:
+    estimate = intervals.mean(list(by_seed.values()))
+    return Rmse(
+        backend=cell.backend,
+        device=cell.device,
+        loop=cell.loop,
+        mean=estimate.value,
+        ci95=estimate.ci95,
+        seeds=len(by_seed),
+    )
+
+
+def first_steps(runs: Sequence[Run]) -> list[FirstStep]:
+    """Returns one record a cell with at least one first step, in the order of the runs."""
+    by_cell: dict[str, list[Run]] = {}
+    for run in runs:
+        if run.first_step_s is not None:
+            by_cell.setdefault(str(run.cell), []).append(run)
+    return [_first_step(of_cell) for of_cell in by_cell.values()]
+
+
+def _first_step(runs: Sequence[Run]) -> FirstStep:
+    warm = [run.first_step_s for run in runs if run.compile_cache == "warm" and run.first_step_s is not None]
+    cold = [run.first_step_s for run in runs if run.compile_cache != "warm" and run.first_step_s is not None]
+    return FirstStep(
+        backend=runs[0].backend,
+        device=runs[0].device,
+        loop=runs[0].loop,
+        cold_s=statistics.median(cold) if cold else None,
+        cold_processes=len(cold),
+        warm_s=statistics.median(warm) if warm else None,
+        warm_processes=len(warm),
+    )
+
+
+def mean_scores(report: Report) -> list[Rmse | MetricMean]:
+    """Returns what each cell ends at on the test part, the mean over seeds."""
+    return [*summarise(report.runs).rmse, *report.metrics]

@@ -1,0 +1,1 @@
+"""What is stored in a report or sent between processes: msgspec records, no arithmetic."""

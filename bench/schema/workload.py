@@ -1,0 +1,77 @@
+"""What `run --workload module:object` measures: anyone's Keras model, told by a few values and two functions.
+
+A module that defines one is imported by worker processes alone, so it may import Keras at its top. This module imports
+neither Keras nor a framework.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Better = Literal["lower", "higher"]
+
+
+@dataclass(frozen=True)
+class Arrays:
+    """What is trained on and tested with, each an array [N, ...] or a dict, list or tuple of them.
+
+    Numbers of float64 are rounded to float32, as Keras does. The order is kept: batches are taken from the start.
+
+    Attributes:
+        train_x: inputs of the train part.
+        train_y: its targets.
+        test_x: inputs of the test part.
+        test_y: its targets.
+    """
+
+    train_x: Any
+    train_y: Any
+    test_x: Any
+    test_y: Any
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A model, its data, and how it is trained.
+
+    Attributes:
+        name: what reports call it.
+        build: takes a seed and returns the `keras.Model`, built and compiled with a Keras optimizer. Keras's own
+            random state is seeded before; what else is drawn is for the seed to decide.
+        arrays: returns the data, the same each time.
+        metric: the compiled metric that is reported, by its name in Keras's logs; `loss` is one.
+        batch_size: examples a step.
+        epochs: of the training whose metric is reported.
+        better: whether a lower or a higher value of the metric is better.
+        target: value of the metric on the test part up to which training time is told; None for none. It costs an
+            evaluation after each epoch, which is not timed.
+    """
+
+    name: str
+    build: Callable[[int], Any]
+    arrays: Callable[[], Arrays]
+    metric: str
+    batch_size: int
+    epochs: int
+    better: Better = "lower"
+    target: float | None = None
+
+    def __post_init__(self) -> None:
+        """Refuses what means nothing.
+
+        Raises:
+            ValueError: a number is below 1, or a word is unknown or missing.
+        """
+        for name in ("batch_size", "epochs"):
+            if not isinstance(value := getattr(self, name), int) or value < 1:
+                raise ValueError(f"{name} must be a whole number of at least 1; received {value!r}")
+        for name in ("name", "metric"):
+            if not isinstance(value := getattr(self, name), str) or not value.strip():
+                raise ValueError(f"{name} must be a name; received {value!r}")
+        if self.better not in ("lower", "higher"):
+            raise ValueError(f"better must be 'lower' or 'higher'; received {self.better!r}")
+        if self.target is not None and not (isinstance(self.target, int | float) and math.isfinite(self.target)):
+            raise ValueError(f"target must be a number that the metric can reach; received {self.target!r}")

@@ -1,0 +1,1 @@
+"""Measurements beside `run`: sweep, score, mutants, validate, power, overhead."""

@@ -1,0 +1,1 @@
+"""Whether parity finds planted faults, and nothing else."""

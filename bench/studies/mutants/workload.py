@@ -1,0 +1,109 @@
+"""What trainings with and without a planted fault share, and what is asked of the processes that carry them out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from bench.parity.numpy_process import EnvelopeRequest
+from bench.parity.trainings import known_deviation
+from bench.report.predictions import MOST_STORED
+from bench.schema.cell import Cell
+from bench.schema.messages import Job
+from movierank.data.ratings import Dataset, Ratings
+from movierank.data.splits import Split
+from movierank.weights import Weights, initial_weights
+
+DIMENSION = 32
+
+ReferenceKey = tuple[int, int]  # seed of the initial weights, batch size
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What all trainings share.
+
+    Attributes:
+        backend: that trains, on the CPU.
+        dataset: that is trained on, prepared before.
+        split: of it.
+        epochs: passes over the train part.
+        learning_rate: Adagrad's.
+        threads: of a worker.
+        timeout_s: longest wait for one answer of a worker, in seconds.
+        worker_command: program and arguments of a worker.
+        folder: for files that are of no use afterwards.
+    """
+
+    backend: str
+    dataset: Dataset
+    split: Split
+    epochs: int
+    learning_rate: float
+    threads: int
+    timeout_s: float
+    worker_command: Sequence[str]
+    folder: Path
+
+    @property
+    def cell(self) -> Cell:
+        """That trains."""
+        return Cell(backend=self.backend, device="cpu", loop="fit")
+
+    @property
+    def test(self) -> Ratings:
+        """The part of the test part that is predicted at every stage."""
+        return self.split.test.take(slice(0, MOST_STORED))
+
+    def reference_request(self, key: ReferenceKey) -> EnvelopeRequest:
+        """Returns what the reference's process is asked for, and writes what it reads."""
+        seed, batch_size = key
+        known = known_deviation(self.cell)
+        weights = initial_weights(self.dataset.num_users, self.dataset.num_movies, DIMENSION, seed=seed)
+        name = f"{seed}-{batch_size}"
+        return EnvelopeRequest(
+            weights=self._save(f"weights-{name}", weights),
+            train=self._save(f"train-{name}", self.split.train),
+            test=self._save(f"test-{name}", self.test),
+            batch_size=batch_size,
+            epochs=self.epochs,
+            learning_rate=self.learning_rate,
+            seed=seed,
+            output=str(self.folder / f"reference-{name}"),
+            variants=[known] if known else [],
+            threads=1,  # several references are measured at a time
+        )
+
+    def job(self, key: ReferenceKey, fault: str | None, predictions: Path) -> Job:
+        """Returns what a worker is asked for."""
+        return Job(
+            backend=self.backend,
+            device="cpu",
+            loop="fit",
+            process=0,
+            seed=key[0],
+            threads=self.threads,
+            dataset=self.dataset.name,
+            data_source="auto",
+            data_path=None,
+            sha256=self.dataset.sha256,
+            split=self.split.name,
+            batch_size=key[1],
+            epochs=self.epochs,
+            embedding_dimension=DIMENSION,
+            learning_rate=self.learning_rate,
+            init="shared",
+            round_s=1.0,
+            predictions=str(predictions),
+            stored_predictions=MOST_STORED,
+            early_stages=True,
+            fault=fault,
+        )
+
+    def _save(self, name: str, arrays: Weights | Ratings) -> str:
+        path = self.folder / f"{name}.npz"
+        np.savez(path, **vars(arrays))
+        return str(path)

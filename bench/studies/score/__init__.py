@@ -1,0 +1,1 @@
+"""The time to rank all movies for all users."""

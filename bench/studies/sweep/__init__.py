@@ -1,0 +1,1 @@
+"""How time and memory grow along one axis of the workload."""

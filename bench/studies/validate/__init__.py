@@ -1,0 +1,1 @@
+"""Whether verdicts keep their promises on this machine."""

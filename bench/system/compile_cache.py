@@ -1,0 +1,78 @@
+"""The compilers' own caches on disk, kept apart for each run and cell, so that a first step is known cold or warm.
+
+The first process of a cell finds an empty folder and compiles; later ones find what it left. A cache that the user
+has would make the first one warm, so a worker never sees it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from bench.schema.run import Temperature
+
+XLA_FLAGS = "TF_XLA_FLAGS"
+
+
+XLA_CACHE_FLAG = "--tf_xla_persistent_cache"  # begins the names of all of them
+
+
+# Whatever of these a user has set says where compiled code is kept, or whether.
+CACHE_VARIABLES = (
+    "JAX_COMPILATION_CACHE_DIR",
+    "JAX_ENABLE_COMPILATION_CACHE",
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS",
+    "JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES",
+    "TORCHINDUCTOR_CACHE_DIR",
+    "TORCHINDUCTOR_FX_GRAPH_CACHE",
+    "TORCHINDUCTOR_AUTOGRAD_CACHE",
+    "TORCHINDUCTOR_FX_GRAPH_REMOTE_CACHE",
+    "TORCHINDUCTOR_AUTOGRAD_REMOTE_CACHE",
+    "TORCHINDUCTOR_FORCE_DISABLE_CACHES",
+    "TRITON_CACHE_DIR",
+)
+
+
+def without_cache(environment: Mapping[str, str]) -> dict[str, str]:
+    """Returns the variables without those that speak of a cache of compiled code."""
+    kept = {name: value for name, value in environment.items() if name not in CACHE_VARIABLES}
+    if XLA_FLAGS in kept:
+        flags = [flag for flag in kept.pop(XLA_FLAGS).split() if not flag.startswith(XLA_CACHE_FLAG)]
+        kept |= {XLA_FLAGS: " ".join(flags)} if flags else {}
+    return kept
+
+
+def with_cache(environment: Mapping[str, str], folder: Path) -> dict[str, str]:
+    """Returns the variables with those that make each framework keep all that it compiles in `folder`.
+
+    JAX leaves out by default what took less than a second to compile, as this model's step does. TensorFlow keeps
+    what XLA compiled, and nothing of a graph that was not compiled.
+    """
+    kept = without_cache(environment)
+    kept["JAX_COMPILATION_CACHE_DIR"] = str(folder)
+    kept["JAX_ENABLE_COMPILATION_CACHE"] = "true"
+    kept["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+    kept["JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES"] = "-1"
+    kept["TORCHINDUCTOR_CACHE_DIR"] = str(folder)
+    kept["TRITON_CACHE_DIR"] = str(folder / "triton")
+    flags = [f"{XLA_CACHE_FLAG}_directory={folder}", f"{XLA_CACHE_FLAG}_read_only=false"]
+    if not any(character.isspace() for character in str(folder)):  # such a path cannot be told in these flags
+        kept[XLA_FLAGS] = " ".join([kept.get(XLA_FLAGS, ""), *flags]).strip()
+    return kept
+
+
+def holds_code(folder: Path) -> bool:
+    """Returns whether anything has been left in a cache."""
+    return any(path.is_file() for path in folder.rglob("*"))
+
+
+def temperature(compile_mode: str, held_before: bool) -> Temperature | None:
+    """Returns how a first step was run; None where nothing was compiled that could be kept.
+
+    Args:
+        compile_mode: as in `bench.schema.run.Run`.
+        held_before: whether the cache held anything before the step.
+    """
+    if compile_mode in ("eager", "graph"):
+        return None
+    return "warm" if held_before else "cold"

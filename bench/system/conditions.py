@@ -1,0 +1,230 @@
+"""What can distort a measurement, as numbers and in words, before it and after it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TypeVar
+
+from msgspec.structs import replace
+
+from bench.schema.machine import Conditions, Machine
+from bench.system.snapshot import Snapshot, others_percent
+
+BUSY_SHARE = 0.075  # of the usable cores, used by other programs: from here on a step time on all of them shows it
+
+
+T = TypeVar("T", int, float)
+
+
+SAMPLE_S = 0.5
+
+
+SHORTEST_S = 1.0  # the kernel counts in ticks of 10 ms: in less time their shares say nothing
+
+
+BUSY_LOAD = 0.25  # of the usable cores: from here on, others' work shows in a two-core step time
+
+
+STEAL_PERCENT = 1.0
+
+
+THROTTLED_PERCENT = 0.1  # of the run
+
+
+THROTTLED_BEFORE_MS = 1000.0  # since the control group began, which may have been for another program
+
+
+THROTTLES_AN_HOUR = 1.0  # since boot; fewer are of some hot minute long ago
+
+
+FEW_PAGES = 100  # swapped in by a system at rest
+
+
+SWAP_USED_MIB = 100.0
+
+
+MEMORY_LEFT_MIB = 1024.0  # a worker takes up to about that on MovieLens 100K
+
+
+def conditions_between(before: Snapshot, after: Snapshot | None, machine: Machine, threads: int) -> Conditions:
+    """Returns what could distort a run that started at `before` and ended at `after`.
+
+    Args:
+        before: taken with a sample of what others use, before the first worker starts.
+        after: taken when the last worker has ended, or `before` itself for a run of which no more is known; None for
+            one that has not begun, of which what the hypervisor, heat and a CPU quota took is told since boot.
+        machine: that it runs on.
+        threads: that each worker is told to use.
+    """
+    events, throttled_ms = before.throttle_events, before.cgroup_throttled_ms
+    if after is not None:
+        events, throttled_ms = _since(events, after.throttle_events), _since(throttled_ms, after.cgroup_throttled_ms)
+    measured = Conditions(
+        steal_percent=_steal_percent(before, after),
+        load_1min_start=before.load_1min,
+        load_1min_end=None if after is None else after.load_1min,
+        others_cpu_percent=before.others_cpu_percent,
+        others_cpu_run_percent=None if after is None else _others_in_run(before, after),
+        throttle_events=events,
+        swap_in_pages=None if after is None else _since(before.swap_in_pages, after.swap_in_pages),
+        cgroup_throttled_ms=throttled_ms,
+        memory_left_mib=before.memory_left_mib,
+        transparent_hugepages=before.transparent_hugepages,
+        numa_nodes=len({cpu.node for cpu in before.cpus if cpu.node is not None}) or None,
+    )
+    # Linux, which alone counts what is told since boot, begins the monotonic clock there (clock_gettime(2)).
+    duration_s = before.monotonic_s if after is None else after.monotonic_s - before.monotonic_s
+    warnings = [
+        *_busy(measured, machine, before_run=after is None),
+        *_settings(before, machine, threads, before_run=after is None),
+        *_memory(before, measured),
+        *_taken(measured, duration_s, before_run=after is None),
+    ]
+    return replace(measured, warnings=warnings)
+
+
+def joined(earlier: Conditions | None, later: Conditions) -> Conditions:
+    """Returns the conditions of a run that was cut off and went on: counts added, the worse of two shares.
+
+    For a part that was killed before anybody looked, what others used just before it stands for what they used then.
+    """
+    if earlier is None:
+        return later
+    looked = earlier.others_cpu_run_percent is not None or later.others_cpu_run_percent is not None
+    return Conditions(
+        steal_percent=_worse(earlier.steal_percent, later.steal_percent),
+        load_1min_start=earlier.load_1min_start,
+        load_1min_end=later.load_1min_end,
+        others_cpu_percent=_worse(earlier.others_cpu_percent, later.others_cpu_percent),
+        others_cpu_run_percent=_worse(earlier.others_share, later.others_share) if looked else None,
+        throttle_events=_sum(earlier.throttle_events, later.throttle_events),
+        swap_in_pages=_sum(earlier.swap_in_pages, later.swap_in_pages),
+        cgroup_throttled_ms=_sum(earlier.cgroup_throttled_ms, later.cgroup_throttled_ms),
+        memory_left_mib=min(filter(None, (earlier.memory_left_mib, later.memory_left_mib)), default=None),
+        transparent_hugepages=later.transparent_hugepages,
+        numa_nodes=later.numa_nodes,
+        warnings=list(dict.fromkeys([*earlier.warnings, *later.warnings])),
+    )
+
+
+def _busy(measured: Conditions, machine: Machine, *, before_run: bool) -> Iterator[str]:
+    load, sampled, in_run = measured.load_1min_start, measured.others_cpu_percent, measured.others_cpu_run_percent
+    if load is not None and load > BUSY_LOAD * machine.usable_cores:
+        figures = f"{load:.1f} on {machine.usable_cores} cores"
+        if before_run:
+            yield f"the load is {figures}; stop what else is running"
+        else:
+            yield f"the load was {figures} before the start; stop what else is running and measure again"
+    if in_run is not None and in_run > busy_percent(machine.usable_cores):
+        yield f"other processes used {in_run:.0f} % of a core during the run; stop them and measure again"
+    elif sampled is not None and sampled > busy_percent(machine.usable_cores):
+        moment = "" if before_run else " just before the start"
+        yield f"other processes used {sampled:.0f} % of a core{moment}; `top` names them, stop them"
+
+
+def _settings(before: Snapshot, machine: Machine, threads: int, *, before_run: bool) -> Iterator[str]:
+    if threads > machine.usable_cores:
+        yield (
+            f"{threads} threads share {machine.usable_cores} usable cores and wait for each other; "
+            f"--threads {machine.usable_cores} fits"
+        )
+    # A worker with fewer threads than there are cores keeps to the first of them.
+    used = before.cpus[:threads]
+    if len({cpu.siblings for cpu in used if cpu.siblings}) < len(used) and all(cpu.siblings for cpu in used):
+        first_of_core = {cpu.siblings: cpu.number for cpu in reversed(before.cpus)}
+        numbers = ",".join(map(str, sorted(first_of_core.values())[:threads]))
+        yield f"some of the {threads} threads share a physical core (SMT); `taskset -c {numbers}` before the command"
+    if len({cpu.node for cpu in used if cpu.node is not None}) > 1:
+        node = used[0].node
+        yield (
+            "the threads' cores belong to several NUMA nodes, whose memory differs in speed; "
+            f"`numactl --cpunodebind={node} --membind={node}` before the command keeps to one"
+        )
+    if machine.governor not in (None, "performance"):
+        yield f"the frequency governor is {machine.governor}; `cpupower frequency-set -g performance` steadies it"
+    if not before_run:  # what came of the rest is told by counts
+        return
+    if machine.virtual is not None:
+        yield f"this is a virtual machine or container ({machine.virtual}); neighbours may take time unseen"
+    if machine.usable_cores < len(before.cpus):
+        yield (
+            f"the control group's CPU quota allows the time of {machine.usable_cores} of {len(before.cpus)} cores, and "
+            "beyond that stops all that runs in it; raise the quota, or let nothing else run there"
+        )
+
+
+def _memory(before: Snapshot, measured: Conditions) -> Iterator[str]:
+    if measured.memory_left_mib is not None and measured.memory_left_mib < MEMORY_LEFT_MIB:
+        yield (
+            f"only {measured.memory_left_mib:,.0f} MiB of memory are left for the workers; free some or raise the limit"
+        )
+    if measured.swap_in_pages is not None and measured.swap_in_pages > FEW_PAGES:
+        yield (
+            f"{measured.swap_in_pages:,} pages were read back from swap during the run, and steps may have waited; "
+            "close programs and measure again"
+        )
+    elif before.swap_used_mib is not None and before.swap_used_mib > SWAP_USED_MIB:
+        yield f"{before.swap_used_mib:,.0f} MiB lie in swap, so memory was short; close programs that you don't need"
+
+
+def _taken(measured: Conditions, duration_s: float, *, before_run: bool) -> Iterator[str]:
+    span = "since boot" if before_run else "during the run"
+    if measured.steal_percent is not None and measured.steal_percent > STEAL_PERCENT:
+        yield (
+            f"the hypervisor took {measured.steal_percent:.1f} % of the CPU time {span}; "
+            "expect wide intervals, or measure on a machine of your own"
+        )
+    few = THROTTLES_AN_HOUR * duration_s / 3600 if before_run else 0.0
+    if measured.throttle_events is not None and measured.throttle_events > few:
+        yield (
+            f"the processor was slowed down {measured.throttle_events:,} times for heat or power {span}; "
+            "let it cool, and pause between runs"
+        )
+    throttled_ms = measured.cgroup_throttled_ms
+    brief_ms = THROTTLED_BEFORE_MS if before_run else THROTTLED_PERCENT / 100 * duration_s * 1000
+    if throttled_ms is not None and throttled_ms > brief_ms:
+        what = "has stopped what runs in it" if before_run else "stopped the workers"
+        when = "until now" if before_run else "of the run"
+        yield (
+            f"the control group's CPU quota {what} for {throttled_ms:,.0f} ms {when}; "
+            "raise the quota, or use fewer --threads"
+        )
+
+
+def _steal_percent(before: Snapshot, after: Snapshot | None) -> float | None:
+    if after is None:
+        return None if before.cpu is None else _share(before.cpu.steal_s, before.cpu.total_s)
+    if before.cpu is None or after.cpu is None or after.monotonic_s - before.monotonic_s < SHORTEST_S:
+        return None
+    return _share(after.cpu.steal_s - before.cpu.steal_s, after.cpu.total_s - before.cpu.total_s)
+
+
+def _others_in_run(before: Snapshot, after: Snapshot) -> float | None:
+    duration_s = after.monotonic_s - before.monotonic_s
+    if duration_s < SHORTEST_S:
+        return None
+    return others_percent(before.cpu, after.cpu, after.own_cpu_s - before.own_cpu_s, duration_s)
+
+
+def _share(part: float, whole: float) -> float | None:
+    return max(0.0, 100 * part / whole) if whole > 0 else None
+
+
+def _since(before: T | None, after: T | None) -> T | None:
+    """Returns by how much a counter grew; one that was reset counts from zero."""
+    if before is None or after is None:
+        return None
+    return after - before if after >= before else after
+
+
+def _sum(one: T | None, other: T | None) -> T | None:
+    return other if one is None else one if other is None else one + other
+
+
+def _worse(one: float | None, other: float | None) -> float | None:
+    return max((value for value in (one, other) if value is not None), default=None)
+
+
+def busy_percent(usable_cores: int) -> float:
+    """Returns the CPU use of other programs, 100 being one core, from which on a measurement counts as disturbed."""
+    return 100 * BUSY_SHARE * usable_cores

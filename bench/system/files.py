@@ -1,0 +1,177 @@
+"""Files of JSON that were measured, whole or a line for each thing, and what is said where one holds something else."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+import filelock
+import msgspec
+
+from bench.errors import BenchError, NotWrittenError
+
+LOCK_NAME = ".lock"
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
+
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+
+NOT_SUCH_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+def read_json(file: Path, kind: type[T], if_not: str) -> T:
+    """Returns what a file holds.
+
+    Args:
+        file: to read.
+        kind: of it.
+        if_not: what to say of a file that holds something else, such as `is not a sweep`.
+
+    Raises:
+        BenchError: it cannot be read, or holds something else.
+    """
+    try:
+        return msgspec.json.decode(file.read_bytes(), type=kind)
+    except OSError as error:
+        raise BenchError(f"cannot read {file}: {error.strerror or error}") from error
+    except NOT_SUCH_JSON as error:
+        raise BenchError(f"{file} {if_not}: {error}") from error
+
+
+def read_lines(file: Path, kind: type[T], what: str) -> list[T]:
+    """Returns what a file holds; nothing where there is no file.
+
+    Args:
+        file: to read.
+        kind: of each line.
+        what: to call that, such as `trials`.
+
+    Raises:
+        BenchError: it cannot be read, or holds something else.
+    """
+    try:
+        return [msgspec.json.decode(line, type=kind) for line in file.read_bytes().splitlines()]
+    except FileNotFoundError:
+        return []
+    except (OSError, *NOT_SUCH_JSON) as error:
+        raise BenchError(f"{file} does not hold {what} ({error}). Give a file of such, or a new one.") from error
+
+
+def add_line(record: msgspec.Struct, file: Path) -> None:
+    """Adds a line to a file, which is made, with its folder, where it is not there.
+
+    Raises:
+        BenchError: it cannot be written.
+    """
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("ab") as lines:
+            lines.write(msgspec.json.encode(record) + b"\n")
+    except OSError as error:
+        raise BenchError(f"cannot write {file}: {error.strerror or error}. Give another file.") from error
+
+
+def write_json(value: Any, target: Path) -> None:
+    """Writes records, or what they are made of, as JSON; atomically.
+
+    Raises:
+        BenchError: it cannot be written; `target` is untouched.
+    """
+    with atomic_write(target) as temporary:
+        temporary.write_bytes(msgspec.json.format(msgspec.json.encode(value), indent=1) + b"\n")
+
+
+def write_text(text: str, target: Path) -> None:
+    """Writes a text in UTF-8, atomically, and creates the folder that it is to lie in.
+
+    Raises:
+        BenchError: it cannot be written; `target` is untouched.
+    """
+    make_folder_of(target)
+    with atomic_write(target) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+@contextlib.contextmanager
+def atomic_write(target: Path) -> Iterator[Path]:
+    """Gives a temporary file beside `target` to write to, and puts it in its place once all is on disk.
+
+    Raises:
+        NotWrittenError: it cannot be written; `target` is untouched.
+    """
+    temporary: Path | None = None
+    try:
+        descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=target.suffix)
+        os.close(descriptor)
+        temporary = Path(name)
+        yield temporary
+        with temporary.open("rb") as written:
+            os.fsync(written.fileno())
+        temporary.chmod(0o644)
+        temporary.replace(target)
+    except OSError as error:
+        raise NotWrittenError(f"cannot write {target}: {error.strerror or error}") from error
+    finally:
+        if temporary is not None:
+            temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def claimed_file(file: Path) -> Iterator[None]:
+    """Creates the folder of a result that is a single file, and keeps other runs from writing it.
+
+    Raises:
+        BenchError: the folder cannot be written to, or another run is measuring into the file.
+    """
+    make_folder_of(file)
+    with _locked(file.with_name(f".{file.name}{LOCK_NAME}"), file):
+        yield
+
+
+@contextlib.contextmanager
+def _locked(path: Path, output: Path) -> Iterator[None]:
+    """Holds a lock that says who writes to `output`."""
+    lock = filelock.FileLock(path, blocking=False)
+    try:
+        lock.acquire()
+    except filelock.Timeout as error:
+        raise BenchError(f"another run is writing to {output}; choose another --output") from error
+    except OSError as error:
+        raise BenchError(f"cannot write to {output}: {error.strerror or error}; choose another --output") from error
+    try:
+        yield
+    finally:
+        lock.release()  # the file stays: to remove it would let a third run lock another file of the same name
+
+
+def make_folder_of(file: Path) -> None:
+    """Creates the folder that a result is to lie in.
+
+    Raises:
+        BenchError: it cannot be created.
+    """
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise BenchError(f"cannot write {file}: {file.parent} is not a folder") from error
+    except OSError as error:
+        raise BenchError(f"cannot write {file}: {error.strerror or error}") from error
+
+
+def refuse_existing(file: Path, *, overwrite: bool) -> None:
+    """Keeps a result of an hour from being replaced by accident.
+
+    Raises:
+        BenchError: the file is there, and may not be overwritten; or it is a folder.
+    """
+    if file.is_dir():
+        raise BenchError(f"--output {file} is a folder; name a file, such as {file / 'result.json'}")
+    if file.exists() and not overwrite:
+        raise BenchError(f"{file} already holds a result; choose another --output, or --overwrite")

@@ -1,0 +1,192 @@
+"""Counters and settings of the system at one moment, of those that can distort a measurement."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from bench.system.control_groups import Use, read_use
+from bench.system.probing import allowed_cpus, attempt, text_of
+
+MIB = 2**20
+
+
+@dataclass(frozen=True)
+class CpuTimes:
+    """What all cores together have done since boot, in seconds.
+
+    Attributes:
+        busy_s: running processes and the kernel.
+        steal_s: taken by the hypervisor.
+        total_s: all of it, idle time too.
+    """
+
+    busy_s: float
+    steal_s: float
+    total_s: float
+
+
+@dataclass(frozen=True)
+class Cpu:
+    """One logical core.
+
+    Attributes:
+        number: as the system counts.
+        siblings: the logical cores of its physical core, as Linux writes them (`0,64`); None where not told.
+        node: its NUMA node; None where not told.
+    """
+
+    number: int
+    siblings: str | None
+    node: int | None
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """What the system showed at one moment; whatever it does not show is None.
+
+    Attributes:
+        monotonic_s: when, on the monotonic clock.
+        cpu: since boot.
+        own_cpu_s: CPU time of this process and of its children that have ended.
+        others_cpu_percent: CPU use of all other processes just before, 100 being one core; None without a sample.
+        load_1min: load average.
+        throttle_events: how often cores or packages were slowed down for heat or power since boot.
+        swap_in_pages: pages read back from swap since boot.
+        swap_used_mib: what lies in swap.
+        cgroup_throttled_ms: how long a CPU quota kept this process's control groups waiting.
+        memory_left_mib: what can still be taken before the control group's or the machine's limit.
+        transparent_hugepages: the mode: `always`, `madvise` or `never`.
+        cpus: the logical cores that this process may run on, by number.
+    """
+
+    monotonic_s: float
+    cpu: CpuTimes | None
+    own_cpu_s: float
+    others_cpu_percent: float | None
+    load_1min: float | None
+    throttle_events: int | None
+    swap_in_pages: int | None
+    swap_used_mib: float | None
+    cgroup_throttled_ms: float | None
+    memory_left_mib: float | None
+    transparent_hugepages: str | None
+    cpus: tuple[Cpu, ...]
+
+
+def take_snapshot(root: Path = Path("/"), *, sample_s: float = 0.0) -> Snapshot:
+    """Reads Linux's files under `root`, and of what they lack, what `psutil` knows. It never raises.
+
+    Args:
+        root: where the system's files lie.
+        sample_s: how long to watch, in seconds, what other processes use; this one sleeps meanwhile.
+    """
+    others = None
+    if sample_s > 0:
+        before, own_before, start = _cpu_times(root), _own_cpu_s(), time.monotonic()
+        time.sleep(sample_s)
+        others = others_percent(before, _cpu_times(root), _own_cpu_s() - own_before, time.monotonic() - start)
+    use = attempt(lambda: read_use(root), Use(None, None))
+    meminfo = parse_meminfo(text_of(root / "proc/meminfo"))
+    left = [meminfo.get("MemAvailable"), use.memory_left_bytes]
+    swap = None if "SwapTotal" not in meminfo else meminfo["SwapTotal"] - meminfo.get("SwapFree", 0)
+    return Snapshot(
+        monotonic_s=time.monotonic(),
+        cpu=_cpu_times(root),
+        own_cpu_s=_own_cpu_s(),
+        others_cpu_percent=others,
+        load_1min=attempt(lambda: os.getloadavg()[0], None),
+        throttle_events=attempt(lambda: read_throttle_events(root), None),
+        swap_in_pages=parse_swap_ins(text_of(root / "proc/vmstat")),
+        swap_used_mib=None if swap is None else swap / MIB,
+        cgroup_throttled_ms=use.throttled_ms,
+        memory_left_mib=min((size / MIB for size in left if size is not None), default=attempt(_memory_left_mib, None)),
+        transparent_hugepages=parse_hugepages(text_of(root / "sys/kernel/mm/transparent_hugepage/enabled")),
+        cpus=attempt(lambda: read_cpus(root, allowed_cpus()), ()),
+    )
+
+
+def others_percent(before: CpuTimes | None, after: CpuTimes | None, own_s: float, wall_s: float) -> float | None:
+    """Returns the CPU use of all processes but our own in between, 100 being one core; None where unknown."""
+    if before is None or after is None or wall_s <= 0:
+        return None
+    return max(0.0, 100 * (after.busy_s - before.busy_s - own_s) / wall_s)
+
+
+def parse_cpu_times(stat: str, ticks_per_s: int) -> CpuTimes | None:
+    """Parses the first line of /proc/stat; None where it is missing or has no steal time."""
+    match = re.match(r"cpu +((?:\d+ ?){8,})", stat)
+    if match is None:
+        return None
+    # The guest times that follow are part of user and nice time (proc_stat(5)).
+    user, nice, system, idle, iowait, irq, softirq, steal = (int(word) / ticks_per_s for word in match[1].split()[:8])
+    busy = user + nice + system + irq + softirq
+    return CpuTimes(busy_s=busy, steal_s=steal, total_s=busy + idle + iowait + steal)
+
+
+def parse_meminfo(text: str) -> dict[str, int]:
+    """Parses the sizes of /proc/meminfo into bytes."""
+    return {name: int(kib) * 1024 for name, kib in re.findall(r"^(\w+): *(\d+) kB$", text, re.MULTILINE)}
+
+
+def parse_swap_ins(vmstat: str) -> int | None:
+    """Returns the pages read back from swap since boot from /proc/vmstat."""
+    match = re.search(r"^pswpin (\d+)$", vmstat, re.MULTILINE)
+    return int(match[1]) if match else None
+
+
+def parse_hugepages(text: str) -> str | None:
+    """Returns the chosen one of `always [madvise] never`."""
+    match = re.search(r"\[(\w+)\]", text)
+    return match[1] if match else None
+
+
+def read_throttle_events(root: Path) -> int | None:
+    """Returns how often cores and packages were slowed down since boot; None where no core counts it.
+
+    Each core of a package repeats the package's count, so of those the largest is taken.
+    """
+    folders = [cpu / "thermal_throttle" for cpu in (root / "sys/devices/system/cpu").glob("cpu[0-9]*")]
+    cores = _numbers(folder / "core_throttle_count" for folder in folders)
+    packages = _numbers(folder / "package_throttle_count" for folder in folders)
+    return sum(cores) + max(packages, default=0) if cores or packages else None
+
+
+def read_cpus(root: Path, numbers: Iterable[int]) -> tuple[Cpu, ...]:
+    """Returns what is known of the logical cores `numbers`."""
+    cpus = []
+    for number in sorted(numbers):
+        folder = root / f"sys/devices/system/cpu/cpu{number}"
+        siblings = text_of(folder / "topology/thread_siblings_list").strip() or None
+        nodes = [int(path.name[4:]) for path in folder.glob("node*") if path.name[4:].isdecimal()]
+        cpus.append(Cpu(number=number, siblings=siblings, node=min(nodes, default=None)))
+    return tuple(cpus)
+
+
+def _cpu_times(root: Path) -> CpuTimes | None:
+    text = text_of(root / "proc/stat")
+    return parse_cpu_times(text, os.sysconf("SC_CLK_TCK")) if text else attempt(_psutil_cpu_times, None)
+
+
+def _psutil_cpu_times() -> CpuTimes:
+    times = psutil.cpu_times()
+    busy = times.user + getattr(times, "nice", 0.0) + times.system
+    return CpuTimes(busy_s=busy, steal_s=0.0, total_s=busy + times.idle)
+
+
+def _own_cpu_s() -> float:
+    return sum(os.times()[:4])
+
+
+def _memory_left_mib() -> float | None:
+    return float(psutil.virtual_memory().available) / MIB
+
+
+def _numbers(paths: Iterable[Path]) -> list[int]:
+    return [int(text) for path in paths if (text := text_of(path).strip()).isdecimal()]

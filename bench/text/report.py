@@ -1,0 +1,115 @@
+"""A report on the terminal, in 80 columns."""
+
+from __future__ import annotations
+
+import statistics
+from pathlib import Path
+
+from rich import box
+from rich.console import Console
+
+from bench.report.scores import metric_label, score_rows
+from bench.schema.cell import FULL, Cell, full_precision, precision_of, short_names
+from bench.schema.derived import StepTime, cell_of
+from bench.schema.report import Report
+from bench.schema.run import Run
+from bench.text.caveats import caveats
+from bench.text.cell_rounding import own_rounding_lines, own_rounding_table
+from bench.text.convergence import first_step_lines, reference_rmse_lines, time_to_target_lines
+from bench.text.headline import headline
+from bench.text.numbers import three_digits, with_interval
+from bench.text.profile import print_profiles
+from bench.text.reduced import relative_step_time
+from bench.text.table import FittingTable
+
+
+def print_report(report: Report, directory: Path, console: Console) -> None:
+    """Prints the answer, a table of the cells, and what is missing or out of parity."""
+    if report.step_time:
+        console.print(_table(report))
+    console.print(headline(report), highlight=False, markup=False)
+    names = short_names(run.cell for run in report.runs)
+    if (own := own_rounding_table(report, names)) is not None:
+        console.print(own)
+    converged = [
+        *time_to_target_lines(report.time_to_target, names, metric_label(report.workload)),
+        *reference_rmse_lines(report.reference_rmse, names),
+    ]
+    for line in [
+        *first_step_lines(report.first_steps, names),
+        *converged,
+        *own_rounding_lines(report, names),
+        *_not_measured(report),
+    ]:
+        console.print(line, highlight=False, markup=False)
+    print_profiles(report.profiles, names, console)
+    for line in caveats(report):
+        console.print(line, highlight=False, markup=False)
+    console.print(f"Report: {directory}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _table(report: Report) -> FittingTable:
+    cells = [cell_of(row) for row in report.step_time]
+    names = short_names(cells)
+    rows = report.step_time
+    counts = [row.processes for row in rows]
+    full = [full_precision(cell) for cell in cells]
+    loop = f", {full[0].loop}" if len({cell.loop for cell in full}) == 1 else ""
+    shared = f"{loop} on the {cells[0].device}" if len({cell.device for cell in cells}) == 1 else loop
+    table = FittingTable(
+        title=f"{report.workload.dataset}, batch {report.workload.batch_size}{shared}; "
+        f"95 % intervals over {min(counts)} processes" + (" or more" if min(counts) < max(counts) else ""),
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        show_edge=False,
+        padding=(0, 1, 0, 0),
+    )
+    table.add_column("", no_wrap=True)
+    base = next((cell for cell in cells if precision_of(cell) == FULL), cells[0])
+    times_base = "× fastest" if base == cells[0] else f"× {names[str(base)]}"
+    for name in ("ms/step", times_base, "×\nfloor", "1st\nstep", _metric_head(report), "MiB"):
+        # A wide interval may take a second line; a figure that is cut off says nothing.
+        table.add_column(name, justify="right", no_wrap=name not in ("ms/step", times_base))
+    for cell, row in zip(cells, rows, strict=True):
+        table.add_row(names[str(cell)], *_figures(report, cell, row, base))
+    return table
+
+
+def _metric_head(report: Report) -> str:
+    """Returns the metric's name, a long one in lines of its words."""
+    return metric_label(report.workload).replace("_", "\n")
+
+
+def _figures(report: Report, cell: Cell, row: StepTime, base: Cell) -> list[str]:
+    runs = [run for run in report.runs if run.cell == cell]
+    return [
+        with_interval(row.median_ms, row.ci95_ms),
+        _times(report, cell, base),
+        next((three_digits(floor.times_best_floor) for floor in report.floors if floor.cell == cell), "–"),
+        _typical([run for run in runs if run.compile_cache != "warm"], "first_step_s", 2, " s"),
+        next((f"{scored.mean:.4f}" for scored in score_rows(report) if cell_of(scored) == cell), "–"),
+        _typical(runs, "peak_rss_mib", 0),
+    ]
+
+
+def _times(report: Report, cell: Cell, base: Cell) -> str:
+    if cell == base:
+        return "1"
+    ratio = relative_step_time(report.ratios, cell, base)
+    return "–" if ratio is None else with_interval(*ratio)
+
+
+def _typical(runs: list[Run], name: str, digits: int, unit: str = "") -> str:
+    values = [value for run in runs if (value := getattr(run, name)) is not None]
+    return f"{statistics.median(values):.{digits}f}{unit}" if values else "–"
+
+
+def _not_measured(report: Report) -> list[str]:
+    """Returns one line for each cell and reason."""
+    lines: dict[str, None] = {}
+    for run in report.runs:
+        if run.status != "ok":
+            who = f"{run.cell}" if run.status == "skipped" else f"{run.cell} process {run.process}"
+            log = f" (log: {run.log})" if run.log and run.status not in ("skipped", "interrupted") else ""
+            lines[f"{who}: {run.status}: {run.error}{log}"] = None
+    return list(lines)

@@ -1,0 +1,1 @@
+"""The process that loads a framework: one backend on one device."""

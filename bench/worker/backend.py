@@ -1,0 +1,73 @@
+"""Load one backend, keep it to its threads and precision, and hide the others."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import resource
+import sys
+from pathlib import Path
+
+from bench.errors import UnavailableError
+from bench.schema.cell import FULL
+from bench.system.child import hide
+from bench.system.environment import hidden_modules
+from bench.system.probing import allowed_cpus, text_of
+from movierank.backends import extra_of
+from movierank.install_hint import install_hint
+
+
+def dtype_policy(precision: str) -> str:
+    """Returns Keras's name of the dtype policy; tf32 is float32 to Keras and differs in matrix products alone."""
+    return FULL if precision == "tf32" else precision
+
+
+def _import_backend(backend: str, device: str, threads: int) -> tuple[str, int | None]:
+    """Imports Keras with one backend, hides the others, and returns the device's name and the threads in use.
+
+    Raises:
+        UnavailableError: the backend is not installed, or does not see the device.
+    """
+    _keep_to_threads(threads)
+    hide(hidden_modules(backend))
+    for package in ("keras", backend):
+        if importlib.util.find_spec(package) is None:
+            raise UnavailableError(f"{package} is not installed: {install_hint(extra_of(backend), for_report=True)}")
+    import keras  # noqa: F401  # its first import fixes the backend
+
+    from bench.worker.frameworks import adapter_for
+
+    used: tuple[str, int | None] = adapter_for(backend).configure(device, threads)
+    return used
+
+
+def _set_precision(backend: str, precision: str) -> None:
+    """Sets the arithmetic of everything that is built and compiled from now on.
+
+    Raises:
+        UnavailableError: the device has no such arithmetic.
+    """
+    import keras
+
+    from bench.worker.frameworks import adapter_for
+
+    exact = precision == "float64"
+    adapter_for(backend).set_precision("float32" if exact else precision)
+    # Of loss and metrics; like the policy, a user's keras.json may have another.
+    keras.config.set_floatx("float64" if exact else "float32")
+    keras.config.set_dtype_policy(dtype_policy(precision))
+
+
+def _peak_rss_mib() -> float:
+    # On Linux, getrusage also counts what the process that started this one had in memory (exec keeps the mark).
+    if mark := re.search(r"^VmHWM:\s*(\d+) kB$", text_of(Path("/proc/self/status")), re.MULTILINE):
+        return int(mark[1]) / 2**10
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10  # bytes on macOS, KiB elsewhere (getrusage(2))
+
+
+def _keep_to_threads(threads: int) -> None:
+    """Takes away the cores that it has no threads for: some thread pools count cores, not variables."""
+    if hasattr(os, "sched_setaffinity") and threads < len(allowed := allowed_cpus()):
+        os.sched_setaffinity(0, allowed[:threads])

@@ -1,0 +1,117 @@
+"""What XLA made of a step: for each instruction of a compiled program, what it computes and which code asked for it.
+
+XLA names a fusion after some of its operations (`multiply_add_fusion.6`), which says nothing of the model. The program
+that a profiler stores beside its events tells which operations were fused and the name scopes that they come from.
+Field numbers are those of xla/service/hlo.proto and xla/xla_data.proto.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from bench.worker.profiler.wire import fields, integer, message, text
+
+# HloProto, HloModuleProto, HloComputationProto, HloInstructionProto, OpMetadata
+PROTO_MODULE = 1
+MODULE_COMPUTATIONS = 3
+COMPUTATION_INSTRUCTIONS, COMPUTATION_ID = 2, 5
+INSTRUCTION_NAME, INSTRUCTION_OPCODE, INSTRUCTION_METADATA, INSTRUCTION_CALLS = 1, 2, 7, 38
+METADATA_OP_NAME = 2
+
+FREE = {"parameter", "constant", "bitcast", "tuple", "get-tuple-element"}  # they name a value and compute none
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """One instruction of a compiled program.
+
+    Attributes:
+        opcode: XLA's, such as `fusion` or `dot`.
+        scope: of the operation that it was compiled from, such as `jit(train_step)/adagrad/sub`; for a fusion that
+            of its result; empty where the compiler made it up.
+        opcodes: of all that it computes, what it calls included.
+        scopes: likewise.
+    """
+
+    opcode: str
+    scope: str
+    opcodes: frozenset[str]
+    scopes: frozenset[str]
+
+
+@dataclass(frozen=True)
+class _Raw:
+    name: str
+    opcode: str
+    scope: str
+    calls: tuple[int, ...]
+
+
+def instructions(proto: bytes | memoryview) -> dict[str, Instruction]:
+    """Returns the instructions of an `HloProto` by name, which is unique in a program.
+
+    Raises:
+        ValueError: it is no such message.
+    """
+    computations: dict[int, list[_Raw]] = {}
+    for number, module in fields(proto):
+        if number == PROTO_MODULE:
+            for part, value in fields(message(module)):
+                if part == MODULE_COMPUTATIONS:
+                    identity, body = _computation(message(value))
+                    computations[identity] = body
+    found = {}
+    for body in computations.values():
+        for raw in body:
+            inside = [raw, *_called(raw, computations)] if raw.opcode == "fusion" else [raw]
+            found[raw.name] = Instruction(
+                opcode=raw.opcode,
+                scope=raw.scope,
+                opcodes=frozenset(each.opcode for each in inside) - FREE,
+                scopes=frozenset(each.scope for each in inside if each.scope and each.opcode not in FREE),
+            )
+    return found
+
+
+def _called(raw: _Raw, computations: dict[int, list[_Raw]]) -> Iterable[_Raw]:
+    for identity in raw.calls:
+        for inner in computations.get(identity, []):
+            yield inner
+            yield from _called(inner, computations)
+
+
+def _computation(data: memoryview) -> tuple[int, list[_Raw]]:
+    identity, body = 0, []
+    for number, value in fields(data):
+        if number == COMPUTATION_ID:
+            identity = integer(value)
+        elif number == COMPUTATION_INSTRUCTIONS:
+            body.append(_instruction(message(value)))
+    return identity, body
+
+
+def _instruction(data: memoryview) -> _Raw:
+    name = opcode = scope = ""
+    calls: list[int] = []
+    for number, value in fields(data):
+        if number == INSTRUCTION_NAME:
+            name = text(value)
+        elif number == INSTRUCTION_OPCODE:
+            opcode = text(value)
+        elif number == INSTRUCTION_METADATA:
+            scope = next((text(part) for place, part in fields(message(value)) if place == METADATA_OP_NAME), "")
+        elif number == INSTRUCTION_CALLS:
+            calls.extend([value] if isinstance(value, int) else _packed(value))
+    return _Raw(name, opcode, scope, tuple(calls))
+
+
+def _packed(data: memoryview) -> Iterable[int]:
+    """Yields the numbers of a packed field: variable lengths one after the other, without keys."""
+    number = shift = 0
+    for byte in data:
+        number |= (byte & 0x7F) << shift
+        shift += 7
+        if byte < 0x80:
+            yield number
+            number = shift = 0

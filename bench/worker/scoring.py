@@ -1,0 +1,85 @@
+"""What a worker of `bench score` does with its framework: search for the best movies, predict, multiply."""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Literal
+
+import numpy as np
+
+from bench.schema.messages import Scored, ScoreJob, ScoreReady
+from bench.worker.frameworks import adapter_for
+from bench.worker.limits import SQUARE, best_s
+from movierank import training
+from movierank.model import RankingModel
+from movierank.ranking import SCORING_BATCH
+from movierank.scoring.top import CPU_BLOCK, GPU_BLOCK, scoring_of, top_movies
+from movierank.weights import HIDDEN_UNITS, initial_weights
+
+
+class ScoreSession:
+    """A model on its backend, ready to be scored and timed.
+
+    Args:
+        job: what the supervisor asked for.
+    """
+
+    def __init__(self, job: ScoreJob) -> None:
+        self.job = job
+        self.adapter = adapter_for(job.backend)
+        self.model = RankingModel(job.num_users + 1, job.num_movies + 1)
+        self.model.load_initial_weights(initial_weights(job.num_users, job.num_movies, seed=job.seed))
+        self.users = np.arange(1, job.users + 1, dtype=np.int32)
+        pairs = np.arange(job.predicted_pairs)
+        self.features = {
+            "user_id": (1 + pairs // job.num_movies).astype(np.int32),
+            "movie_id": (1 + pairs % job.num_movies).astype(np.int32),
+        }
+
+    def start(self, device_name: str, threads: int | None) -> ScoreReady:
+        """Runs everything once, so that all is compiled, and leaves the best movies in a file where one is asked for.
+
+        Raises:
+            ArithmeticError: a prediction is not finite.
+        """
+        started = time.perf_counter()
+        top = top_movies(self.model, self.users, self.job.k)
+        first_s = time.perf_counter() - started
+        if np.isnan(top.predictions).any():
+            raise ArithmeticError("predictions are not finite")
+        if self.job.answers is not None:
+            np.savez(self.job.answers, ids=top.ids, predictions=top.predictions)
+        self.measure("predict")
+        return ScoreReady(
+            compile_mode=scoring_of(self.job.backend).compile_mode(),
+            device_name=device_name,
+            threads=threads,
+            first_s=first_s,
+        )
+
+    def measure(self, what: Literal["top", "predict", "products"]) -> Scored:
+        """Times one round; the answers of `top` and `predict` have come back to the host at its end."""
+        if what == "products":
+            return Scored(per_s=self._products_per_s())
+        self.adapter.synchronise()
+        started = time.perf_counter()
+        if what == "top":
+            top_movies(self.model, self.users, self.job.k)
+            pairs = len(self.users) * self.job.num_movies
+        else:
+            training.predict(self.model, self.features, batch_size=SCORING_BATCH)
+            pairs = self.job.predicted_pairs
+        return Scored(per_s=pairs / (time.perf_counter() - started))
+
+    def _products_per_s(self) -> float:
+        """Returns the operations a second of the fastest product: that of a block's largest layer or a large square."""
+        on_gpu = self.job.device != "cpu"
+        block = GPU_BLOCK if on_gpu else CPU_BLOCK
+        side = SQUARE["gpu" if on_gpu else "cpu"]
+        shapes = ((block.users * block.movies, *HIDDEN_UNITS), (side, side, side))
+        return max(
+            2 * math.prod(shape) / best_s(run, self.adapter.synchronise)
+            for shape in shapes
+            for run in self.adapter.matrix_products(*shape, "float32")
+        )

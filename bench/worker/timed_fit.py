@@ -1,0 +1,123 @@
+"""One call of a loop's `fit`, as the tutorial calls `keras.Model.fit`, timed over whole epochs."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import keras
+
+from movierank import training
+from movierank.data.ratings import Ratings
+
+PROBE_STEPS = 20
+
+
+@dataclass(frozen=True)
+class TimedFit:
+    """Wall times of one call of `fit`, in seconds.
+
+    Attributes:
+        epochs_s: from the start of its first epoch to the end of its last, the device synchronised at both.
+        setup_s: what the call cost outside that.
+    """
+
+    epochs_s: float
+    setup_s: float
+
+
+class EpochClock(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no types
+    """Reads the clock before the first epoch and after the last.
+
+    It has no batch hooks on purpose: with one, Keras turns the logs into floats at every step, which
+    synchronises the device and slows what is timed (keras/src/callbacks/callback_list.py).
+
+    Args:
+        epochs: of the call.
+        synchronise: returns when the device has done all its work.
+        slowdown: share by which to prolong what is timed, by waiting busily, so that its true size is known.
+    """
+
+    def __init__(self, epochs: int, synchronise: Callable[[], None], slowdown: float = 0.0) -> None:
+        super().__init__()
+        self.last_epoch = epochs - 1
+        self.synchronise = synchronise
+        self.slowdown = slowdown
+        self.started = self.stopped = float("nan")
+
+    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Starts the clock at the first epoch."""
+        if epoch == 0:
+            self.synchronise()
+            self.started = time.perf_counter()
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
+        """Stops the clock at the last epoch."""
+        if epoch == self.last_epoch:
+            self.synchronise()
+            self.stopped = time.perf_counter()
+            end = self.stopped + self.slowdown * (self.stopped - self.started)
+            while self.stopped < end:
+                self.stopped = time.perf_counter()
+
+
+def timed_fit(
+    model: keras.Model,
+    ratings: Ratings,
+    *,
+    batch_size: int,
+    epochs: int,
+    synchronise: Callable[[], None],
+    slowdown: float = 0.0,
+    loop: str = "fit",
+) -> TimedFit:
+    """Trains for `epochs` in one call of the loop's `fit` and times it; `slowdown` as for `EpochClock`."""
+    clock = EpochClock(epochs, synchronise, slowdown)
+    started = time.perf_counter()
+    training.train(
+        model, ratings.features, ratings.label, batch_size=batch_size, epochs=epochs, callbacks=[clock], loop=loop
+    )
+    synchronise()
+    elapsed = time.perf_counter() - started
+    epochs_s = clock.stopped - clock.started
+    return TimedFit(epochs_s=epochs_s, setup_s=elapsed - epochs_s)
+
+
+@dataclass(frozen=True)
+class RoundPlan:
+    """What one round trains on.
+
+    Attributes:
+        ratings: full batches only, from the start of the train part.
+        epochs: passes over them in one call of `fit`.
+        steps: training steps that this makes.
+    """
+
+    ratings: Ratings
+    epochs: int
+    steps: int
+
+
+def plan_round(train: Ratings, batch_size: int, round_s: float, time_epoch: Callable[[Ratings], float]) -> RoundPlan:
+    """Returns the shortest round of whole epochs that lasts `round_s` at the speed of the fastest of some short probes.
+
+    Args:
+        train: the train part, one full batch or more.
+        batch_size: examples a step.
+        round_s: shortest wall time wanted, in seconds.
+        time_epoch: trains one epoch on what it is given, and returns the time that took, in seconds.
+    """
+    steps = len(train) // batch_size
+    probe_steps = min(steps, PROBE_STEPS)
+    probe = train.take(slice(0, probe_steps * batch_size))
+    time_epoch(probe)  # compiles, or loads what was compiled: on JAX that passed for 0.4 s of training in 16 steps
+    fastest = time_epoch(probe)
+    if fastest < round_s:
+        fastest = min(fastest, time_epoch(probe))
+    wanted = max(1, math.ceil(round_s / (fastest / probe_steps)))
+    steps_per_epoch = min(steps, wanted)
+    epochs = math.ceil(wanted / steps_per_epoch)
+    ratings = train.take(slice(0, steps_per_epoch * batch_size))
+    return RoundPlan(ratings=ratings, epochs=epochs, steps=epochs * steps_per_epoch)

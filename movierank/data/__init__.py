@@ -1,0 +1,1 @@
+"""MovieLens: sources, the cache, the splits."""

@@ -1,0 +1,133 @@
+"""What an optimizer is given for the tables that a model looks up rows of.
+
+TensorFlow's gradient of a table is `tf.IndexedSlices`, a slice for each id that was looked up, unless the table is used
+in another way too: then it is a tensor. Keras's optimizers square the slices of one id before they are added
+(docs/deviations.md). Here they are added first: into a tensor of the table's size, or by row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from movierank.loops import Updates
+from movierank.loops.exact_rows import why_not_rows
+from movierank.loops.tensorflow.ids import LookedUp
+from movierank.loops.tensorflow.rows import rows_pay, sum_by_row
+
+
+class TableUpdates:
+    """Updates tables in the way that was asked for.
+
+    Args:
+        updates: the way.
+        looked_up: what counts ids of tables that are looked up otherwise than by an embedding layer.
+    """
+
+    def __init__(self, updates: Updates, looked_up: LookedUp) -> None:
+        self._updates = updates
+        self._looked_up = looked_up
+        # By the table and not by its path, which two may have; the table is kept with it, so that it stays the one.
+        self._scratches: dict[int, tuple[keras.Variable, tf.Variable]] = {}
+
+    @contextmanager
+    def instead_of_apply(self, model: keras.Model) -> Iterator[None]:
+        """While a training step is traced, stands between the step and its optimizer's `apply`.
+
+        Raises:
+            ValueError: rows were asked for, and a table's gradient is not by row.
+        """
+        optimizer = model.optimizer
+        keras_apply = optimizer.apply
+
+        def apply(gradients: Sequence[Any], variables: Sequence[keras.Variable] | None = None) -> None:
+            pairs = list(zip(gradients, model.trainable_variables if variables is None else variables, strict=True))
+            by_row = self._by_row(model, pairs)
+            if by_row:  # Keras looks at those alone that it is given
+                optimizer._check_variables_are_known([variable for _, variable in pairs])
+            rate = optimizer.learning_rate
+            left = []
+            for place, (gradient, variable) in enumerate(pairs):
+                if isinstance(gradient, tf.IndexedSlices):
+                    # `keras.ops.take` has made negative ids that have a row positive.
+                    self._looked_up.count_others(variable, gradient.indices)
+                    if place in by_row:
+                        self._update_rows(optimizer, variable, gradient, rate)
+                        continue
+                    if self._updates != "slices":
+                        gradient = dense(gradient, variable)
+                left.append((gradient, variable))
+            if by_row and all(gradient is None for gradient, _ in left):
+                optimizer.iterations.assign_add(1)  # all that Keras would do, but it takes no empty list
+            else:
+                keras_apply(*map(list, zip(*left, strict=True)))
+
+        vars(optimizer)["apply"] = apply
+        try:
+            yield
+        finally:
+            del vars(optimizer)["apply"]
+
+    def _by_row(self, model: keras.Model, pairs: Sequence[tuple[Any, keras.Variable]]) -> set[int]:
+        """Returns the places of the variables that are to be updated by row."""
+        if self._updates in ("tables", "slices") or (
+            (reason := why_not_rows(model.optimizer)) and self._updates == "auto"
+        ):
+            return set()
+        if reason:
+            raise ValueError(f"embedding rows cannot be updated alone: {reason}; ask for tables")
+        exact = {
+            place
+            for place, (gradient, variable) in enumerate(pairs)
+            if isinstance(gradient, tf.IndexedSlices) and variable.constraint is None
+        }
+        if self._updates == "auto":
+            return {place for place in exact if rows_pay(pairs[place][1].shape[0], pairs[place][0].indices.shape[0])}
+        tables = {
+            id(layer.embeddings) for layer in model._flatten_layers() if isinstance(layer, keras.layers.Embedding)
+        }
+        otherwise = [v.path for place, (_, v) in enumerate(pairs) if id(v) in tables and place not in exact]
+        if otherwise or not exact:
+            raise ValueError(
+                f"embedding rows cannot be updated alone: {', '.join(otherwise) or 'no table'} is used "
+                f"{'otherwise than' if otherwise else ''} by an embedding layer's call; ask for tables"
+            )
+        return exact
+
+    def _update_rows(
+        self, optimizer: keras.optimizers.Optimizer, variable: keras.Variable, gradient: tf.IndexedSlices, rate: Any
+    ) -> None:
+        """Makes Adagrad's or SGD's step (keras/src/optimizers/{adagrad,sgd}.py) on the rows of a gradient."""
+        table, ids = variable.value, gradient.indices
+        scratch = self._scratch(variable)
+        total, scratched = sum_by_row(tf.cast(gradient.values, table.dtype), ids, scratch.read_value())
+        scratch.assign(scratched)
+        move = tf.cast(rate, table.dtype) * total
+        if isinstance(optimizer, keras.optimizers.Adagrad):
+            # Private, since Keras has no public way to an optimizer's state by variable.
+            accumulator = optimizer._accumulators[optimizer._get_variable_index(variable)].value
+            grown = tf.gather(accumulator, ids) + tf.square(total)
+            accumulator.scatter_nd_update(ids[:, tf.newaxis], grown)
+            move /= tf.sqrt(grown + tf.cast(optimizer.epsilon, table.dtype))
+        table.scatter_nd_update(ids[:, tf.newaxis], tf.gather(table, ids) - move)
+
+    def _scratch(self, variable: keras.Variable) -> tf.Variable:
+        if id(variable) not in self._scratches:
+            # TensorFlow keeps int32 variables on the host, where a program of XLA's on a GPU does not reach them
+            # (tensorflow.org/xla/known_issues); on a CPU int32 is half the memory.
+            dtype = tf.int64 if "GPU" in variable.value.device else tf.int32
+            with tf.init_scope():
+                scratch = tf.Variable(tf.zeros(variable.shape[0], dtype), trainable=False)
+            self._scratches[id(variable)] = (variable, scratch)
+        return self._scratches[id(variable)][1]
+
+
+def dense(gradient: Any, variable: keras.Variable) -> Any:
+    """Returns a gradient as a tensor of its variable's shape; slices of one id are summed."""
+    if not isinstance(gradient, tf.IndexedSlices):
+        return gradient
+    return tf.math.unsorted_segment_sum(gradient.values, gradient.indices, variable.shape[0])
