@@ -9,7 +9,7 @@ import keras
 import numpy as np
 from sklearn.datasets import load_digits
 
-from bench.Workload import Arrays, Workload
+from bench import Arrays, Workload
 
 TRAIN = 1_500
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import keras
 
-from bench.Workload import Arrays, Workload
+from bench import Arrays, Workload
 from movierank.data.datasets import load_dataset
 from movierank.data.splits import split_ratings
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from bench.api import compare, judge_parity
+from bench import compare, judge_parity
 from bench.commands.cli import main
 from bench.report.file import load_report
 from bench.schema.parity import breaks_parity, group_of

@@ -10,7 +10,7 @@ import msgspec
 import numpy as np
 import pytest
 
-from bench.api import judge_parity
+from bench import judge_parity
 from bench.commands.cli import main
 from bench.parity.backend_oracle import Mathematics, OwnReference, reference_of
 from bench.parity.custom_judge import judge_own
