@@ -66,7 +66,7 @@ def test_importing_the_functions_imports_no_more_than_they_need(tmp_path: Path) 
 @pytest.mark.backend_free
 def test_every_name_is_a_function_whatever_was_imported_before(tmp_path: Path) -> None:
     code = """
-import bench.compare_reports, bench.two_environments, bench.page, bench.report_file, bench.commands.cli
+import bench.comparison.reports, bench.measure.versus, bench.page, bench.report.file, bench.commands.cli
 import bench
 print([name for name in bench.__all__ if not callable(getattr(bench, name))], {*bench.__all__} - {*dir(bench)})
 """
