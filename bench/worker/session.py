@@ -22,8 +22,9 @@ from bench.schema.messages import Job, Rounded, Steady, Trained
 from bench.statistics.steady import MOST_ROUNDS, is_steady
 from bench.worker.frameworks import adapter_for
 from bench.worker.limits import Limits, measure_limits
+from bench.worker.round_plan import RoundPlan, plan_round
 from bench.worker.stage_recorder import record_early_stages
-from bench.worker.timed_fit import RoundPlan, TimedFit, plan_round, timed_fit
+from bench.worker.timed_fit import TimedFit, timed_fit
 from bench.worker.workload import Course
 from bench.worker.workloads.ranking import permuted_copy
 from movierank import training

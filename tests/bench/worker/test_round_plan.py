@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.worker.timed_fit import plan_round
+from bench.worker.round_plan import plan_round
 from movierank.data.ratings import Ratings
 
 pytestmark = pytest.mark.backend_free
