@@ -16,7 +16,7 @@ __all__ = ["Arrays", "BenchError", "Workload", "compare", "judge_parity", "load_
 
 
 def __getattr__(name: str) -> Any:
-    """Imports what `__all__` names when it is first asked for: a worker and `--help` need none of it."""
+    """Import what `__all__` names when it is first asked for: a worker and `--help` need none of it."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     homes = {"BenchError": "bench.errors", "Arrays": "bench.schema.workload", "Workload": "bench.schema.workload"}

@@ -29,7 +29,7 @@ NAN = math.nan
 
 
 def rounds(report: Report) -> list[Row]:
-    """Returns one row a timed round: its cell, process, seed, place, and `step_time_ms`.
+    """Return one row a timed round: its cell, process, seed, place, and `step_time_ms`.
 
     `round` counts from 0 within the process; `turn` is the place in the interleaved order of the whole report, -1 in
     a report that did not record it. `counts` tells whether the round is one that statistics are made of, `handover` the
@@ -50,7 +50,7 @@ def rounds(report: Report) -> list[Row]:
 
 
 def runs(report: Report) -> list[Row]:
-    """Returns one row a worker process, failed ones too: phases in seconds, memory in MiB, and how it ended.
+    """Return one row a worker process, failed ones too: phases in seconds, memory in MiB, and how it ended.
 
     `step_time_ms` is the median of its rounds. `unsteady` says that it was still getting faster when timed.
     """
@@ -85,7 +85,7 @@ def runs(report: Report) -> list[Row]:
 
 
 def cells(report: Report) -> list[Row]:
-    """Returns one row a cell with a step time, fastest first: its figures with their 95 % intervals.
+    """Return one row a cell with a step time, fastest first: its figures with their 95 % intervals.
 
     `times_fastest` is the step time over that of the first row, from processes measured side by side.
     """
@@ -120,7 +120,7 @@ def cells(report: Report) -> list[Row]:
 
 
 def ratios(report: Report) -> list[Row]:
-    """Returns one row a pair of cells: how many times longer a step of `a` takes than one of `b`."""
+    """Return one row a pair of cells: how many times longer a step of `a` takes than one of `b`."""
     return [
         {"a": row.a, "b": row.b, "ratio": row.ratio, **_ends("ratio", row.ci95), "pairs": row.pairs}
         for row in report.ratios
@@ -128,7 +128,7 @@ def ratios(report: Report) -> list[Row]:
 
 
 def epochs(report: Report) -> list[Row]:
-    """Returns one row an epoch of each process's training: `train_rmse` as `fit` reports it, epochs from 1.
+    """Return one row an epoch of each process's training: `train_rmse` as `fit` reports it, epochs from 1.
 
     `test_rmse` is that of the last epoch, NaN before. Of a workload of one's own they are NaN, and `train_metric` and
     `test_metric` are those that it is told by; with a target, `test_metric` is there after each epoch.
@@ -148,7 +148,7 @@ def epochs(report: Report) -> list[Row]:
 
 
 def parity(report: Report) -> list[Row]:
-    """Returns one row a pair and stage: how far the two lie apart, beside what rounding explains.
+    """Return one row a pair and stage: how far the two lie apart, beside what rounding explains.
 
     `broken` says that it counts against the pair: outside, not a known deviation, and in float32.
     """
@@ -169,7 +169,7 @@ def parity(report: Report) -> list[Row]:
 
 
 def comparison(found: Comparison) -> list[Row]:
-    """Returns one row a cell of a comparison: both step times, their ratio with its interval, and the verdicts."""
+    """Return one row a cell of a comparison: both step times, their ratio with its interval, and the verdicts."""
     rmse, metric = ({row.cell: row for row in rows} for rows in (found.rmse, found.metrics))
     return [
         {
@@ -223,5 +223,5 @@ def _number(value: float | None) -> float:
 
 
 def _value(row: object, name: str) -> float:
-    """Returns a number of a row that may be absent."""
+    """Return a number of a row that may be absent."""
     return _number(getattr(row, name, None))

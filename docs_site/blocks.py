@@ -21,7 +21,7 @@ BLOCK = re.compile(r"<!-- figures: (?P<name>[a-z0-9-]+) -->\n(?P<text>.*?)<!-- /
 
 
 def filled(text: str, makers: Mapping[str, Maker], root: Path) -> str:
-    """Returns a document with every block made anew.
+    """Return a document with every block made anew.
 
     Args:
         text: Markdown.

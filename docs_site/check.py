@@ -32,11 +32,11 @@ class Found(HTMLParser):
     anchors: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        """Sets up the parser."""
+        """Set up the parser."""
         super().__init__()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Notes links, sources and ids."""
+        """Note links, sources and ids."""
         values = {name: value for name, value in attrs if value is not None}
         self.anchors |= {values[name] for name in ("id", "name") if name in values}
         if tag == "a" and "href" in values:
@@ -47,14 +47,14 @@ class Found(HTMLParser):
 
 
 def read(page: Path) -> Found:
-    """Returns what is in a page."""
+    """Return what is in a page."""
     found = Found()
     found.feed(page.read_text(errors="replace"))
     return found
 
 
 def wrong(site: Path, pages: dict[str, Found]) -> Iterator[str]:
-    """Gives what is wrong with a site, page by page.
+    """Yield what is wrong with a site, page by page.
 
     Args:
         site: its folder.
@@ -78,7 +78,7 @@ def wrong(site: Path, pages: dict[str, Found]) -> Iterator[str]:
 
 
 def main(arguments: list[str]) -> int:
-    """Checks the site in the folder that is named."""
+    """Check the site in the folder that is named."""
     site = Path(next(each for each in arguments if not each.startswith("-")))
     # Reports are pages of their own, checked by their own tests.
     files = [file for file in sorted(site.rglob("*.html")) if "repository" not in file.relative_to(site).parts]

@@ -11,7 +11,7 @@ PROGRAMS = ("bench", "movierank")
 
 
 def commands() -> str:
-    """Returns a section for each command with its help, 100 columns wide."""
+    """Return a section for each command with its help, 100 columns wide."""
     return "\n\n".join(_program(program) for program in PROGRAMS)
 
 
@@ -26,7 +26,7 @@ def _program(program: str) -> str:
 
 
 def command_names(program: str) -> list[str]:
-    """Returns the names of a program's commands, in the order in which its help lists them."""
+    """Return the names of a program's commands, in the order in which its help lists them."""
     listing = _help(program).partition("COMMAND\n")[2].partition("\n\n")[0]
     return [line.split()[0] for line in listing.splitlines() if line.startswith("    ") and line[4] != " "]
 

@@ -19,12 +19,12 @@ MAKERS: dict[str, Maker] = {**loop_figures.MAKERS, **proof_figures.MAKERS, **swe
 
 
 def documents(root: Path = ROOT) -> list[Path]:
-    """Returns all Markdown that may hold figures."""
+    """Return all Markdown that may hold figures."""
     return [root / "README.md", *sorted((root / "docs").glob("*.md"))]
 
 
 def main(arguments: list[str]) -> int:
-    """Says which documents are stale, or writes them."""
+    """Return which documents are stale, or write them."""
     stale = 0
     for path in documents():
         text = path.read_text()

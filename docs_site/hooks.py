@@ -17,7 +17,7 @@ GENERATED = {"<!-- generated: schema -->": schema, "<!-- generated: commands -->
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
-    """Adds the pages that lie outside docs/, and every file of the repository that a page links to."""
+    """Add the pages that lie outside docs/, and every file of the repository that a page links to."""
     outside = {source: page for source, page in links.PAGES.items() if page != "index.md"}
     for source, page in outside.items():
         files.append(File.generated(config, page, abs_src_path=str(ROOT / source)))
@@ -35,7 +35,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Turns a document as it lies in the repository into a page of the site."""
+    """Turn a document as it lies in the repository into a page of the site."""
     pages = {page: source for source, page in links.PAGES.items() if page != "index.md"}
     document = pages.get(page.file.src_uri, f"docs/{page.file.src_uri}")
     text = links.for_the_site(ROOT, document, markdown)

@@ -24,17 +24,17 @@ EXTERNAL = re.compile(r"[a-z][a-z0-9+.-]*:")
 
 
 def linked(text: str) -> list[str]:
-    """Returns the targets of all links and images of a document, those in code left out."""
+    """Return the targets of all links and images of a document, those in code left out."""
     return [found["target"] for found in LINK.finditer(CODE.sub("", text))]
 
 
 def is_external(target: str) -> bool:
-    """Says whether a target has a scheme, such as `https:`."""
+    """Return whether a target has a scheme, such as `https:`."""
     return EXTERNAL.match(target) is not None
 
 
 def anchors(text: str) -> set[str]:
-    """Returns the anchors that GitHub gives to a document's headings."""
+    """Return the anchors that GitHub gives to a document's headings."""
     seen: dict[str, int] = {}
     found = set()
     for heading in HEADING.finditer(CODE.sub(_blank_blocks, text)):
@@ -52,7 +52,7 @@ def _blank_blocks(code: re.Match[str]) -> str:
 
 
 def broken(root: Path, document: str) -> Iterator[str]:
-    """Gives the links of a document that lead nowhere on GitHub, each with the reason.
+    """Yield the links of a document that lead nowhere on GitHub, each with the reason.
 
     Args:
         root: of the repository.
@@ -72,7 +72,7 @@ def broken(root: Path, document: str) -> Iterator[str]:
 
 
 def in_repository(root: Path, document: str, target: str) -> str | None:
-    """Returns the path below `root` of what a document links to; a folder's page for a folder.
+    """Return the path below `root` of what a document links to; a folder's page for a folder.
 
     Returns:
         None where the link leads out of the repository, to another place of the document, or nowhere.
@@ -88,14 +88,14 @@ def in_repository(root: Path, document: str, target: str) -> str | None:
 
 
 def on_the_site(path: str) -> str:
-    """Returns where a file of the repository lies below the site's source."""
+    """Return where a file of the repository lies below the site's source."""
     if path in PAGES:
         return PAGES[path]
     return path.removeprefix("docs/") if path.startswith("docs/") else f"{COPIED}/{path}"
 
 
 def for_the_site(root: Path, document: str, text: str) -> str:
-    """Returns a document whose relative links lead to the same things on the site.
+    """Return a document whose relative links lead to the same things on the site.
 
     Args:
         root: of the repository.

@@ -36,13 +36,13 @@ def _report(root: Path) -> Report:
 
 
 def answer(root: Path) -> str:
-    """Returns the report's own answer as a quotation, less its sentences on who is fastest with another loop."""
+    """Return the report's own answer as a quotation, less its sentences on who is fastest with another loop."""
     sentences = headline(_report(root)).split(". ")
     return f"> {'. '.join(each for each in sentences if not each.startswith(('With ', 'A native ')))}"
 
 
 def cells(root: Path) -> str:
-    """Returns a row for each cell, in the order of backends and loops."""
+    """Return a row for each cell, in the order of backends and loops."""
     report = _report(root)
     names = short_names(run.cell for run in report.runs)
     found = sorted((cell_of(row) for row in report.step_time), key=lambda cell: (cell.backend, _place(cell.loop)))
@@ -50,7 +50,7 @@ def cells(root: Path) -> str:
 
 
 def gains(root: Path) -> str:
-    """Returns a row for each backend: ratios of its loops."""
+    """Return a row for each backend: ratios of its loops."""
     report = _report(root)
     rows = []
     for backend in sorted(BACKENDS):
@@ -64,7 +64,7 @@ def _place(loop: str) -> int:
 
 
 def yardstick(root: Path) -> str:
-    """Returns a sentence: how long the Keras model takes on the device beside the same mathematics by hand."""
+    """Return a sentence: how long the Keras model takes on the device beside the same mathematics by hand."""
     report = _report(root)
     found = []
     for backend in sorted(BACKENDS):
@@ -74,7 +74,7 @@ def yardstick(root: Path) -> str:
 
 
 def profiles(root: Path) -> str:
-    """Returns a row for each cell: what each kind of work takes of a traced step, in per cent."""
+    """Return a row for each cell: what each kind of work takes of a traced step, in per cent."""
     report = _report(root)
     names = short_names(run.cell for run in report.runs)
     times = {cell_of(row): row.median_ms for row in report.step_time}

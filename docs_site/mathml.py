@@ -11,6 +11,6 @@ from latex2mathml.converter import convert
 
 
 def fence(source: str, language: str, css_class: str, options: dict[str, Any], md: Any, **other: Any) -> str:
-    """Returns one formula a line; called by pymdownx.superfences."""
+    """Return one formula a line; called by pymdownx.superfences."""
     formulas = [convert(line, display="block") for line in source.splitlines() if line.strip()]
     return f'<div class="{css_class}">{"".join(formulas)}</div>'

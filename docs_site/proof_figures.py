@@ -39,7 +39,7 @@ def _drift(result: Validation) -> Drift:
 
 
 def validation(root: Path) -> str:
-    """Returns what was said of trials with a known answer, by the design of `versus` and of two reports."""
+    """Return what was said of trials with a known answer, by the design of `versus` and of two reports."""
     together, apart = _validation(root, "jax-together"), _validation(root)
     pooled = [row for row in together.pooled if row.processes in POOLED]
     apart_from_each_other = without_common_sides([trial for trial in together.trials if trial.slowdown == 0])
@@ -63,7 +63,7 @@ def _said(row: Outcome, trials: str | None = None) -> list[str]:
 
 
 def drift(root: Path) -> str:
-    """Returns what sides scattered by, and what the allowance for it changed."""
+    """Return what sides scattered by, and what the allowance for it changed."""
     result = _validation(root)
     equal = result.outcomes[0]
     before = judge(result.trials, NONE)[0]
@@ -79,7 +79,7 @@ def drift(root: Path) -> str:
 
 
 def drift_words(root: Path) -> str:
-    """Returns by how much sides scatter now that the machine's state is looked at."""
+    """Return by how much sides scatter now that the machine's state is looked at."""
     found = _drift(_validation(root))
     return (
         "With the state looked at, sides that `bench validate` measures one after the other on JAX scatter by "
@@ -93,7 +93,7 @@ def _process_sd(result: Validation) -> float:
 
 
 def coverage(root: Path) -> str:
-    """Returns how many intervals held the truth on simulated cells."""
+    """Return how many intervals held the truth on simulated cells."""
     rows = [
         [str(row.processes), str(row.rounds), f"{row.process_sd:.0%}", f"{row.round_sd:.0%}", f"{row.coverage:.1%}"]
         for row in _validation(root).simulated
@@ -102,7 +102,7 @@ def coverage(root: Path) -> str:
 
 
 def stopped(root: Path) -> str:
-    """Returns how many intervals held the truth on simulated measurements that ended when they were narrow."""
+    """Return how many intervals held the truth on simulated measurements that ended when they were narrow."""
     found = _validation(root).stopped
     rows = [[f"{row.pair_sd:.0%}", str(row.most), str(row.pairs), f"{row.coverage:.1%}"] for row in found]
     least = min(row.coverage for row in found)
@@ -113,7 +113,7 @@ def stopped(root: Path) -> str:
 
 
 def power(root: Path) -> str:
-    """Returns what whole runs of `versus` with its defaults said of a known difference."""
+    """Return what whole runs of `versus` with its defaults said of a known difference."""
     trials = stored(root / "results/validation/versus-jax.jsonl")
     rows = []
     for slowdown in sorted({trial.slowdown for trial in trials}):
@@ -136,7 +136,7 @@ def power(root: Path) -> str:
 
 
 def overhead(root: Path) -> str:
-    """Returns what the harness adds to calls of each loop, and what its step time has over that of bare calls."""
+    """Return what the harness adds to calls of each loop, and what its step time has over that of bare calls."""
     measured = stored_overhead(root / "results/overhead.jsonl")
     rows = [
         [
@@ -157,7 +157,7 @@ def _mutants(root: Path, backend: str) -> Mutants:
 
 
 def mutants(root: Path) -> str:
-    """Returns a row for each backend: faults found and false alarms."""
+    """Return a row for each backend: faults found and false alarms."""
     rows = []
     for backend in ("jax", "tensorflow", "torch"):
         result = _mutants(root, backend)
@@ -178,7 +178,7 @@ def mutants(root: Path) -> str:
 
 
 def mutants_words(root: Path) -> str:
-    """Returns what the final stages alone would have seen on JAX, and how narrow it was."""
+    """Return what the final stages alone would have seen on JAX, and how narrow it was."""
     result = _mutants(root, "jax")
     visible = [fault for fault in result.faults if fault.invisible is None]
     by_rmse = sum(_outside(fault, "rmse") for fault in visible)
@@ -200,18 +200,18 @@ def _outside(fault: FaultResult, stage: str) -> bool:
 
 
 def _margin(fault: FaultResult) -> float:
-    """Returns by how much the group of stages that finds a fault is beyond its envelope."""
+    """Return by how much the group of stages that finds a fault is beyond its envelope."""
     first = next(each for each in fault.stages if each.verdict == "outside" and each.known is None)
     return max(each.ratio or 0.0 for each in fault.stages if each.group == first.group)
 
 
 def mutants_matrix(root: Path) -> str:
-    """Returns the largest distance of each stage for each fault, on JAX."""
+    """Return the largest distance of each stage for each fault, on JAX."""
     return as_markdown(_mutants(root, "jax")).rstrip()
 
 
 def scoring(size: str, root: Path) -> str:
-    """Returns a row for each backend."""
+    """Return a row for each backend."""
     report = msgspec.json.decode((root / f"results/scoring/{size}.json").read_bytes(), type=ScoreReport)
     rows = [
         [

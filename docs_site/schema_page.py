@@ -18,7 +18,7 @@ ENTRY = re.compile(r"^(?P<names>[a-z_0-9]+(?:, [a-z_0-9]+)*): (?P<words>.*)$")
 
 
 def schema() -> str:
-    """Returns a section for each record, the report first and then in the order in which they are met."""
+    """Return a section for each record, the report first and then in the order in which they are met."""
     return "\n\n".join(_section(record) for record in _met(Report))
 
 
@@ -34,7 +34,7 @@ def _section(record: type[Record]) -> str:
 
 
 def attributes(docstring: str) -> dict[str, str]:
-    """Returns what a Google-style docstring tells of each attribute, a name that stands in a list included.
+    """Return what a Google-style docstring tells of each attribute, a name that stands in a list included.
 
     Args:
         docstring: without the indentation of its class.

@@ -18,7 +18,7 @@ from docs_site.tables import table
 
 
 def table_rows(root: Path) -> str:
-    """Returns a row for each backend and loop: a step's time by the rows of both tables, in ms, with its interval."""
+    """Return a row for each backend and loop: a step's time by the rows of both tables, in ms, with its interval."""
     sweep = load_sweep(root / "results/sweep/table-rows")
     header = ("backend, loop", *(f"{value:,} rows" for value in sweep.settings.values))
     found = {(str(one.cell), one.value): one for one in sweep.measured}
@@ -33,7 +33,7 @@ def table_rows(root: Path) -> str:
 
 
 def batch_models(root: Path) -> str:
-    """Returns the cost model of each curve over batch sizes in words, an item each."""
+    """Return the cost model of each curve over batch sizes in words, an item each."""
     sweep = load_sweep(root / "results/sweep/batch-size")
     names = short_names(sweep.settings.cells)
     found = sorted((names[str(one.cell)], model_in_words(one.model, sweep.settings.over)) for one in sweep.models)
@@ -41,7 +41,7 @@ def batch_models(root: Path) -> str:
 
 
 def batch_rates(root: Path) -> str:
-    """Returns a row for each backend and loop: thousands of examples a second, and the peak memory at the ends."""
+    """Return a row for each backend and loop: thousands of examples a second, and the peak memory at the ends."""
     sweep = load_sweep(root / "results/sweep/batch-size")
     values = sweep.settings.values
     found = {(str(one.cell), one.value): one for one in sweep.measured}
@@ -54,7 +54,7 @@ def batch_rates(root: Path) -> str:
 
 
 def rows_or_tables(root: Path) -> str:
-    """Returns a row for each backend: the step by rows over that by whole tables, by the rows of both tables."""
+    """Return a row for each backend: the step by rows over that by whole tables, by the rows of both tables."""
     lines = (root / "results/rows-or-tables/batch-1000.jsonl").read_bytes().splitlines()
     found = msgspec.json.decode(b"[" + b",".join(lines) + b"]", type=list[_Timed])
     sizes = sorted({one.rows for one in found})

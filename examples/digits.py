@@ -15,7 +15,7 @@ TRAIN = 1_500
 
 
 def build(seed: int) -> keras.Model:
-    """Returns two hidden layers, compiled; Keras's random state is at `seed` already."""
+    """Return two hidden layers, compiled; Keras's random state is at `seed` already."""
     model = keras.Sequential(
         [
             keras.Input((64,)),
@@ -33,7 +33,7 @@ def build(seed: int) -> keras.Model:
 
 
 def arrays() -> Arrays:
-    """Returns pixels from 0 to 1, [N, 64], and classes, [N]."""
+    """Return pixels from 0 to 1, [N, 64], and classes, [N]."""
     data = load_digits()
     pixels, classes = (data.data / 16).astype(np.float32), data.target.astype(np.int32)
     order = np.random.default_rng(0).permutation(len(pixels))

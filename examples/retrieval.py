@@ -18,7 +18,7 @@ NUM_USERS, NUM_MOVIES = 943, 1682  # of MovieLens 100K
 
 
 def build(seed: int) -> keras.Model:
-    """Returns both towers and their product, compiled; Keras's random state is at `seed` already."""
+    """Return both towers and their product, compiled; Keras's random state is at `seed` already."""
     user = keras.Input((), dtype="int32", name="user_id")
     movie = keras.Input((), dtype="int32", name="movie_id")
     # Ids start at 1, so each table has a row that nobody uses.
@@ -35,7 +35,7 @@ def build(seed: int) -> keras.Model:
 
 
 def arrays() -> Arrays:
-    """Returns the tutorial's split: ids by name, each [N], and ratings from 0 to 1, [N]."""
+    """Return the tutorial's split: ids by name, each [N], and ratings from 0 to 1, [N]."""
     split = split_ratings(load_dataset("100k"), "tutorial")
     return Arrays(split.train.features, split.train.label, split.test.features, split.test.label)
 

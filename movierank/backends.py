@@ -4,5 +4,5 @@ BACKENDS = ("jax", "torch", "tensorflow")
 
 
 def extra_of(backend: str) -> str:
-    """Returns the extra of this package that installs a backend: its name, but `tf` for tensorflow."""
+    """Return the extra of this package that installs a backend: its name, but `tf` for tensorflow."""
     return {"tensorflow": "tf"}.get(backend, backend)

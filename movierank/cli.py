@@ -31,7 +31,7 @@ PREPARE_EXAMPLES = """examples:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command; returns the exit code: 0 fine, 2 bad input, 3 interrupted."""
+    """Run one command; returns the exit code: 0 fine, 2 bad input, 3 interrupted."""
     with lasting_output():
         return _carry_out(_parser().parse_args(argv))
 

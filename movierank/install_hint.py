@@ -14,7 +14,7 @@ NAME = "movierank-bench"
 
 
 def install_hint(extra: str, *, for_report: bool = False) -> str:
-    """Returns a command for a shell: `pip install '.[jax]'` in the clone, with its folder from anywhere else.
+    """Return a command for a shell: `pip install '.[jax]'` in the clone, with its folder from anywhere else.
 
     A clone is where `pyproject.toml` lies beside the package, or what pip says that it installed the package from
     (`direct_url.json` of the distribution, PEP 610). An archive or a repository that pip was given is named likewise;
@@ -47,7 +47,7 @@ def _in_clone(folder: Path, extra: str, editable: bool, for_report: bool) -> str
 
 
 def _origin() -> dict[str, Any]:
-    """Returns what pip wrote of where the package came from; nothing where it is not installed or from an index."""
+    """Return what pip wrote of where the package came from; nothing where it is not installed or from an index."""
     try:
         text = distribution(NAME).read_text("direct_url.json")
     except PackageNotFoundError:

@@ -50,7 +50,7 @@ class RankingModel(keras.Model):  # type: ignore[misc]  # Keras ships no types
         )
 
     def build(self, input_shape: dict[str, tuple[int | None, ...]]) -> None:
-        """Creates all weights; `input_shape` is {"user_id": (B,), "movie_id": (B,)}, B may be None."""
+        """Create all weights; `input_shape` is {"user_id": (B,), "movie_id": (B,)}, B may be None."""
         batch = input_shape["user_id"][0]
         self.user_embedding.build(input_shape["user_id"])
         self.candidate_embedding.build(input_shape["movie_id"])
@@ -58,7 +58,7 @@ class RankingModel(keras.Model):  # type: ignore[misc]  # Keras ships no types
         self.built = True
 
     def call(self, inputs: dict[str, Any]) -> Any:
-        """Returns the prediction, [B, 1]."""
+        """Return the prediction, [B, 1]."""
         embeddings = [
             self.user_embedding(inputs["user_id"]),
             self.candidate_embedding(inputs["movie_id"]),
@@ -66,7 +66,7 @@ class RankingModel(keras.Model):  # type: ignore[misc]  # Keras ships no types
         return self.ratings(keras.ops.concatenate(embeddings, axis=1))
 
     def get_config(self) -> dict[str, Any]:
-        """Returns the constructor's arguments."""
+        """Return the constructor's arguments."""
         return {
             **super().get_config(),
             "num_users": self.num_users,
@@ -75,7 +75,7 @@ class RankingModel(keras.Model):  # type: ignore[misc]  # Keras ships no types
         }
 
     def load_initial_weights(self, weights: Weights) -> None:
-        """Builds the model where it is not, and sets all its weights.
+        """Build the model where it is not, and set all its weights.
 
         Raises:
             ValueError: a shape differs from the model's.

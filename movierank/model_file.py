@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def save_model(model: RankingModel, path: Path) -> None:
-    """Writes a model as `.keras`; on a full disk an older one stays.
+    """Write a model as `.keras`; on a full disk an older one stays.
 
     Raises:
         MovierankError: it cannot be written.
@@ -30,7 +30,7 @@ def save_model(model: RankingModel, path: Path) -> None:
 
 
 def check_model(path: Path) -> None:
-    """Looks whether a file may be a model, which takes no Keras.
+    """Look whether a file may be a model, which takes no Keras.
 
     Raises:
         MovierankError: there is none, or it is no `.keras` file.
@@ -42,7 +42,7 @@ def check_model(path: Path) -> None:
 
 
 def load_model(path: Path) -> RankingModel:
-    """Reads a model that `save_model` wrote, under any backend.
+    """Read a model that `save_model` wrote, under any backend.
 
     Raises:
         MovierankError: it is none, or cannot be read.

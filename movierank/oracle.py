@@ -105,18 +105,18 @@ class Oracle:
         self._squares = squares
 
     def predict(self, user_id: Ids, movie_id: Ids) -> Array:
-        """Returns the predictions [N] in label units for user_id [N] and movie_id [N]."""
+        """Return the predictions [N] in label units for user_id [N] and movie_id [N]."""
         *_, prediction = self._forward(user_id, movie_id)
         return prediction
 
     def preactivations(self, user_id: Ids, movie_id: Ids) -> tuple[Array, Array]:
-        """Returns what enters the two hidden layers' relu, [N, 256] and [N, 64]."""
+        """Return what enters the two hidden layers' relu, [N, 256] and [N, 64]."""
         w = self.weights
         z1 = self._embed(user_id, movie_id) @ w.kernel1 + w.bias1
         return z1, np.maximum(z1, 0) @ w.kernel2 + w.bias2
 
     def loss_and_gradients(self, batch: Ratings) -> tuple[float, Weights]:
-        """Returns the loss of a batch and its gradient, in the shapes of the weights."""
+        """Return the loss of a batch and its gradient, in the shapes of the weights."""
         loss, gradients = self._gradients(batch)
         user, candidate = np.zeros_like(self.weights.user_embedding), np.zeros_like(self.weights.candidate_embedding)
         user[gradients.user.rows] = gradients.user.total
@@ -124,7 +124,7 @@ class Oracle:
         return loss, Weights(user, candidate, *gradients.dense)
 
     def step(self, batch: Ratings) -> float:
-        """Makes one Adagrad step on a batch and returns the loss before it."""
+        """Make one Adagrad step on a batch and return the loss before it."""
         loss, gradients = self._gradients(batch)
         user, candidate, *dense = zip(self.weights.as_list(), self.accumulators.as_list(), strict=True)
         for (table, accumulator), gradient in ((user, gradients.user), (candidate, gradients.candidate)):
@@ -211,7 +211,7 @@ def train(
     epochs: int,
     on_epoch: Callable[[int, float], None] | None = None,
 ) -> None:
-    """Trains on `ratings` in their order, `epochs` times over; the last batch of an epoch may be smaller.
+    """Train on `ratings` in their order, `epochs` times over; the last batch of an epoch may be smaller.
 
     `on_epoch` is called after each epoch with its number, from 1, and its training RMSE: over all its examples, each
     predicted before the step that trains on it, and summed in the oracle's dtype as Keras's metric does in float32.

@@ -32,7 +32,7 @@ class RankedMovie:
 
 
 def score_movies(model: RankingModel, user_id: int, movie_ids: npt.NDArray[np.int32]) -> Float32Array:
-    """Returns predicted stars, float32 [M], for one user and int32 `movie_ids` [M]."""
+    """Return predicted stars, float32 [M], for one user and int32 `movie_ids` [M]."""
     features = {"user_id": np.full(len(movie_ids), user_id, np.int32), "movie_id": movie_ids}
     return label_to_stars(predict(model, features, batch_size=SCORING_BATCH))
 
@@ -46,7 +46,7 @@ def rank_movies(
     top: int | None = None,
     exclude_rated: bool = False,
 ) -> list[RankedMovie]:
-    """Ranks `movie_ids`, or the whole catalogue, for one user, best first; equal scores by movie id.
+    """Rank `movie_ids`, or the whole catalogue, for one user, best first; equal scores by movie id.
 
     Args:
         model: trained on `dataset`.
@@ -80,7 +80,7 @@ def rank_movies(
 
 
 def check_model_fits(model: RankingModel, dataset: Dataset) -> None:
-    """Refuses a model whose tables were not built for `dataset`.
+    """Refuse a model whose tables were not built for `dataset`.
 
     Raises:
         MovierankError: the tables' sizes differ.

@@ -9,19 +9,19 @@ from movierank.weights import HIDDEN_UNITS
 
 
 def layer_shapes(embedding_dimension: int) -> list[tuple[int, int]]:
-    """Returns the shapes of the dense layers' kernels, first to last."""
+    """Return the shapes of the dense layers' kernels, first to last."""
     widths = (2 * embedding_dimension, *HIDDEN_UNITS, 1)
     return list(pairwise(widths))
 
 
 def step_operations(batch_size: int, embedding_dimension: int) -> int:
-    """Returns the operations of a step's matrix products, forward and backward."""
+    """Return the operations of a step's matrix products, forward and backward."""
     forward = 2 * batch_size * sum(rows * columns for rows, columns in layer_shapes(embedding_dimension))
     return 3 * forward
 
 
 def state_bytes(embedding_dimension: int, table_rows: float, bytes_of_weight: int = 4) -> float:
-    """Returns the bytes of all weights that a step updates and of their accumulators.
+    """Return the bytes of all weights that a step updates and of their accumulators.
 
     Args:
         embedding_dimension: width of both tables.
@@ -33,7 +33,7 @@ def state_bytes(embedding_dimension: int, table_rows: float, bytes_of_weight: in
 
 
 def table_rows(loop: str, workload_rows: int, touched_rows: float) -> float:
-    """Returns how many rows of both tables a step of `loop` updates.
+    """Return how many rows of both tables a step of `loop` updates.
 
     Args:
         loop: without an arithmetic.
@@ -44,6 +44,6 @@ def table_rows(loop: str, workload_rows: int, touched_rows: float) -> float:
 
 
 def sweeps_tables(loop: str) -> bool:
-    """Returns whether each step of `loop` updates whole tables; one that may choose is taken for one that does not."""
+    """Return whether each step of `loop` updates whole tables; one that may choose is taken for one that does not."""
     kind, updates = parse_loop(loop)
     return kind == "fit" or updates == "tables"

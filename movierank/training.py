@@ -40,7 +40,7 @@ class EpochRecord:
 
 
 def compile_model(model: RankingModel, learning_rate: float = LEARNING_RATE) -> None:
-    """Compiles with the tutorial's loss, metric and optimizer and creates the optimizer's state."""
+    """Compile with the tutorial's loss, metric and optimizer and create the optimizer's state."""
     model.compile(
         loss=keras.losses.MeanSquaredError(),
         metrics=[keras.metrics.RootMeanSquaredError(name="rmse")],
@@ -60,7 +60,7 @@ def fit(
     on_epoch: Callable[[EpochRecord], None] | None = None,
     loop: str = "fit",
 ) -> list[EpochRecord]:
-    """Trains in the order of `ratings`, which the split has shuffled; the last partial batch is kept.
+    """Train in the order of `ratings`, which the split has shuffled; the last partial batch is kept.
 
     Args:
         model: built and compiled.
@@ -101,7 +101,7 @@ def train(
     on_epoch: Callable[[int, Logs], None] | None = None,
     loop: str = "fit",
 ) -> list[Logs]:
-    """Trains any compiled Keras model on arrays, as `fit` does this one, and returns Keras's logs of each epoch.
+    """Train any compiled Keras model on arrays, as `fit` does this one, and return Keras's logs of each epoch.
 
     Args:
         model: built and compiled.
@@ -170,18 +170,18 @@ def _fit_of(model: keras.Model, loop: str) -> Callable[..., keras.callbacks.Hist
 
 
 def evaluate(model: RankingModel, ratings: Ratings, *, batch_size: int = BATCH_SIZE) -> EpochRecord:
-    """Returns loss and RMSE over `ratings` without training; its `epoch` is 0."""
+    """Return loss and RMSE over `ratings` without training; its `epoch` is 0."""
     return _record(0, evaluate_logs(model, ratings.features, ratings.label, batch_size=batch_size))
 
 
 def evaluate_logs(model: keras.Model, x: Any, y: Any, *, batch_size: int) -> Logs:
-    """Returns loss and metrics of any compiled Keras model over arrays, by name, without training."""
+    """Return loss and metrics of any compiled Keras model over arrays, by name, without training."""
     logs = model.evaluate(x, y, batch_size=batch_size, verbose=0, return_dict=True)
     return {name: plain(value) for name, value in logs.items()}
 
 
 def predict(model: RankingModel, features: dict[str, Any], *, batch_size: int = BATCH_SIZE) -> Float32Array:
-    """Returns predictions, float32 [N], for int32 `user_id` and `movie_id` of shape [N] each."""
+    """Return predictions, float32 [N], for int32 `user_id` and `movie_id` of shape [N] each."""
     return np.asarray(model.predict(features, batch_size=batch_size, verbose=0), np.float32)[:, 0]
 
 
@@ -194,20 +194,20 @@ class TrainingState:
 
     @classmethod
     def of(cls, model: keras.Model) -> TrainingState:
-        """Copies the state of a built and compiled model."""
+        """Copy the state of a built and compiled model."""
         return cls(
             weights=[as_numpy(variable) for variable in model.weights],
             optimizer=[as_numpy(variable) for variable in model.optimizer.variables],
         )
 
     def restore(self, model: keras.Model) -> None:
-        """Puts the state back, so that training starts as if nothing had happened since."""
+        """Put the state back, so that training starts as if nothing had happened since."""
         model.set_weights(self.weights)
         for variable, value in zip(model.optimizer.variables, self.optimizer, strict=True):
             variable.assign(value)
 
 
 def as_numpy(variable: keras.Variable) -> npt.NDArray[Any]:
-    """Returns a copy of a variable's value."""
+    """Return a copy of a variable's value."""
     # Through `.value`: NumPy 2 warns when it converts Keras 3.15's own Variable.
     return np.array(keras.ops.convert_to_numpy(variable.value))

@@ -36,16 +36,16 @@ class Weights:
     bias3: npt.NDArray[np.floating]
 
     def as_list(self) -> list[npt.NDArray[np.floating]]:
-        """Returns the arrays in the order of `keras.Model.get_weights`."""
+        """Return the arrays in the order of `keras.Model.get_weights`."""
         return [getattr(self, field.name) for field in fields(self)]
 
     def astype(self, dtype: npt.DTypeLike) -> Weights:
-        """Returns a copy with every array in `dtype`."""
+        """Return a copy with every array in `dtype`."""
         return Weights(*(np.array(array, dtype) for array in self.as_list()))
 
 
 def initial_weights(num_users: int, num_movies: int, embedding_dimension: int = 32, *, seed: int = 0) -> Weights:
-    """Draws float32 weights from Keras's initialiser distributions with NumPy's Philox generator.
+    """Draw float32 weights from Keras's initialiser distributions with NumPy's Philox generator.
 
     Embeddings are uniform in ±0.05, kernels Glorot uniform (Glorot & Bengio, 2010: limit
     sqrt(6 / (fan_in + fan_out))), biases zero, as in Keras 3. The arrays are drawn one after the other in the

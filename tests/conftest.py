@@ -39,7 +39,7 @@ class Refused:
 
 @pytest.fixture(autouse=True)
 def _hidden_backends(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Takes the backend from a test that is marked as free of one, since tox runs it under jax alone."""
+    """Take the backend from a test that is marked as free of one, since tox runs it under jax alone."""
     if request.node.get_closest_marker("backend_free") is not None:
         for name in FRAMEWORKS:
             monkeypatch.delitem(sys.modules, name, raising=False)

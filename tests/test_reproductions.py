@@ -43,7 +43,7 @@ class Measured:
     printed: Mapping[str, Mapping[str, str]]
 
     def number(self, script: str, name: str) -> float:
-        """Returns a printed number."""
+        """Return a printed number."""
         return float(self.printed[script][name])
 
 

@@ -1,1 +1,1 @@
-"""What is stored in a report or sent between processes: msgspec records, no arithmetic."""
+"""Records that are stored in a report or sent between processes: msgspec structs without arithmetic."""

@@ -1,4 +1,7 @@
-"""The arithmetic in which a cell trains: a part of its loop's name, so that two arithmetics are never one cell."""
+"""Cells and their names.
+
+The arithmetic in which a cell trains is a part of its loop's name, so that two arithmetics are never one cell.
+"""
 
 from __future__ import annotations
 
@@ -8,48 +11,44 @@ from collections.abc import Iterable
 from bench.schema.record import Record
 
 PRECISIONS = ("float32", "bfloat16", "mixed_bfloat16", "tf32")
-
-
 FULL = "float32"
-
-
 REDUCED_NAME = re.compile(rf"/[\w-]+:({'|'.join(name for name in PRECISIONS if name != FULL)})(?=\s|$)")
 
 
 def loop_name(loop: str, precision: str) -> str:
-    """Returns a cell's loop: `fit` for float32, `fit:bfloat16` for bfloat16."""
+    """Return a cell's loop: `fit` for float32, `fit:bfloat16` for bfloat16."""
     return loop if precision == FULL else f"{loop}:{precision}"
 
 
 def precision_of(cell: Cell) -> str:
-    """Returns one of `PRECISIONS`."""
+    """Return a cell's arithmetic, one of `PRECISIONS`."""
     return cell.loop.partition(":")[2] or FULL
 
 
 def bare_loop(name: str) -> str:
-    """Returns a cell's loop without its arithmetic: `fit` for `fit:bfloat16`."""
+    """Return a cell's loop without its arithmetic: `fit` for `fit:bfloat16`."""
     return name.partition(":")[0]
 
 
 def full_precision(cell: Cell) -> Cell:
-    """Returns the float32 cell of the same backend, device and loop."""
+    """Return the float32 cell of the same backend, device and loop."""
     return Cell(backend=cell.backend, device=cell.device, loop=bare_loop(cell.loop))
 
 
 def is_reduced(name: str) -> bool:
-    """Returns whether a cell's name, as records of parity give it, tells of another arithmetic than float32's."""
+    """Return whether a cell's name, as records of parity give it, names another arithmetic than float32."""
     return REDUCED_NAME.search(name) is not None
 
 
 def full_name(name: str) -> str:
-    """Returns the name, as records of parity give it, of the float32 cell beside a cell of any arithmetic."""
+    """Return the name of the float32 cell beside a cell of any arithmetic, both as records of parity give them."""
     return REDUCED_NAME.sub(lambda found: found[0].partition(":")[0], name)
 
 
 def short_names(cells: Iterable[Cell]) -> dict[str, str]:
-    """Returns each cell's shortest clear name: `jax`, `jax fused` on one device, `jax/gpu/fused` otherwise.
+    """Return each cell's shortest clear name: `jax`, `jax fused` on one device, `jax/gpu/fused` otherwise.
 
-    Reduced precision is told in words, as `jax with bfloat16`.
+    Reduced precision is written out, as in `jax with bfloat16`.
     """
     unique = set(cells)
     full = {full_precision(cell) for cell in unique}
@@ -65,21 +64,21 @@ def _name(cell: Cell, one_loop: bool, one_device: bool) -> str:
 
 
 class Cell(Record, frozen=True, kw_only=True, order=True):
-    """What is compared: one backend on one device with one loop."""
+    """The unit of comparison: one backend on one device with one loop."""
 
     backend: str
     device: str
     loop: str
 
     def __str__(self) -> str:
-        """Returns for example `jax/cpu/fit`."""
+        """Return the cell's name, such as `jax/cpu/fit`."""
         return f"{self.backend}/{self.device}/{self.loop}"
 
 
 def cell_named(name: str) -> Cell:
-    """Returns the cell that records of parity call so: `jax/cpu/fit`, in a joined report `jax/cpu/fit (results/jax)`.
+    """Return the cell of a name in records of parity: `jax/cpu/fit`, in a joined report `jax/cpu/fit (results/jax)`.
 
-    A part that is missing is an empty text.
+    A missing part becomes an empty string.
     """
     backend, _, rest = name.partition(" ")[0].partition("/")
     device, _, loop = rest.partition("/")

@@ -1,4 +1,4 @@
-"""What a finished report means to a script."""
+"""Exit codes."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ FINE, WORSE, BAD_INPUT, RUNS_FAILED = 0, 1, 2, 3
 
 
 def exit_code(report: Report) -> int:
-    """Returns 3 where a run failed or nothing was measured, 1 where parity is broken, else 0.
+    """Return the exit code of a report: 3 where a run failed or nothing was measured, 1 where parity is broken, else 0.
 
-    A backend or device that is missing on this machine is no failure as long as another one was measured, and
-    reduced precision breaks no parity.
+    A backend or device that is missing on this machine is not a failure as long as another one was measured. Reduced
+    precision does not break parity.
     """
     statuses = {run.status for run in report.runs}
     if "ok" not in statuses or statuses - {"ok", "skipped"}:

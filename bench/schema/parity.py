@@ -1,4 +1,4 @@
-"""The records of `report.json` on whether trainings are the same model."""
+"""Records of `report.json` on whether trainings are the same model."""
 
 from __future__ import annotations
 
@@ -15,33 +15,35 @@ Verdict = Literal["within", "outside"]
 Judge = Literal["oracle", "backend"]
 
 
-ORACLE = "oracle"  # what records call the float64 oracle
+ORACLE = "oracle"  # name of the float64 oracle in records
 
 
-COPIES, FEWEST_COPIES = 6, 3  # of a rounding envelope: the design's, and the least that tell how distances scatter
+# Copies of a rounding envelope: the number that is trained, and the fewest that show how distances scatter.
+COPIES, FEWEST_COPIES = 6, 3
 
 
 class ParityResult(Record, frozen=True, kw_only=True):
-    """How far two trainings from the same initial weights lie apart at one stage.
+    """The distance between two trainings from the same initial weights at one stage.
 
-    Where a pair was compared with several seeds or in several processes, this is the worst of them.
+    Where a pair was compared with several seeds or in several processes, the record is the worst of them.
 
     Attributes:
         a: a cell as `backend/device/loop`.
         b: another cell, or `oracle` (NumPy float64).
-        stage: as in `bench.parity.stages`: `forward`, `loss`, `gradient/kernel1`, `weights 10/bias1`, `epoch 5`, `rmse`
-            …
+        stage: a stage as in `bench.parity.stages`: `forward`, `loss`, `gradient/kernel1`, `weights 10/bias1`, `epoch
+            5`, `rmse` …
         rms: root mean square of the differences; None where they are not finite.
         max_abs: largest difference; None where it is not finite.
-        envelope: what rounding alone explains at this stage, in the unit of `rms`.
+        envelope: largest distance that rounding alone explains at this stage, in the unit of `rms`.
         verdict: `within` or `outside` the envelope.
-        known: names of the understood deviations that explain an `outside`: without them the pair lies within. None
-            otherwise.
-        ulps: `rms` in float32 spacings at the typical size of the oracle's values; None where that means nothing.
+        known: names of the understood deviations that explain an `outside` verdict: without them the pair lies within.
+            None otherwise.
+        ulps: `rms` in float32 spacings at the typical size of the oracle's values; None where that has no meaning.
         where: index of the largest difference in its array, for stages of weights.
-        seed: of the initial weights; None in a report of a version that did not tell.
-        judged_by: whose rounding `envelope` is: that of the oracle's float32 copies, or of the backends' own
-            (`run --envelope backend`); None in a report of a version that knew the first alone.
+        seed: seed of the initial weights; None in reports of older versions, which did not record it.
+        judged_by: trainings whose rounding gave `envelope`: `oracle` for the oracle's float32 copies, `backend` for the
+            backends' own copies (`run --envelope backend`); None in reports of older versions, which always used the
+            oracle's.
     """
 
     a: str
@@ -59,18 +61,18 @@ class ParityResult(Record, frozen=True, kw_only=True):
 
 
 class StageEnvelope(Record, frozen=True, kw_only=True):
-    """Distances by rounding alone at one stage, between every two of some trainings.
+    """The distances at one stage between every two of several trainings that differ by rounding alone.
 
-    They are the oracle and its float32 copies, or a backend's copies alone. The oracle is one of them without
-    distinction: where rounding drift has grown, it is one more trajectory.
+    The trainings are the oracle and its float32 copies, or only a backend's copies. The oracle counts as one of them:
+    where rounding drift has grown, it is one more trajectory.
 
     Attributes:
-        stage: as in `bench.parity.stages`.
-        trainings: how many, n.
-        rms: n (n - 1) / 2 distances of two trainings, in the unit of the stage; those with the oracle first.
-        resolution: no distance below it means anything, such as float32's relative spacing times the size of the
-            values.
-        values: how many numbers one training has at this stage; 0 for rankings.
+        stage: a stage as in `bench.parity.stages`.
+        trainings: number of trainings, n.
+        rms: n (n - 1) / 2 distances of two trainings, in the unit of the stage; those from the oracle come first.
+        resolution: distance below which a difference has no meaning, such as float32's relative spacing times the size
+            of the values.
+        values: number of values that one training has at this stage; 0 for rankings.
     """
 
     stage: str
@@ -81,14 +83,14 @@ class StageEnvelope(Record, frozen=True, kw_only=True):
 
 
 class SeedEnvelope(Record, frozen=True, kw_only=True):
-    """What rounding alone does to trainings from one seed's initial weights.
+    """The effect of rounding alone on trainings from one seed's initial weights.
 
     Attributes:
-        seed: of the initial weights.
+        seed: seed of the initial weights.
         bias_step: largest difference of a bias between two copies after one step.
-        stages: in the order of training.
-        place: `backend/device` of a workload of the user's own, whose float64 run on it is the oracle; its distances
-            are between that and each float32 copy. None for the built-in workload.
+        stages: envelopes of the stages, in the order of training.
+        place: `backend/device` of a custom workload, whose float64 run there is the oracle; the distances are those
+            between the oracle and each float32 copy. None for the built-in workload.
     """
 
     seed: int
@@ -98,12 +100,12 @@ class SeedEnvelope(Record, frozen=True, kw_only=True):
 
 
 class CellEnvelope(Record, frozen=True, kw_only=True):
-    """What rounding alone does to a cell's own trainings from one seed's initial weights.
+    """The effect of rounding alone on a cell's own trainings from one seed's initial weights.
 
     Attributes:
-        cell: as `backend/device/loop`.
-        seed: of the initial weights.
-        stages: in the order of training.
+        cell: the cell as `backend/device/loop`.
+        seed: seed of the initial weights.
+        stages: envelopes of the stages, in the order of training.
     """
 
     cell: str
@@ -112,23 +114,23 @@ class CellEnvelope(Record, frozen=True, kw_only=True):
 
     @property
     def copies(self) -> int:
-        """How many permuted copies were trained."""
+        """Number of permuted copies that were trained."""
         return self.stages[0].trainings
 
 
 class Divergence(Record, frozen=True, kw_only=True):
-    """Where two trainings first part by more than plain rounding.
+    """The step at which two trainings first differ by more than plain rounding.
 
-    A relu that opens for one example in one training and not in the other shows as a jump in its unit's bias.
+    Where a relu opens for one example in one training and not in the other, the bias of its unit jumps.
 
     Attributes:
-        a, b: as in `ParityResult`.
-        seed: of the initial weights.
-        step: training step, from 1, after which a bias first differs by more than rounding explains; None where
-            none does in the steps that were recorded.
-        steps: training steps that were recorded.
-        unit: the bias with the largest such difference, as `bias1[17]`.
-        difference: of that bias.
+        a, b: the two sides as in `ParityResult`.
+        seed: seed of the initial weights.
+        step: training step, from 1, after which a bias first differs by more than rounding explains; None where none
+            does in the recorded steps.
+        steps: number of recorded training steps.
+        unit: bias with the largest such difference, such as `bias1[17]`.
+        difference: difference of that bias.
     """
 
     a: str
@@ -141,12 +143,12 @@ class Divergence(Record, frozen=True, kw_only=True):
 
 
 def group_of(stage: str) -> str:
-    """Returns the kind of a stage: `gradient` for `gradient/kernel1`."""
+    """Return the kind of a stage: `gradient` for `gradient/kernel1`."""
     return stage.partition("/")[0]
 
 
 def share_of_envelope(result: ParityResult) -> float:
-    """Returns the distance over what rounding explains; infinite where it is not finite."""
+    """Return the ratio of the distance to what rounding explains; infinite where the distance is not finite."""
     if result.rms is None or not math.isfinite(result.rms):
         return math.inf
     if result.envelope > 0:
@@ -155,7 +157,7 @@ def share_of_envelope(result: ParityResult) -> float:
 
 
 def worst_by_group(results: Iterable[ParityResult]) -> list[ParityResult]:
-    """Returns the worst record of each pair and kind of stage, in the order in which they come first."""
+    """Return the worst record of each pair and kind of stage, in order of first appearance."""
     worst: dict[tuple[str, str, str], ParityResult] = {}
     for result in results:
         key = (result.a, result.b, group_of(result.stage))
@@ -170,13 +172,13 @@ def _badness(result: ParityResult) -> tuple[bool, bool, float]:
 
 
 def counts(result: ParityResult) -> bool:
-    """Returns whether parity is broken where this record is `outside`: both of its trainings are in float32.
+    """Return whether an `outside` verdict of this record would break parity: whether both trainings are in float32.
 
-    Other arithmetic was asked for, and to lie outside float32's rounding is what it does.
+    A training in other arithmetic is expected to lie outside float32's rounding.
     """
     return not is_reduced(result.a) and not is_reduced(result.b)
 
 
 def breaks_parity(result: ParityResult) -> bool:
-    """Returns whether a record tells of another model: outside, explained by nothing known, and in float32."""
+    """Return whether a record shows another model: outside, explained by no known deviation, and in float32."""
     return result.verdict == "outside" and result.known is None and counts(result)

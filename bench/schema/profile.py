@@ -1,4 +1,4 @@
-"""The records of `report.json` on where a step's time goes (docs/profile.md)."""
+"""Records of `report.json` on where a step's time goes (docs/profile.md)."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ GROUPS: tuple[Group, ...] = get_args(Group)
 
 OPERATIONS: frozenset[Group] = frozenset(GROUPS[:5])  # what the model computes; the others only serve it
 
-IDLE: Group = "python or waiting"  # of no event: it is what the others leave
+IDLE: Group = "python or waiting"  # no event belongs to it: it is the time that the others leave
 
 
 class ProfileShare(Record, frozen=True, kw_only=True):
-    """What one kind of work takes of a step.
+    """The time of one kind of work in a step.
 
     Attributes:
         group: one of `bench.schema.profile.GROUPS`.
-        share: of the traced steps' wall time.
+        share: share of the traced steps' wall time.
     """
 
     group: str
@@ -38,14 +38,14 @@ class ProfileShare(Record, frozen=True, kw_only=True):
 
 
 class ProfiledOperation(Record, frozen=True, kw_only=True):
-    """What one operation, or one part of the runtime, takes of a step, what it calls not counted.
+    """The time of one operation, or one part of the runtime, in a step, without the operations that it calls.
 
     Attributes:
-        name: the place in the model that it was compiled from where the framework tells that, else the framework's
-            own name for it.
-        group: as in `ProfileShare`.
-        share: of the traced steps' wall time; where several operations run at once, each has an equal part of it.
-        calls_per_step: how often it ran.
+        name: place in the model that the operation was compiled from, where the framework reports it; else the
+            framework's name of the operation.
+        group: a group as in `ProfileShare`.
+        share: share of the traced steps' wall time; operations that run at the same time each get an equal part of it.
+        calls_per_step: number of calls in a step.
     """
 
     name: str
@@ -55,19 +55,19 @@ class ProfiledOperation(Record, frozen=True, kw_only=True):
 
 
 class Profile(Record, frozen=True, kw_only=True):
-    """Where the time of one cell's steps goes, from a trace of an epoch that was not timed.
+    """The shares of one cell's step time, from a trace of an epoch that was not timed.
 
     Attributes:
         backend, device, loop: the cell.
-        process: whose worker was traced.
-        file: the trace, as a path relative to the report's directory; None where there is none.
-        error: why there is none.
-        steps: that were traced.
-        step_ms: wall time of a step while it was traced, which slows it; no measurement.
-        operations_per_step: how many the profiler saw, what called another one counted too; unlike times, it does not
-            depend on what else the machine did.
-        shares: by group, the largest first; they add up to 1.
-        operations: that took most, the first ten.
+        process: index of the worker process that was traced.
+        file: path of the trace relative to the report's directory; None where there is none.
+        error: reason why there is no trace.
+        steps: number of traced steps.
+        step_ms: wall time of a step during tracing, in ms; tracing slows a step, so this is not a measurement.
+        operations_per_step: number of operations that the profiler saw in a step, callers of others included; unlike
+            times, it does not depend on what else the machine did.
+        shares: shares of the groups, the largest first; they add up to 1.
+        operations: the ten operations that took most time.
     """
 
     backend: str
@@ -84,5 +84,5 @@ class Profile(Record, frozen=True, kw_only=True):
 
     @property
     def cell(self) -> Cell:
-        """The cell that this is about."""
+        """Cell that was traced."""
         return Cell(backend=self.backend, device=self.device, loop=self.loop)

@@ -1,4 +1,4 @@
-"""The base of everything that is stored."""
+"""Base classes of everything that is stored or sent."""
 
 from __future__ import annotations
 

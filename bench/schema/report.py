@@ -1,8 +1,8 @@
-"""The records of `report.json`, schema `movierank-bench/1`.
+"""The record of a whole `report.json`, schema `movierank-bench/1`.
 
 `runs` holds the raw samples. `step_time`, `ratios`, `rmse` and `parity` are derived from them (see
 `bench.report.summary`) and stored for readers without this package. A change that an old reader could
-misunderstand needs a new major schema and an upgrader; new optional keys do not.
+misunderstand needs a new major schema and an upgrader. New optional keys do not.
 """
 
 from __future__ import annotations
@@ -54,13 +54,13 @@ SCHEMA = "movierank-bench/1"
 
 
 class Together(Record, frozen=True, kw_only=True):
-    """Marks a report whose rounds were interleaved with another's.
+    """The link between two reports whose rounds were interleaved.
 
     Attributes:
-        id: that only the two of them have.
-        side: which one it is.
-        interpreter: tells the two Pythons apart where their versions and packages are the same: the beginning of the
-            SHA-256 of the path that was asked for; None in a report of a version that did not tell.
+        id: identifier that only these two reports share.
+        side: side of this report.
+        interpreter: beginning of the SHA-256 of the Python's path as the user gave it, to distinguish two Pythons whose
+            versions and packages are the same; None in reports of older versions, which did not record it.
     """
 
     id: str
@@ -74,27 +74,31 @@ class Report(Record, frozen=True, kw_only=True):
     Attributes:
         schema: `movierank-bench/1`.
         created: start of the measurement, ISO 8601 in UTC.
-        finished: end of it; None while it runs or after it was cut off.
-        machine: where.
-        software: with what.
-        workload: what.
-        settings: how.
-        conditions: what could distort it; None before anybody has looked, and in a report of a version that did not.
-        together: where it was measured side by side with another report, whose turns its own are counted with.
+        finished: end of the measurement, ISO 8601 in UTC; None while it runs or after it was cut off.
+        machine: the machine that measured.
+        software: the software that was measured.
+        workload: the model, its data and its training.
+        settings: the design of the measurement.
+        conditions: conditions that could distort the measurement; None before they are first recorded, and in reports
+            of older versions, which did not record them.
+        together: link to a report that was measured side by side with this one and shares its count of turns; None for
+            a report measured alone.
         runs: raw samples, one record a worker.
-        step_time: derived, one a cell.
-        ratios: derived, one a pair of cells.
-        rmse: derived, one a cell.
-        metrics: derived, one a cell; instead of `rmse`, of a workload of the user's own.
-        first_steps: derived, one a cell with at least one first step.
-        floors: derived, one a cell of a device whose limits were measured, in the order of `step_time`.
-        reference_rmse: derived, one a cell; empty where no oracle was trained.
-        time_to_target: derived, one a cell with predictions after each epoch.
-        parity: derived from `predictions.npz`, one a pair and stage.
-        envelopes: what rounding alone does, one a seed; `parity` was judged by them, if not by `own_envelopes`.
-        own_envelopes: what it does to each cell's own trainings, one a cell and seed of which copies were trained.
-        divergences: where pairs of trainings first part, one a pair.
-        profiles: where a step's time goes, one a cell that was asked for it.
+        step_time: step times, derived, one record a cell.
+        ratios: ratios of step times, derived, one record a pair of cells.
+        rmse: test RMSEs, derived, one record a cell.
+        metrics: test metrics of a custom workload in place of `rmse`, derived, one record a cell.
+        first_steps: first training steps, derived, one record a cell with at least one of them.
+        floors: lower limits of the step time, derived, one record a cell of a device whose limits were measured, in the
+            order of `step_time`.
+        reference_rmse: test RMSEs beside the oracle's, derived, one record a cell; empty where no oracle was trained.
+        time_to_target: training times up to a target, derived, one record a cell with predictions after each epoch.
+        parity: distances between trainings, derived from `predictions.npz`, one record a pair and stage.
+        envelopes: effect of rounding alone, one record a seed; `parity` was judged by them unless by `own_envelopes`.
+        own_envelopes: effect of rounding alone on each cell's own trainings, one record a cell and seed whose copies
+            were trained.
+        divergences: first steps at which two trainings differ by more than rounding, one record a pair.
+        profiles: shares of a step's time, one record a cell that was profiled.
     """
 
     schema: str

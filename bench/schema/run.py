@@ -1,4 +1,4 @@
-"""What was measured: the workload, how, and the raw samples of every worker."""
+"""Records of `report.json` on the workload, the design of the measurement, and the raw samples of every worker."""
 
 from __future__ import annotations
 
@@ -15,38 +15,38 @@ Status = Literal["ok", "failed", "killed", "timeout", "interrupted", "skipped"]
 
 
 class Workload(Record, frozen=True, kw_only=True):
-    """What is trained; two reports with different workloads are not comparable.
+    """The workload that is trained; two reports with different workloads are not comparable.
 
     Attributes:
-        dataset: as in `movierank.data.ratings.Dataset.name`.
-        source: where its ratings came from: `tfds`, `wheel`, `local`, `synthetic`.
-        sha256: of the ratings and their order.
+        dataset: name of the dataset, as in `movierank.data.ratings.Dataset.name`.
+        source: origin of its ratings: `tfds`, `wheel`, `local` or `synthetic`.
+        sha256: SHA-256 of the ratings and their order.
         split: `tutorial` or `FRACTION:SEED`.
         num_users: highest user id.
         num_movies: highest movie id.
-        num_train: ratings in the train part.
-        num_test: ratings in the test part.
+        num_train: number of ratings in the train part.
+        num_test: number of ratings in the test part.
         batch_size: examples a step; the last step of an epoch may have fewer.
-        epochs: of the convergence run whose RMSE and predictions are reported.
+        epochs: epochs of the convergence run whose RMSE and predictions are reported.
         embedding_dimension: width of both embedding tables.
-        learning_rate: Adagrad's.
+        learning_rate: learning rate of Adagrad.
         init: `shared` (the same NumPy weights for every backend) or `backend` (each backend's own).
-        workload: where a custom workload (`bench.Workload`) was found, as `module:object`; None for the built-in one.
-            Its name is `dataset` then, `source` is `own`, and users, movies and
-            `embedding_dimension` are 0.
-        metric: what training and test are told by.
-        better: whether a lower or a higher value of it is better.
-        model_sha256: of the model's configuration, loss and optimizer; None of the built-in one.
-        weights_sha256: of the initial weights of all seeds; likewise.
-        parameters: numbers in the model's weights; likewise.
-        optimizer: its class; likewise.
-        target: value of the metric up to which training time is told (`Report.time_to_target`); None where the
-            workload names none. Of the built-in one it is told there alone.
-        tables: the weights that embedding layers look rows up in, of a workload of the user's own.
+        workload: place of a custom workload (`bench.Workload`) as `module:object`; None for the built-in workload. For
+            a custom workload `dataset` is its name, `source` is `own`, and users, movies and `embedding_dimension` are
+            0.
+        metric: metric that is reported for the train and test parts.
+        better: whether a lower or a higher value of the metric is better.
+        model_sha256: SHA-256 of the model's configuration, loss and optimizer; None for the built-in workload.
+        weights_sha256: SHA-256 of the initial weights of all seeds; None for the built-in workload.
+        parameters: number of values in the model's weights; None for the built-in workload.
+        optimizer: class of the optimizer; None for the built-in workload.
+        target: value of the metric up to which training time is reported (`Report.time_to_target`); None where a custom
+            workload names none, and for the built-in workload, whose target is in those records.
+        tables: names of the weights that embedding layers look rows up in; empty for the built-in workload.
         step_operations: additions and multiplications in the matrix products of a full batch, forward and backward;
-            None of the built-in one, and where no backend of the run could tell.
-        step_bytes: that a step must read or write in float32, likewise.
-        not_judged: why parity cannot be judged; None where it can.
+            None for the built-in workload, and where no backend of the run could count them.
+        step_bytes: bytes that a step must read or write in float32; None as for `step_operations`.
+        not_judged: reason why parity cannot be judged; None where it can.
     """
 
     dataset: str
@@ -77,22 +77,23 @@ class Workload(Record, frozen=True, kw_only=True):
 
 
 class Settings(Record, frozen=True, kw_only=True):
-    """How it was measured.
+    """The design of the measurement.
 
     Attributes:
-        processes: worker processes asked for per cell.
-        rounds: steady rounds asked for per process.
-        seeds: seeds of the initial weights; process p trains seed p % seeds.
+        processes: number of worker processes requested for each cell.
+        rounds: number of steady rounds requested for each process.
+        seeds: number of seeds of the initial weights; process p trains seed p % seeds.
         round_s: shortest wall time of a round, in seconds.
-        threads: threads every worker was told to use.
+        threads: number of threads of each worker.
         order_seed: seed of the random order of rounds.
         timeout_s: longest wait for one answer of a worker, in seconds.
-        trains: whether each process first trained the epochs whose RMSE is reported; without, runs have none.
+        trains: whether each process first trained the epochs whose RMSE is reported; otherwise runs have no RMSE.
         precision: half-width of the intervals at which measuring stops, from ten processes on, as a share; None for a
-            fixed number.
-        budget_s: time in which it stops, in seconds; None for none. With either, `processes` or five, whichever is
-            more, is the least and `rounds` the first number; what was run in the end is told by the runs.
-        envelope: whose rounding parity is judged by, as in `bench.schema.parity.ParityResult.judged_by`.
+            fixed number of processes.
+        budget_s: time after which measuring stops, in seconds; None for no limit. With `precision` or `budget_s` the
+            larger of `processes` and five is the fewest processes, and `rounds` is the number of rounds of the first
+            ones; the runs show how many there were in the end.
+        envelope: trainings whose rounding parity is judged by, as in `bench.schema.parity.ParityResult.judged_by`.
     """
 
     processes: int
@@ -114,53 +115,59 @@ class Settings(Record, frozen=True, kw_only=True):
 
 
 class Run(Record, frozen=True, kw_only=True):
-    """All that one worker measured, also when it failed half-way.
+    """The measurements of one worker, also of one that failed half-way.
 
     Attributes:
         backend: `jax`, `torch` or `tensorflow`.
         device: `cpu`, `gpu` or `gpu:N`.
-        loop: how training is driven: `fit`; with the arithmetic where it is not float32, as `fit:bfloat16`.
+        loop: name of the training loop, such as `fit`; with the arithmetic where it is not float32, as in
+            `fit:bfloat16`.
         process: index of the worker process within its cell, from 0.
-        seed: of the initial weights.
-        status: `ok`, or why measuring ended early.
+        seed: seed of the initial weights.
+        status: `ok`, or the reason why measuring ended early.
         error: one or two lines on what went wrong; None when `ok`.
-        compile_mode: what compiled a step: `xla`, `inductor`, `graph` (TensorFlow without XLA) or `eager`; with `fit`
-            what `jit_compile="auto"` resolved to.
-        device_name: the processor or GPU as the framework names it.
-        threads: threads that the framework reports to use, after it was told; None where it cannot say.
-        import_s: importing Keras and the backend, in seconds.
-        data_s: opening the prepared data, in seconds.
-        build_s: building and compiling the model and setting its weights, in seconds.
-        first_step_s: the first training step with tracing and compilation, in seconds.
+        compile_mode: compiler of a step: `xla`, `inductor`, `graph` (TensorFlow without XLA) or `eager`; with `fit` the
+            one that `jit_compile="auto"` resolved to.
+        device_name: name of the processor or GPU as the framework gives it.
+        threads: number of threads that the framework reports after it was set; None where it reports none.
+        import_s: time of importing Keras and the backend, in seconds.
+        data_s: time of opening the prepared data, in seconds.
+        build_s: time of building and compiling the model and setting its weights, in seconds.
+        first_step_s: time of the first training step with tracing and compilation, in seconds.
         compile_cache: whether the first process of the cell had left compiled code for that step (`warm`) or not
             (`cold`); None where nothing was compiled (`eager`, `graph`).
-        train_s: the convergence run, all epochs, evaluation and prediction left out, in seconds. It is one call of the
-            loop's `fit`, whose set-up is in it once; in reports created before 29 November 2026 once an epoch.
-        evaluate_s: one pass over the test part, in seconds; the first, unless each epoch is followed by one.
-        predict_s: one prediction of the test part, after an earlier one, in seconds.
-        fit_setup_ms: what one `fit` call costs outside its epochs, one value a round, in ms.
+        train_s: time of the convergence run over all epochs without evaluation and prediction, in seconds. It is one
+            call of the loop's `fit`, so it holds the set-up of a call once; in reports created before 29 November 2026
+            once an epoch.
+        evaluate_s: time of one pass over the test part, in seconds; of the first pass, unless each epoch is followed by
+            one.
+        predict_s: time of one prediction of the test part, after an earlier one, in seconds.
+        fit_setup_ms: time of one `fit` call outside its epochs, one value a round, in ms.
         warmup_ms: step time of each warm-up round, in ms.
         steady: whether the warm-up ended because step times had settled.
-        steps_per_round: training steps in one steady round.
+        steps_per_round: number of training steps in one steady round.
         step_time_ms: step time of each steady round, in ms.
         turns: position of each steady round in the interleaved order of the whole report.
-        handover: of each steady round, how many times longer a core took to read what another had just written than
-            to read it again, before or after the round, whichever was worse (`bench.system.handover`); None where it
-            could not be measured. Empty where nobody looked.
-        train_rmse: of the labels' scale, one value an epoch, as `fit` reports it.
-        test_rmse: after the last epoch, as `evaluate` reports it.
-        train_metric: of a workload of the user's own, instead of `train_rmse`: the metric that it is told by.
-        test_metric: likewise, instead of `test_rmse`.
-        test_metric_by_epoch: the same after each epoch, where the workload names a target; None where it is no number.
-        peak_rss_mib: highest resident memory of the worker.
-        peak_device_mib: highest device memory in use on a GPU; None on the CPU.
-        matrix_gflop_s: its framework's fastest matrix product on this device, in 10^9 operations a second, a
+        handover: handover ratio of each steady round: how many times longer a core took to read what another had just
+            written than to read it again, before or after the round, whichever was worse (`bench.system.handover`);
+            None where it could not be measured. Empty where no ratio was measured.
+        train_rmse: train RMSE on the scale of the labels, one value an epoch, as `fit` reports it.
+        test_rmse: test RMSE after the last epoch, as `evaluate` reports it.
+        train_metric: train values of a custom workload's metric, one an epoch, in place of `train_rmse`.
+        test_metric: test value of a custom workload's metric, in place of `test_rmse`.
+        test_metric_by_epoch: test value of the metric after each epoch, where a custom workload names a target; None
+            where it is not a number.
+        peak_rss_mib: highest resident memory of the worker, in MiB.
+        peak_device_mib: highest device memory in use on a GPU, in MiB; None on the CPU.
+        matrix_gflop_s: rate of the framework's fastest matrix product on this device, in 10^9 operations a second, a
             multiplication and an addition counting as two (`bench.worker.limits`).
-        memory_gb_s: its fastest pass over an array, in 10^9 bytes read or written a second.
-        launch_us: its shortest time from one computation to the next, in microseconds; None on the CPU.
-        touched_rows: distinct users and distinct movies in a batch, added up, the mean over a round's batches.
-        log: the worker's stdout and stderr, as a path relative to the report's directory.
-        profile: the trace of some more of its steps, likewise; None where it was not the one that was traced.
+        memory_gb_s: rate of the framework's fastest pass over an array, in 10^9 bytes read or written a second.
+        launch_us: shortest time from one computation to the next, in microseconds; None on the CPU.
+        touched_rows: number of distinct users plus number of distinct movies in a batch, the mean over a round's
+            batches.
+        log: path of the worker's stdout and stderr relative to the report's directory.
+        profile: path of the trace of further steps relative to the report's directory; None where this worker was not
+            traced.
     """
 
     backend: str
@@ -204,10 +211,10 @@ class Run(Record, frozen=True, kw_only=True):
 
     @property
     def cell(self) -> Cell:
-        """The cell that this run belongs to."""
+        """Cell that this run belongs to."""
         return Cell(backend=self.backend, device=self.device, loop=self.loop)
 
     @property
     def trained(self) -> bool:
-        """Whether its training ended well."""
+        """Whether the convergence run was completed and tested."""
         return self.test_rmse is not None or self.test_metric is not None

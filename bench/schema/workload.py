@@ -1,6 +1,6 @@
-"""What `run --workload module:object` measures: anyone's Keras model, told by a few values and two functions.
+"""Custom workloads for `run --workload module:object`: any Keras model, described by a few values and two functions.
 
-A module that defines one is imported by worker processes alone, so it may import Keras at its top. This module imports
+Only worker processes import the module that defines a workload, so it may import Keras at its top. This module imports
 neither Keras nor a framework.
 """
 
@@ -16,15 +16,15 @@ Better = Literal["lower", "higher"]
 
 @dataclass(frozen=True)
 class Arrays:
-    """What is trained on and tested with, each an array [N, ...] or a dict, list or tuple of them.
+    """The data to train on and to test with, each an array [N, ...] or a dict, list or tuple of them.
 
-    Numbers of float64 are rounded to float32, as Keras does. The order is kept: batches are taken from the start.
+    Float64 values are rounded to float32, as Keras does. The order is kept: batches are taken from the start.
 
     Attributes:
         train_x: inputs of the train part.
-        train_y: its targets.
+        train_y: targets of the train part.
         test_x: inputs of the test part.
-        test_y: its targets.
+        test_y: targets of the test part.
     """
 
     train_x: Any
@@ -38,16 +38,16 @@ class Workload:
     """A model, its data, and how it is trained.
 
     Attributes:
-        name: what reports call it.
-        build: takes a seed and returns the `keras.Model`, built and compiled with a Keras optimizer. Keras's own
-            random state is seeded before; what else is drawn is for the seed to decide.
-        arrays: returns the data, the same each time.
-        metric: the compiled metric that is reported, by its name in Keras's logs; `loss` is one.
+        name: name in reports.
+        build: function that takes a seed and returns the `keras.Model`, built and compiled with a Keras optimizer.
+            Keras's own random state is seeded before the call; anything else that is drawn must follow from the seed.
+        arrays: function that returns the data, the same each time.
+        metric: name in Keras's logs of the compiled metric that is reported; `loss` is one.
         batch_size: examples a step.
-        epochs: of the training whose metric is reported.
+        epochs: epochs of the training whose metric is reported.
         better: whether a lower or a higher value of the metric is better.
-        target: value of the metric on the test part up to which training time is told; None for none. It costs an
-            evaluation after each epoch, which is not timed.
+        target: value of the metric on the test part up to which training time is reported; None for none. A target
+            costs an evaluation after each epoch, which is not timed.
     """
 
     name: str
@@ -60,7 +60,7 @@ class Workload:
     target: float | None = None
 
     def __post_init__(self) -> None:
-        """Refuses what means nothing.
+        """Refuse values without a meaning.
 
         Raises:
             ValueError: a number is below 1, or a word is unknown or missing.

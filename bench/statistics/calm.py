@@ -17,7 +17,7 @@ USUAL = 0.1  # quantile of all ratios that stands for the usual state: one lucky
 
 
 def marked(rounds: Sequence[float], ratios: Sequence[float | None], limit: float) -> list[Marked]:
-    """Marks the rounds that were timed with cores apart.
+    """Mark the rounds that were timed with cores apart.
 
     Args:
         rounds: what each measured.
@@ -31,12 +31,12 @@ def marked(rounds: Sequence[float], ratios: Sequence[float | None], limit: float
 
 
 def calm(rounds: Iterable[Marked]) -> list[float]:
-    """Returns what the rounds measured that were not timed with cores apart."""
+    """Return what the rounds measured that were not timed with cores apart."""
     return [value for value, apart in rounds if not apart]
 
 
 def calm_processes(found: Mapping[int, Iterable[Sequence[Marked]]]) -> set[int] | None:
-    """Returns the processes of a cell whose rounds apart are left out; None where that would leave too few.
+    """Return the processes of a cell whose rounds apart are left out; None where that would leave too few.
 
     Args:
         found: the series of rounds that each process measured; it must have a calm round in all of them.
@@ -46,7 +46,7 @@ def calm_processes(found: Mapping[int, Iterable[Sequence[Marked]]]) -> set[int] 
 
 
 def usual_of(ratios: Iterable[float | None]) -> float | None:
-    """Returns the handover ratio of the machine's usual state; None where no ratio is known.
+    """Return the handover ratio of the machine's usual state; None where no ratio is known.
 
     Args:
         ratios: of rounds; None for a round that was not looked at.
@@ -56,6 +56,6 @@ def usual_of(ratios: Iterable[float | None]) -> float | None:
 
 
 def limit_of(ratios: Iterable[float | None]) -> float:
-    """Returns the ratio above which a round was timed with cores apart; infinite where nobody looked."""
+    """Return the ratio above which a round was timed with cores apart; infinite where nobody looked."""
     usual = usual_of(ratios)
     return math.inf if usual is None else APART * usual

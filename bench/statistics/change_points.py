@@ -68,7 +68,7 @@ class Level:
 
 
 def levels(reports: Sequence[Sequence[float]]) -> list[Level]:
-    """Returns the levels of a series in order of time; a change lies between each two of them.
+    """Return the levels of a series in order of time; a change lies between each two of them.
 
     Args:
         reports: for each report in order of time its process medians, positive, at least one.
@@ -88,7 +88,7 @@ def levels(reports: Sequence[Sequence[float]]) -> list[Level]:
 
 
 def _scatter(logs: Sequence[FloatArray], spread: float) -> tuple[FloatArray, float]:
-    """Returns each report's variance and the degrees of freedom with which it is known.
+    """Return each report's variance and the degrees of freedom with which it is known.
 
     Args:
         logs: of the process medians of each report.
@@ -110,7 +110,7 @@ def _scatter(logs: Sequence[FloatArray], spread: float) -> tuple[FloatArray, flo
 
 
 def _spread_around_a_change(values: FloatArray) -> float:
-    """Returns the variance of values around two levels, wherever the change between them leaves the least."""
+    """Return the variance of values around two levels, wherever the change between them leaves the least."""
     freedom = len(values) - 1 - 2 * math.log(len(values))  # the largest of n normal squares is some 2 ln n
     squares = [
         sum(float(np.square(side - side.mean()).sum()) for side in (values[:place], values[place:]))
@@ -120,7 +120,7 @@ def _spread_around_a_change(values: FloatArray) -> float:
 
 
 def _trimmed_mean_square(differences: FloatArray) -> float:
-    """Returns the mean square of normal values around 0, estimated from the smallest of them."""
+    """Return the mean square of normal values around 0, estimated from the smallest of them."""
     from scipy.special import ndtri
 
     squares = np.sort(np.square(differences))
@@ -149,7 +149,7 @@ def _without_strays(values: FloatArray, variances: FloatArray) -> FloatArray:
 
 
 def _cuts(values: FloatArray, variances: FloatArray, penalty: float) -> list[int]:
-    """Returns the first index of every level but the first, by dynamic programming over where the last one starts."""
+    """Return the first index of every level but the first, by dynamic programming over where the last one starts."""
     weights = 1 / variances
     centred = values - np.average(values, weights=weights)
     total, first, second = (

@@ -45,14 +45,14 @@ class Contrast:
         return min(self.samples) > 1
 
     def interval(self, confidence: float) -> Interval | None:
-        """Returns the interval (Student's t; with two sides Welch's); None where a side has one sample."""
+        """Return the interval (Student's t; with two sides Welch's); None where a side has one sample."""
         if not self.has_interval:
             return None
         (half,) = self._half_widths(np.array([self.samples], np.float64), confidence)
         return self.value - half, self.value + half
 
     def samples_needed(self, decides: Callable[[Interval], bool], confidence: float) -> int | None:
-        """Returns the smallest number of samples a side whose expected interval decides.
+        """Return the smallest number of samples a side whose expected interval decides.
 
         The estimate and the variances are taken for the truth, so with that number the odds to decide are about
         even, and from three samples or so it is a rough guess. A side that has more samples keeps them.
@@ -71,14 +71,14 @@ class Contrast:
         return MOST_PROCESSES + 1
 
     def ever_decides(self, decides: Callable[[Interval], bool], confidence: float) -> bool:
-        """Says whether the interval would decide that endless samples give, which only `shared_variance` widens."""
+        """Return whether the interval would decide that endless samples give, which only `shared_variance` widens."""
         if not self.has_interval:
             return True
         (half,) = self._half_widths(np.full((1, len(self.samples)), np.inf), confidence)
         return decides((self.value - half, self.value + half))
 
     def _half_widths(self, samples: FloatArray, confidence: float) -> list[float]:
-        """Returns half an interval's width for each row of sample counts, shape (rows, sides)."""
+        """Return half an interval's width for each row of sample counts, shape (rows, sides)."""
         # SciPy takes 0.2 s to import, and comparisons without an interval never come here.
         from scipy.special import stdtrit
 
@@ -94,19 +94,19 @@ class Contrast:
 
 
 def unpaired(new: npt.ArrayLike, base: npt.ArrayLike) -> Contrast:
-    """Returns mean(new) - mean(base) of independent samples."""
+    """Return mean(new) - mean(base) of independent samples."""
     a, b = np.asarray(new, np.float64), np.asarray(base, np.float64)
     return Contrast(float(a.mean() - b.mean()), np.array([_variance(a), _variance(b)]), (a.size, b.size))
 
 
 def paired(new: npt.ArrayLike, base: npt.ArrayLike) -> Contrast:
-    """Returns the mean of new[i] - base[i]."""
+    """Return the mean of new[i] - base[i]."""
     differences = np.asarray(new, np.float64) - np.asarray(base, np.float64)
     return Contrast(float(differences.mean()), np.array([_variance(differences)]), (differences.size,))
 
 
 def each_of(comparisons: int) -> float:
-    """Returns the confidence of each of several intervals that shall hold together at 95 %."""
+    """Return the confidence of each of several intervals that shall hold together at 95 %."""
     return 1 - (1 - CONFIDENCE) / max(comparisons, 1)
 
 

@@ -64,12 +64,12 @@ class CostModel(Record, frozen=True, kw_only=True):
         return self.fixed.value / self.slope.value if self.fixed.value > 0 and self.slope.value > 0 else None
 
     def at(self, size: float) -> float:
-        """Returns the fitted step time in ms."""
+        """Return the fitted step time in ms."""
         return self.fixed.value + self.slope.value * size
 
 
 def fit_cost(sizes: Sequence[float], step_time_ms: Sequence[float]) -> CostModel | None:
-    """Fits the model to one curve.
+    """Fit the model to one curve.
 
     Args:
         sizes: positive.
@@ -104,7 +104,7 @@ def fit_cost(sizes: Sequence[float], step_time_ms: Sequence[float]) -> CostModel
 
 
 def _fit(design: FloatArray, t: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Returns the terms and the fitted times, errors weighted by the fit of the turn before."""
+    """Return the terms and the fitted times, errors weighted by the fit of the turn before."""
     from scipy.optimize import nnls  # takes a third of a second to import
 
     fitted = t
@@ -117,7 +117,7 @@ def _fit(design: FloatArray, t: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 
 def _terms(design: FloatArray, t: FloatArray, terms: FloatArray, error: float, freedom: int) -> list[Term]:
-    """Returns the terms with the intervals of ordinary least squares, cut at 0 and widened to hold the terms."""
+    """Return the terms with the intervals of ordinary least squares, cut at 0 and widened to hold the terms."""
     from scipy.special import stdtrit
 
     free = np.linalg.lstsq(design, t, rcond=None)[0]

@@ -50,7 +50,7 @@ class Estimate:
 
 
 def process_median(step_time_ms: Sequence[float]) -> float:
-    """Returns the median round of one process, in ms.
+    """Return the median round of one process, in ms.
 
     Raises:
         ValueError: if there is no round, or one is not finite and positive.
@@ -59,7 +59,7 @@ def process_median(step_time_ms: Sequence[float]) -> float:
 
 
 def mean(samples: Sequence[float]) -> Estimate:
-    """Returns the mean with Student's t interval; no interval with one sample.
+    """Return the mean with Student's t interval; no interval with one sample.
 
     Raises:
         ValueError: if there is no sample, or one is not finite.
@@ -68,7 +68,7 @@ def mean(samples: Sequence[float]) -> Estimate:
 
 
 def typical(process_medians: Sequence[float]) -> Estimate:
-    """Returns the geometric mean over processes with the t interval of the logarithms; none with one process.
+    """Return the geometric mean over processes with the t interval of the logarithms; none with one process.
 
     Raises:
         ValueError: if there is no process, or a median is not finite and positive.
@@ -77,7 +77,7 @@ def typical(process_medians: Sequence[float]) -> Estimate:
 
 
 def paired_ratio(a: Sequence[float], b: Sequence[float]) -> Estimate:
-    """Returns the geometric mean of a[i] / b[i] with the t interval of its logarithm; none with one pair.
+    """Return the geometric mean of a[i] / b[i] with the t interval of its logarithm; none with one pair.
 
     For cells whose processes of equal index ran side by side, so that what the machine did to both cancels.
 

@@ -47,7 +47,7 @@ class Components:
 
 
 def components(rounds_by_process: Sequence[Sequence[float]]) -> Components | None:
-    """Estimates both components from the step times of each process's rounds.
+    """Estimate both components from the step times of each process's rounds.
 
     Returns None with fewer than two processes, or where no process has two rounds.
 
@@ -74,7 +74,7 @@ def components(rounds_by_process: Sequence[Sequence[float]]) -> Components | Non
 
 
 def best_rounds(found: Components, process_cost_s: float, round_cost_s: float) -> int:
-    """Returns how many rounds a process should run for the narrowest interval in a given time.
+    """Return how many rounds a process should run for the narrowest interval in a given time.
 
     The variance of a cell's estimate from P processes of n rounds is (b² + c w² / n) / P, its cost P (C + n r); the
     product is smallest at n = (w / b) sqrt(c C / r). Of b the limit is taken: few processes agree by chance, and would
@@ -92,7 +92,7 @@ def best_rounds(found: Components, process_cost_s: float, round_cost_s: float) -
 
 
 def two_modes(process_medians: Sequence[float]) -> tuple[float, float] | None:
-    """Returns the typical step time of either group, in the unit of the samples, or None where one group is seen.
+    """Return the typical step time of either group, in the unit of the samples, or None where one group is seen.
 
     The sorted logarithms are cut in two, with at least two processes on either side, where the gap is widest
     relative to the scatter within the parts. With fewer than five processes nothing can be told.

@@ -10,7 +10,7 @@ MOST_ROUNDS = 20
 
 
 def is_steady(step_times: Sequence[float], *, improvement: float = IMPROVEMENT, patience: int = PATIENCE) -> bool:
-    """Says whether the last `patience` rounds brought nothing better than the best before them.
+    """Return whether the last `patience` rounds brought nothing better than the best before them.
 
     Warming up makes step times fall; noise makes them jump upwards. So a series counts as settled once
     `patience` rounds in a row failed to beat the best earlier one by more than `improvement`, however much

@@ -113,7 +113,7 @@ def state() -> StateBetweenRounds:
 
 
 def _configure(backend: str) -> tuple[str, str]:
-    """Returns the device that the backend computes on, `gpu` where it sees one, and the device's name."""
+    """Return the device that the backend computes on, `gpu` where it sees one, and the device's name."""
     from bench.worker.frameworks import adapter_for
 
     adapter, threads = adapter_for(backend), usable_cores()

@@ -18,11 +18,11 @@ class StateBetweenRounds:
         self._looks: list[float | None] = []
 
     def look(self) -> None:
-        """Looks at the state now."""
+        """Look at the state now."""
         self._looks.append(None if self._handover is None else self._handover.ratio())
 
     def described(self, rounds: int) -> dict[str, Any]:
-        """Looks once more, and returns what `extra_info` is to say of the last rounds.
+        """Look once more, and return what `extra_info` is to say of the last rounds.
 
         Args:
             rounds: of the benchmark that has just ended, without those of its warm-up.

@@ -14,7 +14,7 @@ PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def hide(names: Collection[str]) -> None:
-    """Lets no package of these names be found from now on; one that is imported already stays.
+    """Let no package of these names be found from now on; one that is imported already stays.
 
     To set `sys.modules[name]` to None would do for an import, but SciPy takes whatever lies there for the package
     (`scipy/_lib/array_api_compat/common/_helpers.py` of 1.17), and fails on None: where scikit-learn is installed,
@@ -31,16 +31,16 @@ class _Without:
         self._finder = finder
 
     def find_spec(self, name: str, path: Any = None, target: Any = None) -> Any:
-        """Returns what the other finder finds; None for a hidden package and what is in it."""
+        """Return what the other finder finds; None for a hidden package and what is in it."""
         return None if name.partition(".")[0] in self._names else self._finder.find_spec(name, path, target)
 
     def __getattr__(self, name: str) -> Any:
-        """Returns what else the other finder has, such as `find_distributions` and `invalidate_caches`."""
+        """Return what else the other finder has, such as `find_distributions` and `invalidate_caches`."""
         return getattr(self._finder, name)
 
 
 def die_with_supervisor(reply_fd: int) -> None:
-    """Asks Linux to end this process when the supervisor ends, even by SIGKILL in the middle of a round.
+    """Ask Linux to end this process when the supervisor ends, even by SIGKILL in the middle of a round.
 
     Args:
         reply_fd: whose other end the supervisor holds; where that is closed, it ended before it was asked.

@@ -34,7 +34,7 @@ CACHE_VARIABLES = (
 
 
 def without_cache(environment: Mapping[str, str]) -> dict[str, str]:
-    """Returns the variables without those that speak of a cache of compiled code."""
+    """Return the variables without those that speak of a cache of compiled code."""
     kept = {name: value for name, value in environment.items() if name not in CACHE_VARIABLES}
     if XLA_FLAGS in kept:
         flags = [flag for flag in kept.pop(XLA_FLAGS).split() if not flag.startswith(XLA_CACHE_FLAG)]
@@ -43,7 +43,7 @@ def without_cache(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def with_cache(environment: Mapping[str, str], folder: Path) -> dict[str, str]:
-    """Returns the variables with those that make each framework keep all that it compiles in `folder`.
+    """Return the variables with those that make each framework keep all that it compiles in `folder`.
 
     JAX leaves out by default what took less than a second to compile, as this model's step does. TensorFlow keeps
     what XLA compiled, and nothing of a graph that was not compiled.
@@ -62,12 +62,12 @@ def with_cache(environment: Mapping[str, str], folder: Path) -> dict[str, str]:
 
 
 def holds_code(folder: Path) -> bool:
-    """Returns whether anything has been left in a cache."""
+    """Return whether anything has been left in a cache."""
     return any(path.is_file() for path in folder.rglob("*"))
 
 
 def temperature(compile_mode: str, held_before: bool) -> Temperature | None:
-    """Returns how a first step was run; None where nothing was compiled that could be kept.
+    """Return how a first step was run; None where nothing was compiled that could be kept.
 
     Args:
         compile_mode: as in `bench.schema.run.Run`.

@@ -47,7 +47,7 @@ MEMORY_LEFT_MIB = 1024.0  # a worker takes up to about that on MovieLens 100K
 
 
 def conditions_between(before: Snapshot, after: Snapshot | None, machine: Machine, threads: int) -> Conditions:
-    """Returns what could distort a run that started at `before` and ended at `after`.
+    """Return what could distort a run that started at `before` and ended at `after`.
 
     Args:
         before: taken with a sample of what others use, before the first worker starts.
@@ -84,7 +84,7 @@ def conditions_between(before: Snapshot, after: Snapshot | None, machine: Machin
 
 
 def joined(earlier: Conditions | None, later: Conditions) -> Conditions:
-    """Returns the conditions of a run that was cut off and went on: counts added, the worse of two shares.
+    """Return the conditions of a run that was cut off and went on: counts added, the worse of two shares.
 
     For a part that was killed before anybody looked, what others used just before it stands for what they used then.
     """
@@ -211,7 +211,7 @@ def _share(part: float, whole: float) -> float | None:
 
 
 def _since(before: T | None, after: T | None) -> T | None:
-    """Returns by how much a counter grew; one that was reset counts from zero."""
+    """Return by how much a counter grew; one that was reset counts from zero."""
     if before is None or after is None:
         return None
     return after - before if after >= before else after
@@ -226,5 +226,5 @@ def _worse(one: float | None, other: float | None) -> float | None:
 
 
 def busy_percent(usable_cores: int) -> float:
-    """Returns the CPU use of other programs, 100 being one core, from which on a measurement counts as disturbed."""
+    """Return the CPU use of other programs, 100 being one core, from which on a measurement counts as disturbed."""
     return 100 * BUSY_SHARE * usable_cores

@@ -22,7 +22,7 @@ class Limits:
     cores: float | None
 
     def whole_cores(self, affinity: int) -> int:
-        """Returns how many threads can run at once: CPU affinity, cut to the whole cores of the CPU quota."""
+        """Return how many threads can run at once: CPU affinity, cut to the whole cores of the CPU quota."""
         return affinity if self.cores is None else max(1, min(affinity, int(self.cores)))
 
 
@@ -42,7 +42,7 @@ class Use:
 
 
 def read_limits(root: Path = Path("/")) -> Limits:
-    """Returns the limits of the calling process, with the system's files under `root`.
+    """Return the limits of the calling process, with the system's files under `root`.
 
     Inside a container the path in /proc/self/cgroup may name a group of the host that is not mounted; its
     parents up to the mount are read, which a container sees as its own group. Files that cannot be read or
@@ -64,7 +64,7 @@ def read_limits(root: Path = Path("/")) -> Limits:
 
 
 def read_use(root: Path = Path("/")) -> Use:
-    """Returns what the groups of the calling process count, with the system's files under `root`."""
+    """Return what the groups of the calling process count, with the system's files under `root`."""
     throttled: list[float] = []
     left: list[int] = []
     for controllers, path in parse_groups(text_of(root / "proc/self/cgroup")):
@@ -86,13 +86,13 @@ def read_use(root: Path = Path("/")) -> Use:
 
 
 def parse_counts(text: str) -> dict[str, int]:
-    """Parses the `name number` lines of cpu.stat and memory.stat."""
+    """Parse the `name number` lines of cpu.stat and memory.stat."""
     words = (line.split() for line in text.splitlines())
     return {pair[0]: int(pair[1]) for pair in words if len(pair) == 2 and pair[1].isdecimal()}
 
 
 def parse_groups(text: str) -> list[tuple[list[str], PurePosixPath]]:
-    """Parses /proc/self/cgroup into controllers (empty for version 2) and the path of each group."""
+    """Parse /proc/self/cgroup into controllers (empty for version 2) and the path of each group."""
     groups = []
     for line in text.splitlines():
         _, found, rest = line.partition(":")
@@ -103,12 +103,12 @@ def parse_groups(text: str) -> list[tuple[list[str], PurePosixPath]]:
 
 
 def parse_bytes(text: str) -> int:
-    """Parses a memory limit in bytes; 0 for none (`max`, or something that is no number)."""
+    """Parse a memory limit in bytes; 0 for none (`max`, or something that is no number)."""
     return int(text) if text.strip().isdecimal() else 0
 
 
 def parse_cpu_max(text: str) -> float:
-    """Parses `QUOTA PERIOD` in microseconds into cores; 0.0 for none (`max`, or -1 in version 1)."""
+    """Parse `QUOTA PERIOD` in microseconds into cores; 0.0 for none (`max`, or -1 in version 1)."""
     parts = text.split()
     if len(parts) != 2 or not all(part.isdecimal() for part in parts) or int(parts[1]) == 0:
         return 0.0

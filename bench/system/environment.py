@@ -41,19 +41,19 @@ ARITHMETIC_VARIABLES = (
 
 
 def gpu_index(device: str) -> int:
-    """Returns N of `gpu:N`, 0 for `gpu`."""
+    """Return N of `gpu:N`, 0 for `gpu`."""
     return int(device.partition(":")[2] or 0)
 
 
 def usable_cores() -> int:
-    """Returns how many threads of this process can run at once: its CPU affinity, cut to its CPU quota."""
+    """Return how many threads of this process can run at once: its CPU affinity, cut to its CPU quota."""
     return attempt(read_limits, Limits(None, None)).whole_cores(len(allowed_cpus()))
 
 
 def worker_environment(
     backend: str, device: str, threads: int, inherited: Mapping[str, str] = os.environ
 ) -> dict[str, str]:
-    """Returns the variables of a worker for `backend` on `device` with `threads` CPU threads.
+    """Return the variables of a worker for `backend` on `device` with `threads` CPU threads.
 
     What the user set for a framework stays, except where it would change what a cell is: the backend, the
     device, the number of threads and the arithmetic, or make its first step another one: caches of compiled code.
@@ -62,7 +62,7 @@ def worker_environment(
 
 
 def shared_environment(device: str, threads: int, inherited: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """Returns what the workers of all backends on `device` have in common; arguments as for `worker_environment`."""
+    """Return what the workers of all backends on `device` have in common; arguments as for `worker_environment`."""
     kept = without_cache(inherited)
     not_kept = ("KERAS_BACKEND", *ARITHMETIC_VARIABLES)
     environment = {name: value for name, value in kept.items() if name not in not_kept}
@@ -83,7 +83,7 @@ def shared_environment(device: str, threads: int, inherited: Mapping[str, str] =
 
 
 def _visible_gpu(device: str, allowed: str | None) -> str:
-    """Returns the one GPU for `device`: the Nth of those that the user or a job scheduler allows, if they say."""
+    """Return the one GPU for `device`: the Nth of those that the user or a job scheduler allows, if they say."""
     index = gpu_index(device)
     if allowed is None:
         return str(index)
@@ -92,5 +92,5 @@ def _visible_gpu(device: str, allowed: str | None) -> str:
 
 
 def hidden_modules(backend: str) -> tuple[str, ...]:
-    """Returns the modules that a worker for `backend` must not be able to import."""
+    """Return the modules that a worker for `backend` must not be able to import."""
     return tuple(name for name in ("jax", "torch", "tensorflow", "tensorflow_datasets") if name != backend)

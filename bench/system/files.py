@@ -27,7 +27,7 @@ NOT_SUCH_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 def read_json(file: Path, kind: type[T], if_not: str) -> T:
-    """Returns what a file holds.
+    """Return what a file holds.
 
     Args:
         file: to read.
@@ -46,7 +46,7 @@ def read_json(file: Path, kind: type[T], if_not: str) -> T:
 
 
 def read_lines(file: Path, kind: type[T], what: str) -> list[T]:
-    """Returns what a file holds; nothing where there is no file.
+    """Return what a file holds; nothing where there is no file.
 
     Args:
         file: to read.
@@ -65,7 +65,7 @@ def read_lines(file: Path, kind: type[T], what: str) -> list[T]:
 
 
 def add_line(record: msgspec.Struct, file: Path) -> None:
-    """Adds a line to a file, which is made, with its folder, where it is not there.
+    """Add a line to a file, which is made, with its folder, where it is not there.
 
     Raises:
         BenchError: it cannot be written.
@@ -79,7 +79,7 @@ def add_line(record: msgspec.Struct, file: Path) -> None:
 
 
 def write_json(value: Any, target: Path) -> None:
-    """Writes records, or what they are made of, as JSON; atomically.
+    """Write records, or what they are made of, as JSON; atomically.
 
     Raises:
         BenchError: it cannot be written; `target` is untouched.
@@ -89,7 +89,7 @@ def write_json(value: Any, target: Path) -> None:
 
 
 def write_text(text: str, target: Path) -> None:
-    """Writes a text in UTF-8, atomically, and creates the folder that it is to lie in.
+    """Write a text in UTF-8, atomically, and create the folder that it is to lie in.
 
     Raises:
         BenchError: it cannot be written; `target` is untouched.
@@ -101,7 +101,7 @@ def write_text(text: str, target: Path) -> None:
 
 @contextlib.contextmanager
 def atomic_write(target: Path) -> Iterator[Path]:
-    """Gives a temporary file beside `target` to write to, and puts it in its place once all is on disk.
+    """Yield a temporary file beside `target` to write to, and put it in its place once all is on disk.
 
     Raises:
         NotWrittenError: it cannot be written; `target` is untouched.
@@ -125,7 +125,7 @@ def atomic_write(target: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def claimed_file(file: Path) -> Iterator[None]:
-    """Creates the folder of a result that is a single file, and keeps other runs from writing it.
+    """Create the folder of a result that is a single file, and keep other runs from writing it.
 
     Raises:
         BenchError: the folder cannot be written to, or another run is measuring into the file.
@@ -137,7 +137,7 @@ def claimed_file(file: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _locked(path: Path, output: Path) -> Iterator[None]:
-    """Holds a lock that says who writes to `output`."""
+    """Hold a lock that says who writes to `output`."""
     lock = filelock.FileLock(path, blocking=False)
     try:
         lock.acquire()
@@ -152,7 +152,7 @@ def _locked(path: Path, output: Path) -> Iterator[None]:
 
 
 def make_folder_of(file: Path) -> None:
-    """Creates the folder that a result is to lie in.
+    """Create the folder that a result is to lie in.
 
     Raises:
         BenchError: it cannot be created.
@@ -166,7 +166,7 @@ def make_folder_of(file: Path) -> None:
 
 
 def refuse_existing(file: Path, *, overwrite: bool) -> None:
-    """Keeps a result of an hour from being replaced by accident.
+    """Keep a result of an hour from being replaced by accident.
 
     Raises:
         BenchError: the file is there, and may not be overwritten; or it is a folder.

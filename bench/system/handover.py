@@ -39,12 +39,12 @@ class Handover:
 
     @classmethod
     def of_threads(cls, threads: int) -> Handover | None:
-        """Returns one for the processors of a worker with so many threads; None where threads cannot be pinned."""
+        """Return one for the processors of a worker with so many threads; None where threads cannot be pinned."""
         cpus = allowed_cpus()[:threads]
         return cls(cpus) if len(cpus) > 1 and hasattr(os, "sched_setaffinity") else None
 
     def ratio(self) -> float | None:
-        """Returns the time of a first reading over that of a second one, the mean over the ring; None if it fails.
+        """Return the time of a first reading over that of a second one, the mean over the ring; None if it fails.
 
         Where this was developed, 1.3 to 1.5 while the cores share a cache and 3.2 to 3.7 while they do not. Each pair
         gives the lower quartile of `REPEATS` tries: other programs only ever add to one.

@@ -38,7 +38,7 @@ _gates: list[_Gate] = []  # the innermost last, as signal handlers belong to the
 
 @contextlib.contextmanager
 def interrupts_once() -> Iterator[None]:
-    """Raises the first signal that asks to end as `KeyboardInterrupt` at once, and ignores further ones.
+    """Raise the first signal that asks to end as `KeyboardInterrupt` at once, and ignores further ones.
 
     They ask for what is being done. A signal that this process was told to ignore, as by `nohup`, stays ignored.
     Outside the main thread this changes nothing.
@@ -62,7 +62,7 @@ def interrupts_held() -> Iterator[None]:
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
-    """Lets a signal in that `interrupts_held` holds back; without one, changes nothing.
+    """Let a signal in that `interrupts_held` holds back; without one, changes nothing.
 
     Raises:
         KeyboardInterrupt: one was asked for before or within.

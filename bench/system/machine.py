@@ -43,7 +43,7 @@ HYPERVISORS = {
 
 
 def describe_machine(root: Path = Path("/")) -> Machine:
-    """Describes this machine, reading Linux's files under `root` and macOS's through `sysctl`.
+    """Describe this machine, reading Linux's files under `root` and macOS's through `sysctl`.
 
     It never raises: what cannot be found out is None, empty, or the least that is certain.
     """
@@ -74,7 +74,7 @@ def describe_machine(root: Path = Path("/")) -> Machine:
 
 
 def parse_cpu_model(cpuinfo: str) -> str | None:
-    """Returns the processor's name from /proc/cpuinfo; on Arm, which has none, implementer and part numbers."""
+    """Return the processor's name from /proc/cpuinfo; on Arm, which has none, implementer and part numbers."""
     for key in ("model name", "Model", "cpu model", "cpu"):
         if name := _field(cpuinfo, key):
             return name
@@ -83,13 +83,13 @@ def parse_cpu_model(cpuinfo: str) -> str | None:
 
 
 def parse_cpu_flags(cpuinfo: str) -> list[str]:
-    """Returns which of `VECTOR_FLAGS` /proc/cpuinfo lists; 64-bit Arm's `asimd` is called `neon`."""
+    """Return which of `VECTOR_FLAGS` /proc/cpuinfo lists; 64-bit Arm's `asimd` is called `neon`."""
     present = set((_field(cpuinfo, "flags") or _field(cpuinfo, "Features") or "").split())
     return list(dict.fromkeys("neon" if flag == "asimd" else flag for flag in VECTOR_FLAGS if flag in present))
 
 
 def parse_steal_percent(stat: str) -> float | None:
-    """Returns the hypervisor's share of CPU time since boot from /proc/stat, in percent; None where not told."""
+    """Return the hypervisor's share of CPU time since boot from /proc/stat, in percent; None where not told."""
     match = re.match(r"cpu +((?:\d+ ?){8,})", stat)
     if match is None:
         return None
@@ -98,7 +98,7 @@ def parse_steal_percent(stat: str) -> float | None:
 
 
 def parse_nvidia_smi(text: str) -> list[Gpu]:
-    """Parses `--query-gpu=name,memory.total,driver_version --format=csv,noheader,nounits`."""
+    """Parse `--query-gpu=name,memory.total,driver_version --format=csv,noheader,nounits`."""
     gpus = []
     for line in text.splitlines():
         name, *rest = line.rsplit(", ", 2)
@@ -110,12 +110,12 @@ def parse_nvidia_smi(text: str) -> list[Gpu]:
 
 
 def parse_sysctl(text: str) -> dict[str, str]:
-    """Parses the `key: value` lines of macOS's `sysctl`."""
+    """Parse the `key: value` lines of macOS's `sysctl`."""
     return dict(line.split(": ", 1) for line in text.splitlines() if ": " in line)
 
 
 def parse_sysctl_flags(sysctl: Mapping[str, str]) -> list[str]:
-    """Returns which of `VECTOR_FLAGS` macOS lists as present under `hw.optional`."""
+    """Return which of `VECTOR_FLAGS` macOS lists as present under `hw.optional`."""
     names = {
         key.removeprefix("hw.optional.").removeprefix("arm.FEAT_").removesuffix("_0").lower()
         for key, value in sysctl.items()
@@ -126,14 +126,14 @@ def parse_sysctl_flags(sysctl: Mapping[str, str]) -> list[str]:
 
 
 def parse_sysctl_caches(sysctl: Mapping[str, str]) -> dict[str, str]:
-    """Returns cache sizes from macOS's `hw.l1dcachesize` and the like, in the form of Linux (`128K`)."""
+    """Return cache sizes from macOS's `hw.l1dcachesize` and the like, in the form of Linux (`128K`)."""
     keys = {"L1d": "hw.l1dcachesize", "L1i": "hw.l1icachesize", "L2": "hw.l2cachesize", "L3": "hw.l3cachesize"}
     sizes = {level: sysctl.get(key, "") for level, key in keys.items()}
     return {level: f"{int(size) // 1024}K" for level, size in sizes.items() if size.isdecimal() and size != "0"}
 
 
 def read_caches(root: Path) -> dict[str, str]:
-    """Returns the first core's cache sizes as Linux prints them, such as {"L1d": "32K", "L2": "1024K"}."""
+    """Return the first core's cache sizes as Linux prints them, such as {"L1d": "32K", "L2": "1024K"}."""
     caches = {}
     for folder in sorted((root / "sys/devices/system/cpu/cpu0/cache").glob("index*")):
         level, kind, size = (text_of(folder / name).strip() for name in ("level", "type", "size"))
@@ -143,7 +143,7 @@ def read_caches(root: Path) -> dict[str, str]:
 
 
 def find_virtual(root: Path, cpuinfo: str, sysctl: Mapping[str, str]) -> str | None:
-    """Returns hypervisor and container, such as `kvm, docker`; None where no sign of either is seen."""
+    """Return hypervisor and container, such as `kvm, docker`; None where no sign of either is seen."""
     found = [_hypervisor(root, cpuinfo, sysctl), _container(root)]
     return ", ".join(filter(None, found)) or None
 
@@ -191,7 +191,7 @@ def _sysctl() -> dict[str, str]:
 
 
 def nvidia_gpus() -> list[Gpu]:
-    """Asks nvidia-smi for the GPUs; none where it is not there, fails, or (it raises) does not answer."""
+    """Ask nvidia-smi for the GPUs; none where it is not there, fails, or (it raises) does not answer."""
     program = shutil.which("nvidia-smi")
     if program is None:
         return []

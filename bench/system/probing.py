@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 def text_of(path: Path) -> str:
-    """Returns a file's text, empty where it cannot be read."""
+    """Return a file's text, empty where it cannot be read."""
     try:
         return path.read_text(errors="replace")
     except OSError:
@@ -19,14 +19,14 @@ def text_of(path: Path) -> str:
 
 
 def allowed_cpus() -> list[int]:
-    """Returns the numbers of the processors that the scheduler lets this process run on, all where it cannot say."""
+    """Return the numbers of the processors that the scheduler lets this process run on, all where it cannot say."""
     if hasattr(os, "sched_getaffinity"):
         return sorted(os.sched_getaffinity(0))
     return list(range(os.cpu_count() or 1))
 
 
 def attempt(probe: Callable[[], T], otherwise: T) -> T:
-    """Returns what `probe` finds, or `otherwise` where it fails in any way."""
+    """Return what `probe` finds, or `otherwise` where it fails in any way."""
     try:
         return probe()
     except Exception:  # whatever a strange system does to a probe, a measurement must not be lost to it

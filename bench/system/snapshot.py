@@ -81,7 +81,7 @@ class Snapshot:
 
 
 def take_snapshot(root: Path = Path("/"), *, sample_s: float = 0.0) -> Snapshot:
-    """Reads Linux's files under `root`, and of what they lack, what `psutil` knows. It never raises.
+    """Read Linux's files under `root`, and of what they lack, what `psutil` knows. It never raises.
 
     Args:
         root: where the system's files lie.
@@ -113,14 +113,14 @@ def take_snapshot(root: Path = Path("/"), *, sample_s: float = 0.0) -> Snapshot:
 
 
 def others_percent(before: CpuTimes | None, after: CpuTimes | None, own_s: float, wall_s: float) -> float | None:
-    """Returns the CPU use of all processes but our own in between, 100 being one core; None where unknown."""
+    """Return the CPU use of all processes but our own in between, 100 being one core; None where unknown."""
     if before is None or after is None or wall_s <= 0:
         return None
     return max(0.0, 100 * (after.busy_s - before.busy_s - own_s) / wall_s)
 
 
 def parse_cpu_times(stat: str, ticks_per_s: int) -> CpuTimes | None:
-    """Parses the first line of /proc/stat; None where it is missing or has no steal time."""
+    """Parse the first line of /proc/stat; None where it is missing or has no steal time."""
     match = re.match(r"cpu +((?:\d+ ?){8,})", stat)
     if match is None:
         return None
@@ -131,24 +131,24 @@ def parse_cpu_times(stat: str, ticks_per_s: int) -> CpuTimes | None:
 
 
 def parse_meminfo(text: str) -> dict[str, int]:
-    """Parses the sizes of /proc/meminfo into bytes."""
+    """Parse the sizes of /proc/meminfo into bytes."""
     return {name: int(kib) * 1024 for name, kib in re.findall(r"^(\w+): *(\d+) kB$", text, re.MULTILINE)}
 
 
 def parse_swap_ins(vmstat: str) -> int | None:
-    """Returns the pages read back from swap since boot from /proc/vmstat."""
+    """Return the pages read back from swap since boot from /proc/vmstat."""
     match = re.search(r"^pswpin (\d+)$", vmstat, re.MULTILINE)
     return int(match[1]) if match else None
 
 
 def parse_hugepages(text: str) -> str | None:
-    """Returns the chosen one of `always [madvise] never`."""
+    """Return the chosen one of `always [madvise] never`."""
     match = re.search(r"\[(\w+)\]", text)
     return match[1] if match else None
 
 
 def read_throttle_events(root: Path) -> int | None:
-    """Returns how often cores and packages were slowed down since boot; None where no core counts it.
+    """Return how often cores and packages were slowed down since boot; None where no core counts it.
 
     Each core of a package repeats the package's count, so of those the largest is taken.
     """
@@ -159,7 +159,7 @@ def read_throttle_events(root: Path) -> int | None:
 
 
 def read_cpus(root: Path, numbers: Iterable[int]) -> tuple[Cpu, ...]:
-    """Returns what is known of the logical cores `numbers`."""
+    """Return what is known of the logical cores `numbers`."""
     cpus = []
     for number in sorted(numbers):
         folder = root / f"sys/devices/system/cpu/cpu{number}"

@@ -66,7 +66,7 @@ URL_WITH_LOGIN = re.compile(r"://[^/\s]*@")
 
 
 def describe_software(environment: Mapping[str, str]) -> Software:
-    """Describes the installed packages, the variables in `environment` that matter, and the commit.
+    """Describe the installed packages, the variables in `environment` that matter, and the commit.
 
     Args:
         environment: variables as the workers get them. Those whose names speak of a secret, or whose values
@@ -83,7 +83,7 @@ def describe_software(environment: Mapping[str, str]) -> Software:
 
 
 def installed_packages() -> dict[str, str]:
-    """Returns versions of the installed packages that can matter, by name, without importing any of them."""
+    """Return versions of the installed packages that can matter, by name, without importing any of them."""
     found: dict[str, str] = {}
     for distribution in metadata.distributions():
         if "Name" not in distribution.metadata:  # what is left of a package that was half removed
@@ -95,7 +95,7 @@ def installed_packages() -> dict[str, str]:
 
 
 def relevant_variables(environment: Mapping[str, str]) -> dict[str, str]:
-    """Returns the variables that can change speed or results, sorted by name, and never a secret."""
+    """Return the variables that can change speed or results, sorted by name, and never a secret."""
     return {
         name: value
         for name, value in sorted(environment.items())
@@ -107,12 +107,12 @@ def relevant_variables(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def lasting(environment: Mapping[str, str]) -> dict[str, str]:
-    """Returns the variables without the hash seed, which tox draws anew each time."""
+    """Return the variables without the hash seed, which tox draws anew each time."""
     return {name: value for name, value in environment.items() if name != "PYTHONHASHSEED"}
 
 
 def git_state(file: Path) -> tuple[str | None, bool | None]:
-    """Returns the commit of the checkout that tracks `file`, and whether tracked files differ from it.
+    """Return the commit of the checkout that tracks `file`, and whether tracked files differ from it.
 
     Both are None without git, outside a checkout, and where the file only lies inside somebody else's, as an
     installed package does in a virtual environment.
@@ -150,5 +150,5 @@ if __name__ == "__main__":
 
 
 def now() -> str:
-    """Returns the time in UTC, ISO 8601, to the second."""
+    """Return the time in UTC, ISO 8601, to the second."""
     return datetime.now(UTC).isoformat(timespec="seconds")

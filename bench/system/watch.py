@@ -44,7 +44,7 @@ class StateWatch:
         self._ratios = [look() for _ in range(FIRST_LOOKS)]  # until there are rounds, and beside those
 
     def before_round(self) -> None:
-        """Returns at once in the usual state, else when it has come back or the patience is spent."""
+        """Return at once in the usual state, else when it has come back or the patience is spent."""
         started = time.monotonic()
         self._before = self._look()
         while self.is_apart(self._before) and self.patience_s > 0:
@@ -55,13 +55,13 @@ class StateWatch:
             self._before = self._look()
 
     def after_round(self) -> float | None:
-        """Returns the round's ratio: the worse of those before and after it, or None where there is none."""
+        """Return the round's ratio: the worse of those before and after it, or None where there is none."""
         ratio = max((ratio for ratio in (self._before, self._look()) if ratio is not None), default=None)
         self._ratios.append(ratio)
         return ratio
 
     def is_apart(self, ratio: float | None) -> bool:
-        """Returns whether a ratio tells that cores did not share the cache that they usually share in this run."""
+        """Return whether a ratio tells that cores did not share the cache that they usually share in this run."""
         return ratio is not None and ratio > limit_of(self._ratios)
 
     def repeat(
@@ -84,20 +84,20 @@ class StateWatch:
                     self.patience_s = left - (time.monotonic() - started)  # what it waited is part of that
 
     def remember(self, ratios: Iterable[float | None]) -> None:
-        """Takes ratios of rounds that were measured before, on the same machine, for its own."""
+        """Take ratios of rounds that were measured before, on the same machine, for its own."""
         self._ratios.extend(ratios)
 
     def refill(self, patience_s: float) -> None:
-        """Gives it new patience, for the next measurement; what it knows of the machine stays."""
+        """Yield it new patience, for the next measurement; what it knows of the machine stays."""
         self.patience_s = patience_s
 
     def spend(self, seconds: float) -> None:
-        """Takes time that a repeated round has cost from the patience."""
+        """Take time that a repeated round has cost from the patience."""
         self.patience_s -= seconds
 
 
 def watch_of(threads: int, patience_s: float) -> StateWatch:
-    """Returns a watch of the processors of workers with so many threads."""
+    """Return a watch of the processors of workers with so many threads."""
     handover = Handover.of_threads(threads)
     return StateWatch(lambda: None if handover is None else handover.ratio(), patience_s)
 

@@ -8,7 +8,7 @@ rng = np.random.default_rng(0)
 
 
 def step(gradient: np.ndarray, accumulator: float, jit: bool = True) -> np.ndarray:
-    """Returns the weights that one step from 0 leaves, for gradients [1, N], by a compiled train step."""
+    """Return the weights that one step from 0 leaves, for gradients [1, N], by a compiled train step."""
     model = keras.Sequential([keras.layers.Dense(gradient.shape[1], use_bias=False, kernel_initializer="zeros")])
     optimizer = keras.optimizers.Adagrad(0.1, initial_accumulator_value=accumulator)
     model.compile(optimizer=optimizer, loss=lambda weight, p: keras.ops.sum(weight * p, axis=-1))

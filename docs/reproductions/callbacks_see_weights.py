@@ -12,15 +12,15 @@ class Watch(keras.callbacks.Callback):
         self.seen: list[str] = []
 
     def on_train_batch_end(self, batch: int, logs: dict[str, float] | None = None) -> None:
-        """Notes the weight after a step."""
+        """Note the weight after a step."""
         self.note()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Notes the weight after the epoch."""
+        """Note the weight after the epoch."""
         self.note()
 
     def note(self) -> None:
-        """Notes the first weight and the optimizer's step count."""
+        """Note the first weight and the optimizer's step count."""
         try:
             steps = int(keras.ops.convert_to_numpy(self.model.optimizer.iterations.value))
             self.seen.append(f"{self.model.get_weights()[0][0, 0]:.3f} at step {steps}")

@@ -28,13 +28,13 @@ places = np.arange(SHORTEST_LEVEL, size - SHORTEST_LEVEL + 1)
 
 
 def simulated(rng: np.random.Generator, process_sd: float, report_sd: float, jump: float) -> FloatArray:
-    """Returns logarithms [series, report, process]."""
+    """Return logarithms [series, report, process]."""
     level = np.where(np.arange(size) < at, 0.0, np.log1p(jump)) + rng.normal(0, report_sd, (number, size))
     return level[:, :, None] + rng.normal(0, process_sd, (number, size, PROCESSES))
 
 
 def differences(logs: FloatArray, *, known_scatter: bool) -> FloatArray:
-    """Returns [series, place] how many standard errors the levels before and after each place are apart."""
+    """Return [series, place] how many standard errors the levels before and after each place are apart."""
     values = logs.mean(axis=2)
     found = []
     for place in places:
@@ -47,17 +47,17 @@ def differences(logs: FloatArray, *, known_scatter: bool) -> FloatArray:
 
 
 def at_the_step(apart: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Returns the statistic of a test that knows the place, and whether it has the place right."""
+    """Return the statistic of a test that knows the place, and whether it has the place right."""
     return apart[:, at - SHORTEST_LEVEL], np.ones(len(apart), bool)
 
 
 def wherever(apart: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Returns that of a test that must find the place, likewise."""
+    """Return that of a test that must find the place, likewise."""
     return apart.max(axis=1), np.abs(places[apart.argmax(axis=1)] - at) <= 1
 
 
 def marked_by_rule(logs: FloatArray) -> list[list[int]]:
-    """Returns where the rule marks changes in each series."""
+    """Return where the rule marks changes in each series."""
     return [[level.start for level in levels(np.exp(series).tolist())[1:]] for series in logs]
 
 

@@ -17,7 +17,7 @@ batch = split.train.take(slice(0, 1000))
 
 
 def worst(ours: Weights, judge: Weights) -> float:
-    """Returns the largest relative difference of any accumulator."""
+    """Return the largest relative difference of any accumulator."""
     return max(np.abs(a / b - 1).max() for a, b in zip(ours.as_list(), judge.as_list(), strict=True))
 
 

@@ -12,7 +12,7 @@ weight = rng.uniform(0, 2, size=N).astype("float32")
 
 
 def say(name: str, value: object) -> None:
-    """Prints a number with its name."""
+    """Print a number with its name."""
     print(f"{name} = {value:.6f}" if isinstance(value, float) else f"{name} = {value}")
 
 

@@ -10,7 +10,7 @@ y = x.sum(axis=1, keepdims=True)
 
 
 def trained(calls: int = 1, epochs: int = 1) -> keras.Model:
-    """Returns a model after so many calls of `fit`."""
+    """Return a model after so many calls of `fit`."""
     keras.utils.set_random_seed(0)
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(1)])
     model.compile(keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.9), "mse")
@@ -20,12 +20,12 @@ def trained(calls: int = 1, epochs: int = 1) -> keras.Model:
 
 
 def fit(model: keras.Model, epochs: int = 1) -> None:
-    """Trains once more."""
+    """Train once more."""
     model.fit(x, y, batch_size=8, epochs=epochs, shuffle=False, verbose=0)
 
 
 def predicted_and_read() -> None:
-    """Reads what the optimizer keeps after a prediction."""
+    """Read what the optimizer keeps after a prediction."""
     model = trained()
     model.predict(x, verbose=0)
     for variable in model.optimizer.variables:
@@ -33,7 +33,7 @@ def predicted_and_read() -> None:
 
 
 def outcome(what: Callable[[], object]) -> str:
-    """Returns `fine`, or the error and the one that it came of."""
+    """Return `fine`, or the error and the one that it came of."""
     try:
         what()
     except Exception as error:

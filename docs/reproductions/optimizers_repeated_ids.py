@@ -11,12 +11,12 @@ IDS, GRADIENTS = np.array([1, 1], "int32"), np.array([[1.0], [-0.5]], "float32")
 
 
 def slope(weight: object, prediction: object) -> object:
-    """Returns a loss whose slope is `weight`, over the number of examples."""
+    """Return a loss whose slope is `weight`, over the number of examples."""
     return keras.ops.sum(weight * prediction, axis=-1)
 
 
 def moved(optimizer: keras.optimizers.Optimizer, ids: np.ndarray, gradients: np.ndarray) -> float:
-    """Returns where row 1 is after two steps from 0, the second with smaller gradients."""
+    """Return where row 1 is after two steps from 0, the second with smaller gradients."""
     layer = keras.layers.Embedding(3, 1, embeddings_initializer="zeros")
     model = keras.Sequential([layer])
     # Traced it takes twice as long; the result is the same.

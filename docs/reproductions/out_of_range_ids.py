@@ -10,7 +10,7 @@ TABLE = np.arange(ROWS, dtype="float32")[:, None]
 
 
 def outcome(work: Callable[[np.ndarray], str], ids: np.ndarray) -> str:
-    """Returns what `work` says of two ids, or what it raised."""
+    """Return what `work` says of two ids, or what it raised."""
     try:
         return work(ids)
     except Exception as error:
@@ -18,12 +18,12 @@ def outcome(work: Callable[[np.ndarray], str], ids: np.ndarray) -> str:
 
 
 def predict(ids: np.ndarray) -> str:
-    """Returns the predictions; row i of the table holds i."""
+    """Return the predictions; row i of the table holds i."""
     return "predicts " + " ".join(f"{value:g}" for value in model.predict(ids, verbose=0)[:, 0])
 
 
 def fit(ids: np.ndarray) -> str:
-    """Returns the loss of a step, and which rows it changed."""
+    """Return the loss of a step, and which rows it changed."""
     model.set_weights([TABLE])
     loss = model.fit(ids, np.full((2, 1), 9, "float32"), verbose=0).history["loss"][0]
     changed = np.flatnonzero((model.get_weights()[0] != TABLE)[:, 0])

@@ -42,12 +42,12 @@ PATIENCE_S = 20.0  # of a process, for the machine's usual state
 
 
 def number(text: str) -> int:
-    """Reads 2600 or 20k."""
+    """Read 2600 or 20k."""
     return int(text[:-1]) * 1000 if text.endswith("k") else int(text)
 
 
 def measure(arguments: argparse.Namespace) -> None:
-    """Prints a JSON line for each loop and size: step times by rows and by tables, in ms, one each a round."""
+    """Print a JSON line for each loop and size: step times by rows and by tables, in ms, one each a round."""
     import keras
 
     from bench.system.watch import watch_of
@@ -94,7 +94,7 @@ def measure(arguments: argparse.Namespace) -> None:
 
 
 def crossing(ratios: dict[int, float]) -> float | None:
-    """Returns from how many rows on rows are faster, by a line between sizes on logarithms; None where nowhere."""
+    """Return from how many rows on rows are faster, by a line between sizes on logarithms; None where nowhere."""
     sizes = sorted(ratios)
     if all(ratio < 1 for ratio in ratios.values()):
         return float(sizes[0])
@@ -106,12 +106,12 @@ def crossing(ratios: dict[int, float]) -> float | None:
 
 
 def ratio_of(line: dict[str, Any]) -> float:
-    """Returns rows over tables in one process, the median over its rounds, which hold one of each."""
+    """Return rows over tables in one process, the median over its rounds, which hold one of each."""
     return median(a / b for a, b in zip(line["by_rows"], line["by_tables"], strict=True))
 
 
 def show(lines: list[dict[str, Any]]) -> None:
-    """Prints a table and the crossing for each backend, loop and batch size."""
+    """Print a table and the crossing for each backend, loop and batch size."""
     cells: dict[tuple[str, str, int], list[dict[str, Any]]] = defaultdict(list)
     for line in lines:
         cells[line["backend"], line["loop"], line["batch_size"]].append(line)

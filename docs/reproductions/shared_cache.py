@@ -35,7 +35,7 @@ handover = Handover(allowed_cpus())
 
 
 def step_time_ms() -> float:
-    """Returns the time of a step of a few epochs, in ms."""
+    """Return the time of a step of a few epochs, in ms."""
     started = time.perf_counter()
     training.fit(model, train, epochs=EPOCHS, loop=loop)
     return 1e6 * (time.perf_counter() - started) / (EPOCHS * len(train))

@@ -15,18 +15,18 @@ class Seen(keras.Layer):
     """Keeps the batch's inputs."""
 
     def build(self, shape: tuple[int | None, ...]) -> None:
-        """Creates the place where they are kept."""
+        """Create the place where they are kept."""
         self.kept = self.add_weight(shape=(9,), initializer="zeros", trainable=False)
         self.scale = self.add_weight(shape=(1,), initializer="ones")
 
     def call(self, x: object) -> object:
-        """Keeps the inputs."""
+        """Keep the inputs."""
         self.kept.assign(x[:, 0])
         return x * self.scale
 
 
 def note(epoch: int, logs: dict[str, float]) -> None:
-    """Notes the order of the epoch's only batch."""
+    """Note the order of the epoch's only batch."""
     orders.append("".join(str(int(i)) for i in keras.ops.convert_to_numpy(model.layers[0].kept.value)))
 
 

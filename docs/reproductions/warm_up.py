@@ -55,7 +55,7 @@ class Series(msgspec.Struct):
 
 
 def measured(backend: str, rounds: int) -> Series:
-    """Returns the series of a fresh worker."""
+    """Return the series of a fresh worker."""
     dataset, threads = load_dataset("100k"), usable_cores()
     watch = watch_of(threads, 20.0)
     with tempfile.TemporaryDirectory() as folder:
@@ -81,7 +81,7 @@ def measured(backend: str, rounds: int) -> Series:
 
 
 def end_by(all_ms: list[float], improvement: float, patience: int) -> int | None:
-    """Returns after how many rounds a rule ends the warm-up; None where it says that it never settled."""
+    """Return after how many rounds a rule ends the warm-up; None where it says that it never settled."""
     for count in range(MOST_ROUNDS + 1):
         if is_steady(all_ms[:count], improvement=improvement, patience=patience):
             return count
@@ -89,7 +89,7 @@ def end_by(all_ms: list[float], improvement: float, patience: int) -> int | None
 
 
 def still_to_come(series: Series, limit: float, end: int) -> float | None:
-    """Returns the median of the rounds taken after `end`, over that of the last half of those after the warm-up."""
+    """Return the median of the rounds taken after `end`, over that of the last half of those after the warm-up."""
     looks = [None] * len(series.warmup_ms) + series.handover
     all_rounds = marked(series.warmup_ms + series.rounds_ms, looks, limit)
     taken = calm(all_rounds[end:])[:TAKEN]
@@ -98,7 +98,7 @@ def still_to_come(series: Series, limit: float, end: int) -> float | None:
 
 
 def noise(several: list[Series], limit: float) -> float:
-    """Returns the standard deviation of the logarithm of such a ratio in the last halves, where nothing warms up."""
+    """Return the standard deviation of the logarithm of such a ratio in the last halves, where nothing warms up."""
     logs = []
     for series in several:
         half = len(series.rounds_ms) // 2
@@ -109,7 +109,7 @@ def noise(several: list[Series], limit: float) -> float:
 
 
 def report(found: list[Series]) -> None:
-    """Prints what the rules make of series."""
+    """Print what the rules make of series."""
     limit = limit_of(ratio for series in found for ratio in series.handover)
     for backend in dict.fromkeys(series.backend for series in found):
         several = [series for series in found if series.backend == backend]
@@ -136,7 +136,7 @@ def report(found: list[Series]) -> None:
 
 
 def report_stored(path: Path) -> None:
-    """Prints how the first two rounds after the warm-up compare with the last two, over the processes of a result."""
+    """Print how the first two rounds after the warm-up compare with the last two, over the processes of a result."""
     if path.is_dir():
         of_cells = of_report(load_report(path))
     else:
@@ -152,7 +152,7 @@ def report_stored(path: Path) -> None:
 
 
 def of_report(report: Report) -> dict[str, list[float]]:
-    """Returns that ratio of each process with four rounds that count, by cell."""
+    """Return that ratio of each process with four rounds that count, by cell."""
     return {
         str(cell): [first_over_last(rounds) for rounds in counted.rounds.values() if len(rounds) >= 4]
         for cell, counted in counted_rounds(report.runs).items()
@@ -160,7 +160,7 @@ def of_report(report: Report) -> dict[str, list[float]]:
 
 
 def of_validation(trials: list[Trial]) -> list[float]:
-    """Returns it for each process of a newer side: the geometric mean over its rounds without and with slowdowns."""
+    """Return it for each process of a newer side: the geometric mean over its rounds without and with slowdowns."""
     ratios = []
     for comparison in batched_by_comparison(trials):
         for lists in zip(*(trial.new for trial in comparison), strict=True):  # of one process, a slowdown each
@@ -170,12 +170,12 @@ def of_validation(trials: list[Trial]) -> list[float]:
 
 
 def first_over_last(rounds: list[float]) -> float:
-    """Returns the median of two rounds over that of two."""
+    """Return the median of two rounds over that of two."""
     return median(rounds[:2]) / median(rounds[-2:])
 
 
 def batched_by_comparison(trials: list[Trial]) -> list[list[Trial]]:
-    """Returns the trials of each comparison, whose newer sides are the same processes."""
+    """Return the trials of each comparison, whose newer sides are the same processes."""
     starts = [place for place, trial in enumerate(trials) if trial.slowdown == 0]
     return [trials[start:stop] for start, stop in zip(starts, [*starts[1:], len(trials)], strict=True)]
 

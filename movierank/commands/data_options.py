@@ -11,7 +11,7 @@ from movierank.data.ratings import Dataset
 
 
 def add_data_options(parser: argparse.ArgumentParser) -> None:
-    """Adds the options that choose the ratings; shared with `python -m bench`."""
+    """Add the options that choose the ratings; shared with `python -m bench`."""
     group = parser.add_argument_group("data")
     group.add_argument(
         "--dataset",
@@ -31,7 +31,7 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
 
 
 def dataset_from(arguments: argparse.Namespace, *, refresh: bool = False) -> Dataset:
-    """Loads the dataset that `add_data_options` describes, saying on stderr what takes long."""
+    """Load the dataset that `add_data_options` describes, saying on stderr what takes long."""
     return load_dataset(
         arguments.dataset,
         source=arguments.data_source,

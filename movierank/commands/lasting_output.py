@@ -16,7 +16,7 @@ from typing import IO, Any
 
 @contextlib.contextmanager
 def lasting_output() -> Iterator[None]:
-    """Lets writes to standard output and standard error succeed though their reader, such as `head`, has gone."""
+    """Let writes to standard output and standard error succeed though their reader, such as `head`, has gone."""
     # None where it is closed, as by `>&-`.
     out, err = (_Lasting(stream or io.StringIO()) for stream in (sys.stdout, sys.stderr))
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
@@ -27,7 +27,7 @@ def lasting_output() -> Iterator[None]:
 
 
 def send_nowhere(stream: IO[str]) -> None:
-    """Lets what is left in a stream, and what comes, go nowhere, at this program's end too."""
+    """Let what is left in a stream, and what comes, go nowhere, at this program's end too."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, stream.fileno())
     os.close(nowhere)

@@ -14,7 +14,7 @@ DEFAULT_MODEL = Path("ranking_model.keras")
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
-    """Adds the model's file and the backend."""
+    """Add the model's file and the backend."""
     parser.add_argument("--model", type=Path, default=DEFAULT_MODEL, help="file of the model (default: %(default)s)")
     parser.add_argument(
         "--backend", choices=BACKENDS, help="Keras backend (default: KERAS_BACKEND, then Keras's own choice)"
@@ -22,7 +22,7 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
 
 
 def import_keras(backend: str | None) -> str:
-    """Imports Keras with the backend that was asked for, and returns the one that it has.
+    """Import Keras with the backend that was asked for, and return the one that it has.
 
     Args:
         backend: None for what KERAS_BACKEND says, or else Keras's own choice.

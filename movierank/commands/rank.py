@@ -24,7 +24,7 @@ EXAMPLES = """examples:
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Adds the command to the program's."""
+    """Add the command to the program's."""
     rank = commands.add_parser(
         "rank",
         help="rank movies for a user with a saved model",

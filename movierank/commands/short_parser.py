@@ -20,5 +20,5 @@ class ShortParser(argparse.ArgumentParser):
         super().__init__(**{"formatter_class": _KeepsLines, **options})
 
     def error(self, message: str) -> NoReturn:
-        """Ends the process with exit code 2."""
+        """End the process with exit code 2."""
         self.exit(2, f"{self.prog}: {message}\nSee {self.prog} --help\n")

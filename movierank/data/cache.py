@@ -19,7 +19,7 @@ CACHE_VARIABLE = "MOVIERANK_CACHE"
 
 
 def cache_root() -> Path:
-    """Returns the cache directory: the variable MOVIERANK_CACHE, or the user's own cache as platformdirs finds it."""
+    """Return the cache directory: the variable MOVIERANK_CACHE, or the user's own cache as platformdirs finds it."""
     chosen = os.environ.get(CACHE_VARIABLE)
     return Path(chosen).expanduser().absolute() if chosen else Path(platformdirs.user_cache_dir("movierank-bench"))
 
@@ -42,7 +42,7 @@ class CacheSlot:
         return self.root / self.name.replace(":", "-")
 
     def prepared(self) -> list[str]:
-        """Returns the keys of the sources that are prepared, newest first."""
+        """Return the keys of the sources that are prepared, newest first."""
         with self.clear_errors():
             if not self.folder.is_dir():
                 return []
@@ -51,7 +51,7 @@ class CacheSlot:
 
     @contextmanager
     def lock(self, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
-        """Holds this dataset's lock against other processes; calls `waiting` once if another holds it.
+        """Hold this dataset's lock against other processes; calls `waiting` once if another holds it.
 
         Raises:
             MovierankError: if the cache cannot be used, also within the block.
@@ -71,7 +71,7 @@ class CacheSlot:
 
     @contextmanager
     def building(self) -> Iterator[Path]:
-        """Gives a new directory beside the prepared ones and removes it at the end; hold the lock.
+        """Yield a new directory beside the prepared ones and removes it at the end; hold the lock.
 
         What a killed process left behind is removed first.
         """
@@ -81,21 +81,21 @@ class CacheSlot:
             yield Path(folder)
 
     def publish(self, built: Path, key: str, scratch: Path) -> None:
-        """Moves a complete directory into its place; an older one moves into `scratch`. Hold the lock."""
+        """Move a complete directory into its place; an older one moves into `scratch`. Hold the lock."""
         target = self.folder / key
         if target.exists():
             target.rename(scratch / "replaced")
         built.rename(target)
 
     def remove(self, key: str) -> None:
-        """Removes a prepared directory if it is there. Hold the lock."""
+        """Remove a prepared directory if it is there. Hold the lock."""
         if (self.folder / key).exists():
             with self.building() as scratch:
                 (self.folder / key).rename(scratch / "removed")
 
     @contextmanager
     def clear_errors(self) -> Iterator[None]:
-        """Turns an OSError within the block into a MovierankError that says what to do."""
+        """Turn an OSError within the block into a MovierankError that says what to do."""
         try:
             yield
         except OSError as error:

@@ -14,7 +14,7 @@ HIGHEST_LABEL = 1.0
 
 
 def check_ratings(ratings: Ratings) -> None:
-    """Raises MovierankError unless ids are int32 from 1 up and labels float32 from -0.125 to 1, N of each, N >= 1."""
+    """Raise MovierankError unless ids are int32 from 1 up and labels float32 from -0.125 to 1, N of each, N >= 1."""
     if len(ratings) == 0:
         raise MovierankError("there are no ratings")
     for name, ids in ratings.features.items():
@@ -30,7 +30,7 @@ def check_ratings(ratings: Ratings) -> None:
 
 
 def check_order(order: Int32Array, num_ratings: int) -> None:
-    """Raises MovierankError unless `order` holds every index from 0 to `num_ratings` - 1 once, as int32."""
+    """Raise MovierankError unless `order` holds every index from 0 to `num_ratings` - 1 once, as int32."""
     if order.dtype != np.int32 or order.shape != (num_ratings,):
         raise MovierankError(f"the tutorial's order is {order.dtype} {order.shape} instead of int32 ({num_ratings},)")
     if not np.array_equal(np.sort(order), np.arange(num_ratings, dtype=np.int32)):
@@ -38,7 +38,7 @@ def check_order(order: Int32Array, num_ratings: int) -> None:
 
 
 def check_titles(titles: Mapping[int, str], ratings: Ratings) -> None:
-    """Raises MovierankError unless title ids are from 1 up and every rated movie has a title."""
+    """Raise MovierankError unless title ids are from 1 up and every rated movie has a title."""
     if titles and min(titles) < 1:
         raise MovierankError(f"a title belongs to movie id {min(titles)}, which is below 1")
     rated = np.unique(ratings.movie_id)

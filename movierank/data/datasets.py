@@ -23,7 +23,7 @@ def load_dataset(
     refresh: bool = False,
     progress: Progress | None = None,
 ) -> Dataset:
-    """Opens a dataset, and prepares it first where the cache does not have it.
+    """Open a dataset, and prepares it first where the cache does not have it.
 
     `auto` takes what the cache has (TFDS before the wheel before local files), then tries TFDS from GroupLens, then
     the wheel. Every file of the cache is verified by size and SHA-256 on every call. Processes may prepare the same

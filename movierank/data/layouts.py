@@ -60,7 +60,7 @@ LAYOUTS = {
 
 
 def check_folder(folder: Path, layout: Layout) -> None:
-    """Reads every line that TFDS will read.
+    """Read every line that TFDS will read.
 
     Args:
         folder: holds `layout.files`.

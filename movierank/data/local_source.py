@@ -13,7 +13,7 @@ from movierank.errors import MovierankError
 
 
 def content_digest(path: Path, layout: Layout) -> str:
-    """Returns 16 hex digits that change with the content: of the zip file, or of the layout's files in the folder.
+    """Return 16 hex digits that change with the content: of the zip file, or of the layout's files in the folder.
 
     Raises:
         MovierankError: if `path` is neither, or a file is missing or not readable.
@@ -29,7 +29,7 @@ def content_digest(path: Path, layout: Layout) -> str:
 
 
 def extract(path: Path, layout: Layout, extracted: Path) -> Path:
-    """Puts the layout's files under `extracted` as TFDS expects them.
+    """Put the layout's files under `extracted` as TFDS expects them.
 
     Args:
         path: a folder with the layout's files or with `layout.folder` in it, or a zip.

@@ -18,12 +18,12 @@ STARS_PER_LABEL = 4.0
 
 
 def stars_to_label(stars: npt.ArrayLike) -> Float32Array:
-    """Maps stars to the label (stars - 1) / 4 that the tutorial trains on, as float32 of the same shape."""
+    """Map stars to the label (stars - 1) / 4 that the tutorial trains on, as float32 of the same shape."""
     return ((np.asarray(stars, np.float32) - np.float32(LOWEST_STARS)) / np.float32(STARS_PER_LABEL)).astype(np.float32)
 
 
 def label_to_stars(label: npt.ArrayLike) -> Float32Array:
-    """Maps a label or prediction p back to 1 + 4p stars (the tutorial prints 5p, which is off by up to a star)."""
+    """Map a label or prediction p back to 1 + 4p stars (the tutorial prints 5p, which is off by up to a star)."""
     return np.float32(LOWEST_STARS) + np.float32(STARS_PER_LABEL) * np.asarray(label, np.float32)
 
 
@@ -42,11 +42,11 @@ class Ratings:
     label: Float32Array
 
     def __len__(self) -> int:
-        """Returns the number of ratings N."""
+        """Return the number of ratings N."""
         return len(self.label)
 
     def take(self, index: npt.NDArray[np.integer] | slice) -> Ratings:
-        """Returns the ratings at `index` (integer array [M] or slice), in that order."""
+        """Return the ratings at `index` (integer array [M] or slice), in that order."""
         return Ratings(self.user_id[index], self.movie_id[index], self.label[index])
 
     @property
@@ -59,7 +59,7 @@ class TitleLoader(Protocol):
     """Reads titles when they are first needed: timing runs never do."""
 
     def __call__(self) -> Mapping[int, str]:
-        """Returns the title of every movie by its id."""
+        """Return the title of every movie by its id."""
         ...
 
 

@@ -36,7 +36,7 @@ class Source:
 
 
 def parse_dataset_name(text: str) -> str:
-    """Returns the dataset's name with the numbers of a synthetic one written out.
+    """Return the dataset's name with the numbers of a synthetic one written out.
 
     Raises:
         MovierankError: if there is no such dataset; the message lists the valid names.
@@ -49,7 +49,7 @@ def parse_dataset_name(text: str) -> str:
 
 
 def choose_sources(name: str, source: str, path: Path | None) -> list[Source]:
-    """Returns the sources to try for a dataset, first choice first.
+    """Return the sources to try for a dataset, first choice first.
 
     Args:
         name: from `parse_dataset_name`.

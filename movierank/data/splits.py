@@ -46,12 +46,12 @@ class RandomSplit:
 
 
 def default_split(dataset_name: str) -> str:
-    """Returns `tutorial` for the tutorial's own dataset 100k, `0.8:42` for every other."""
+    """Return `tutorial` for the tutorial's own dataset 100k, `0.8:42` for every other."""
     return TUTORIAL if dataset_name == "100k" else GENERAL
 
 
 def parse_split(text: str) -> RandomSplit | None:
-    """Reads `FRACTION:SEED`; None means the tutorial's split.
+    """Read `FRACTION:SEED`; None means the tutorial's split.
 
     Raises:
         MovierankError: if the text is neither, the fraction is not between 0 and 1, or the seed is not a whole number.
@@ -67,7 +67,7 @@ def parse_split(text: str) -> RandomSplit | None:
 
 
 def split_ratings(dataset: Dataset, split: str = TUTORIAL) -> Split:
-    """Splits a dataset.
+    """Split a dataset.
 
     Args:
         dataset: what to split.

@@ -62,7 +62,7 @@ class _Format(msgspec.Struct):
 
 
 def write_arrays(folder: Path, ratings: Ratings, order: Int32Array | None, titles: Mapping[int, str]) -> None:
-    """Writes a dataset's data files into an existing folder; `seal` completes it."""
+    """Write a dataset's data files into an existing folder; `seal` completes it."""
     for name in RATING_ARRAYS:
         np.save(folder / f"{name}.npy", getattr(ratings, name))
     if order is not None:
@@ -71,7 +71,7 @@ def write_arrays(folder: Path, ratings: Ratings, order: Int32Array | None, title
 
 
 def seal(folder: Path, name: str, source: str, software: Mapping[str, str]) -> None:
-    """Checks the data files that `write_arrays` left in `folder` and writes their manifest.
+    """Check the data files that `write_arrays` left in `folder` and write their manifest.
 
     Raises:
         MovierankError: if the data breaks a rule of `movierank.data.checks`.
@@ -98,7 +98,7 @@ def seal(folder: Path, name: str, source: str, software: Mapping[str, str]) -> N
 
 
 def open_sealed(folder: Path) -> Dataset:
-    """Opens a sealed folder; every file's size and checksum is verified, arrays are memory-mapped read-only.
+    """Open a sealed folder; every file's size and checksum is verified, arrays are memory-mapped read-only.
 
     Raises:
         MovierankError: if a file is missing, damaged or of another version; the message names the file.
@@ -120,7 +120,7 @@ def open_sealed(folder: Path) -> Dataset:
 
 
 def arrays_sha256(ratings: Ratings, order: Int32Array | None) -> str:
-    """Returns the SHA-256 of the arrays' names, lengths and little-endian bytes, and of the tutorial's order if any."""
+    """Return the SHA-256 of the arrays' names, lengths and little-endian bytes, and of the tutorial's order if any."""
     digest = hashlib.sha256()
     arrays: list[tuple[str, npt.NDArray[np.generic]]] = [(name, getattr(ratings, name)) for name in RATING_ARRAYS]
     if order is not None:

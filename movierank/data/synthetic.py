@@ -51,7 +51,7 @@ class Size:
 
 
 def parse_size(name: str) -> Size:
-    """Reads `synthetic:USERSxMOVIESxRATINGS`; a number may end in k (thousand) or M (million).
+    """Read `synthetic:USERSxMOVIESxRATINGS`; a number may end in k (thousand) or M (million).
 
     Raises:
         MovierankError: if it is not three whole numbers from 1 up, or too few or too many ratings.
@@ -71,7 +71,7 @@ def parse_size(name: str) -> Size:
 
 
 def make_ratings(size: Size, seed: int = SEED) -> Ratings:
-    """Makes ratings up; the same size and seed give the same arrays (NumPy Philox).
+    """Make ratings up; the same size and seed give the same arrays (NumPy Philox).
 
     Every user and every movie has at least one rating; a user may rate a movie more than once.
 
@@ -89,14 +89,14 @@ def make_ratings(size: Size, seed: int = SEED) -> Ratings:
 
 
 def make_titles(size: Size) -> dict[int, str]:
-    """Returns `Movie 17` for movie 17, and so on."""
+    """Return `Movie 17` for movie 17, and so on."""
     return {movie: f"Movie {movie}" for movie in range(1, size.movies + 1)}
 
 
 def _popular_ids(
     stream: np.random.Generator, count: int, num_ratings: int, shift: float, exponent: float
 ) -> Int32Array:
-    """Draws ids 1 to `count`, each at least once, by Zipf-Mandelbrot's law, ranks in random order."""
+    """Draw ids 1 to `count`, each at least once, by Zipf-Mandelbrot's law, ranks in random order."""
     by_rank = stream.permutation(np.arange(1, count + 1, dtype=np.int32))
     cumulative = np.cumsum((np.arange(1, count + 1) + min(RANK_SHIFT * count, shift)) ** -exponent)
     cumulative /= cumulative[-1]

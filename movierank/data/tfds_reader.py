@@ -37,12 +37,12 @@ class ExtractedFolder:
     folder: Path
 
     def download_and_extract(self, url: str) -> str:
-        """Returns the folder that holds `ml-NAME`, whatever the address."""
+        """Return the folder that holds `ml-NAME`, whatever the address."""
         return str(self.folder)
 
 
 def read(name: str, output: Path, scratch: Path, extracted: Path | None) -> None:
-    """Writes the arrays of MovieLens `name` in TFDS's record order into `output`.
+    """Write the arrays of MovieLens `name` in TFDS's record order into `output`.
 
     Args:
         name: `100k`, `latest-small`, `1m`, `20m` or `25m`.
@@ -65,7 +65,7 @@ def read(name: str, output: Path, scratch: Path, extracted: Path | None) -> None
 
 
 def tutorial_order(tf: Any, num_ratings: int) -> Int32Array:
-    """Returns int32 [num_ratings]: where the tutorial's `tf.data` shuffle puts each record."""
+    """Return int32 [num_ratings]: where the tutorial's `tf.data` shuffle puts each record."""
     indices = tf.data.Dataset.range(num_ratings).shuffle(
         SHUFFLE_BUFFER, seed=SHUFFLE_SEED, reshuffle_each_iteration=False
     )
@@ -123,7 +123,7 @@ def _cause(error: BaseException) -> str:
 
 
 def main() -> int:
-    """Reads the command line; ends with one line on stderr that says what went wrong."""
+    """Read the command line; ends with one line on stderr that says what went wrong."""
     parser = argparse.ArgumentParser(prog="python -m movierank.data.tfds_reader")
     parser.add_argument("name")
     parser.add_argument("--output", type=Path, required=True)

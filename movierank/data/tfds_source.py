@@ -20,7 +20,7 @@ class ReaderMissingError(MovierankError):
 
 
 def read_with_tfds(name: str, output: Path, scratch: Path, extracted: Path | None = None) -> dict[str, str]:
-    """Lets TFDS build MovieLens `name` and leaves its arrays in `output`.
+    """Let TFDS build MovieLens `name` and leaves its arrays in `output`.
 
     Args:
         name: `100k`, `latest-small`, `1m`, `20m` or `25m`.

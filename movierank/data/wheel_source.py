@@ -49,7 +49,7 @@ NO_TITLE = "unkonwn"  # recbole's spelling for movie 267, which GroupLens calls 
 
 
 def fetch_wheel(scratch: Path) -> Path:
-    """Downloads the wheel through the user's own pip configuration.
+    """Download the wheel through the user's own pip configuration.
 
     Args:
         scratch: existing folder to leave it in.
@@ -75,7 +75,7 @@ def fetch_wheel(scratch: Path) -> Path:
 
 
 def unpack_wheel(wheel: Path, extracted: Path) -> None:
-    """Writes `ml-100k/u.data`, `u.item` and `u.user` in GroupLens's layout (ISO-8859-1).
+    """Write `ml-100k/u.data`, `u.item` and `u.user` in GroupLens's layout (ISO-8859-1).
 
     Args:
         wheel: recbole's wheel.
@@ -105,7 +105,7 @@ def unpack_wheel(wheel: Path, extracted: Path) -> None:
 
 
 def full_title(title: str, year: str) -> str:
-    """Returns GroupLens's title from recbole's two columns, for example `Toy Story (1995)`."""
+    """Return GroupLens's title from recbole's two columns, for example `Toy Story (1995)`."""
     return "unknown" if title == NO_TITLE else f"{title} ({year})"
 
 

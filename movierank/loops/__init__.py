@@ -33,7 +33,7 @@ LOOP_NAMES = (
 
 
 def parse_loop(name: str) -> tuple[Loop, Updates]:
-    """Returns the loop and the way of its embedding updates; `fused` gives `fused` and `auto`.
+    """Return the loop and the way of its embedding updates; `fused` gives `fused` and `auto`.
 
     Raises:
         ValueError: there is no such loop.

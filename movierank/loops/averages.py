@@ -6,7 +6,7 @@ import keras
 
 
 def own_arrays(model: keras.Model) -> None:
-    """Gives what the optimizer keeps arrays of its own where it shares them with the weights.
+    """Yield what the optimizer keeps arrays of its own where it shares them with the weights.
 
     `fit` ends by assigning the averages to the weights, and on JAX that makes one array of both: `predict` would give
     it away and leave the optimizer with one that is deleted, and the next `fit` fails, as it would give it away twice

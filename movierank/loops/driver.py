@@ -20,17 +20,17 @@ class EpochTraining(Protocol):
     """A model in training on its device, an epoch at a time."""
 
     def run_epoch(self, examples: Examples, order: Any | None) -> None:
-        """Trains on all examples once, in `order` (int [count]) or as they lie; metrics count from zero."""
+        """Train on all examples once, in `order` (int [count]) or as they lie; metrics count from zero."""
 
     def write_back(self) -> None:
-        """Puts weights, optimizer state and metric state into the model's own variables.
+        """Put weights, optimizer state and metric state into the model's own variables.
 
         Called after each epoch, and when an epoch was cut short: what the model then holds is what the last whole
         epoch left, or better.
         """
 
     def logs(self) -> Mapping[str, Any]:
-        """Returns loss and metrics of the epoch, after `write_back`; waits for the device.
+        """Return loss and metrics of the epoch, after `write_back`; waits for the device.
 
         A float each, or an array where a metric has several values.
         """
@@ -51,7 +51,7 @@ class Validation:
     every: int | Sequence[int] = 1
 
     def is_due(self, epoch: int) -> bool:
-        """Returns whether to evaluate after `epoch`, from 0."""
+        """Return whether to evaluate after `epoch`, from 0."""
         return (epoch + 1) % self.every == 0 if isinstance(self.every, int) else epoch + 1 in self.every
 
 
@@ -73,7 +73,7 @@ def run_epochs(
     callbacks: Sequence[keras.callbacks.Callback],
     validation: Validation | None = None,
 ) -> keras.callbacks.History:
-    """Trains epoch by epoch, with callbacks at the ends of epochs, and returns the history.
+    """Train epoch by epoch, with callbacks at the ends of epochs, and return the history.
 
     Raises:
         ValueError: a callback wants to be called at every step.
@@ -123,7 +123,7 @@ def _validate(model: keras.Model, validation: Validation, listening: keras.callb
 
 
 def _in_words(logs: Mapping[str, Any]) -> str:
-    """Returns for example `loss: 0.0712 - f1_score: [0.2500 0.6667]`."""
+    """Return for example `loss: 0.0712 - f1_score: [0.2500 0.6667]`."""
     return " - ".join(f"{name}: {_figures(value)}" for name, value in logs.items())
 
 
@@ -146,5 +146,5 @@ def _refuse_batch_hooks(callbacks: Sequence[keras.callbacks.Callback]) -> None:
 
 
 def _function(hook: Any) -> Any:
-    """Returns a method's function; anything else is its own, as what a LambdaCallback is given for one."""
+    """Return a method's function; anything else is its own, as what a LambdaCallback is given for one."""
     return getattr(hook, "__func__", hook)

@@ -18,7 +18,7 @@ _OF_WHOLE_TABLES = {  # attributes of a Keras optimizer, and why they reach rows
 
 
 def why_not_rows(optimizer: keras.optimizers.Optimizer) -> str | None:
-    """Returns why an optimizer's step is not exact by rows, or None where it is.
+    """Return why an optimizer's step is not exact by rows, or None where it is.
 
     Adagrad and SGD without momentum leave a row whose gradient is zero, and what they keep for it, as they are.
     """
@@ -35,7 +35,7 @@ def why_not_rows(optimizer: keras.optimizers.Optimizer) -> str | None:
 
 
 def embedding_layers(model: keras.Model) -> list[tuple[int, list[keras.layers.Embedding]]]:
-    """Returns, by place in `model.trainable_variables`, the layers that look up rows in that table.
+    """Return, by place in `model.trainable_variables`, the layers that look up rows in that table.
 
     Left out are tables with a constraint, and layers whose look-up is not `keras.layers.Embedding.call` of one
     variable: subclasses with a call of their own, quantized ones, and those with LoRA.

@@ -44,7 +44,7 @@ class Examples:
 
     @classmethod
     def of(cls, arrays: Any, batch_size: int) -> Examples:
-        """Checks that the arrays are as long as each other; None in the structure stands for "not given".
+        """Check that the arrays are as long as each other; None in the structure stands for "not given".
 
         Raises:
             ValueError: they are not, there are none, or the batch size is below 1.
@@ -58,7 +58,7 @@ class Examples:
 
     @property
     def steps(self) -> int:
-        """Batches an epoch, the last partial one included."""
+        """Batch an epoch, the last partial one included."""
         return -(-self.count // self.batch_size)
 
     @property
@@ -67,7 +67,7 @@ class Examples:
         return self.count // self.batch_size <= self._steps_per_chunk
 
     def chunks(self, order: npt.NDArray[np.integer[Any]] | None = None) -> Iterator[Chunk]:
-        """Yields all examples once: chunks of full batches, then the last partial batch as a chunk of one step.
+        """Yield all examples once: chunks of full batches, then the last partial batch as a chunk of one step.
 
         Every chunk of full batches but the last has the same number of steps.
 

@@ -33,7 +33,7 @@ def fit(
     validation_freq: int | Sequence[int] = 1,
     embedding_updates: Updates = "auto",
 ) -> keras.callbacks.History:
-    """Trains as `keras.Model.fit` does, on arrays.
+    """Train as `keras.Model.fit` does, on arrays.
 
     Args:
         model: compiled, with a loss and a Keras optimizer.
@@ -81,7 +81,7 @@ def fit(
 
 
 def module_for(backend: str) -> ModuleType:
-    """Imports and returns the loop of one backend.
+    """Import and return the loop of one backend.
 
     It has `start(model, embedding_updates)`, which returns a `movierank.loops.driver.EpochTraining` of a built and
     compiled model and raises `ValueError` where the updates asked for are not exact; what it compiles is kept for the
@@ -101,7 +101,7 @@ def _as_array(array: Any) -> Any:
 
 
 def _build(model: keras.Model, examples: Examples) -> None:
-    """Creates all variables that do not exist yet: the model's, the optimizer's, the metrics'."""
+    """Create all variables that do not exist yet: the model's, the optimizer's, the metrics'."""
     x, y, sample_weight = next(examples.chunks()).arrays
     first = slice(0, min(examples.batch_size, examples.count))
     x, y, sample_weight = keras.tree.map_structure(
@@ -113,7 +113,7 @@ def _build(model: keras.Model, examples: Examples) -> None:
 
 
 def _held_out(arrays: Any, share: float) -> tuple[Any, Any]:
-    """Splits arrays into those to train on and the last `share` of them, as `keras.Model.fit` does."""
+    """Split arrays into those to train on and the last `share` of them, as `keras.Model.fit` does."""
     count = next(len(array) for array in keras.tree.flatten(arrays) if array is not None)
     at = int(count * (1 - share))
     if not 0 < at < count:

@@ -33,7 +33,7 @@ class Adagrad:
 
     @classmethod
     def of(cls, model: RankingModel) -> Adagrad:
-        """Reads them from a compiled model.
+        """Read them from a compiled model.
 
         Raises:
             ValueError: the model, its loss or its optimizer is not what is written by hand here.
@@ -62,7 +62,7 @@ class Adagrad:
 
 
 def accumulators(model: RankingModel) -> list[keras.Variable]:
-    """Returns Adagrad's accumulators in the order of `model.weights`, all of which are trained.
+    """Return Adagrad's accumulators in the order of `model.weights`, all of which are trained.
 
     Raises:
         ValueError: the optimizer has no accumulator for each of them.
@@ -87,7 +87,7 @@ def fit(
     verbose: int = 0,
     embedding_updates: Updates = "auto",
 ) -> keras.callbacks.History:
-    """Trains a built and compiled `RankingModel`; arguments and history as for `movierank.loops.fused.fit`.
+    """Train a built and compiled `RankingModel`; arguments and history as for `movierank.loops.fused.fit`.
 
     Raises:
         ValueError: the model is not what is written by hand here, arrays differ in length, or an id has no row.
@@ -104,7 +104,7 @@ def fit(
 
 
 def module_for(backend: str) -> ModuleType:
-    """Imports and returns the loop of one backend.
+    """Import and return the loop of one backend.
 
     It has `start(model, adagrad, embedding_updates)`, which returns a `movierank.loops.driver.EpochTraining` whose
     examples are (user_id int32 [N], movie_id int32 [N], label float32 [N]); what it compiles is kept for the next call.
@@ -114,7 +114,7 @@ def module_for(backend: str) -> ModuleType:
 
 
 def _ids(name: str, ids: Any, rows: int) -> npt.NDArray[np.int32]:
-    """Returns ids as int32 [N], checked once so that no step need look."""
+    """Return ids as int32 [N], checked once so that no step need look."""
     ids = np.asarray(ids)
     if ids.ndim != 1 or (len(ids) and not 0 <= ids.min() <= ids.max() < rows):
         raise ValueError(f"expected {name} in one dimension and from 0 to {rows - 1}, the rows of its table")
@@ -123,7 +123,7 @@ def _ids(name: str, ids: Any, rows: int) -> npt.NDArray[np.int32]:
 
 
 def epoch_logs(sum_of_squares: float, count: int) -> dict[str, float]:
-    """Returns an epoch's loss and RMSE as `fit` reports them.
+    """Return an epoch's loss and RMSE as `fit` reports them.
 
     Args:
         sum_of_squares: of all examples' errors, each predicted before the step that trains on it.

@@ -10,17 +10,17 @@ import numpy as np
 
 
 def traced_from(model: keras.Model) -> tuple[Any, ...]:
-    """Returns what a step of the model is traced from: another `compile()` has other metrics."""
+    """Return what a step of the model is traced from: another `compile()` has other metrics."""
     return (model.optimizer, *model.metrics, *model.trainable_variables, None, *model.non_trainable_variables)
 
 
 def same_objects(one: tuple[Any, ...], other: tuple[Any, ...]) -> bool:
-    """Returns whether both hold the very same objects, in the same order."""
+    """Return whether both hold the very same objects, in the same order."""
     return len(one) == len(other) and all(a is b for a, b in zip(one, other, strict=True))
 
 
 def require_logs_of_metrics(model: keras.Model, logged: Iterable[str], results: Iterable[str]) -> None:
-    """Checks that what a `train_step` logs can be told by the metrics after an epoch.
+    """Check that what a `train_step` logs can be told by the metrics after an epoch.
 
     Args:
         model: whose `train_step` was traced.
@@ -38,6 +38,6 @@ def require_logs_of_metrics(model: keras.Model, logged: Iterable[str], results: 
 
 
 def plain(value: Any) -> Any:
-    """Returns a result as `fit` puts it into a history: a scalar as a float, anything else as an array."""
+    """Return a result as `fit` puts it into a history: a scalar as a float, anything else as an array."""
     array = np.asarray(value)
     return float(array) if array.ndim == 0 else array

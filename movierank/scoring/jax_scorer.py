@@ -14,17 +14,17 @@ from movierank.model import RankingModel
 
 
 def compile_mode() -> str:
-    """Returns what compiles the scoring."""
+    """Return what compiles the scoring."""
     return "xla"
 
 
 def on_gpu(model: RankingModel) -> bool:
-    """Returns whether the model's weights lie on a GPU."""
+    """Return whether the model's weights lie on a GPU."""
     return any(device.platform != "cpu" for device in model.weights[0].value.devices())
 
 
 def start(model: RankingModel, movies: npt.NDArray[np.int32], block: int, k: int) -> Scorer:
-    """Computes the movies' part of the first layer; as `movierank.scoring.top.scoring_of` says."""
+    """Compute the movies' part of the first layer; as `movierank.scoring.top.scoring_of` says."""
     return Scorer([variable.value for variable in model.weights], movies, block, k)
 
 
@@ -37,7 +37,7 @@ class Scorer:
         self.parts = _movie_parts(weights, movies, block)
 
     def top(self, users: npt.NDArray[np.int32], allowed: npt.NDArray[np.bool_]) -> tuple[Any, Any]:
-        """Returns places among the movies and predictions."""
+        """Return places among the movies and predictions."""
         return _top(self.weights, self.parts, users, allowed, self.k)  # type: ignore[no-any-return]  # jax is untyped
 
 

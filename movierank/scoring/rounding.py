@@ -34,7 +34,7 @@ Ids = npt.NDArray[np.integer[Any]]
 
 
 def rounding_bound(weights: Weights, user_id: Ids, movie_id: Ids) -> npt.NDArray[np.float64]:
-    """Returns the bound for each pair, float64 [N], for user_id [N] and movie_id [N]; in label units.
+    """Return the bound for each pair, float64 [N], for user_id [N] and movie_id [N]; in label units.
 
     It holds where nothing overflows or underflows, and for products that are not cut to fewer bits than float32's.
     """

@@ -12,17 +12,17 @@ from movierank.model import RankingModel
 
 
 def compile_mode() -> str:
-    """Returns what compiles the scoring."""
+    """Return what compiles the scoring."""
     return "xla"
 
 
 def on_gpu(model: RankingModel) -> bool:
-    """Returns whether the model's weights lie on a GPU."""
+    """Return whether the model's weights lie on a GPU."""
     return "GPU" in model.weights[0].value.device
 
 
 def start(model: RankingModel, movies: npt.NDArray[np.int32], block: int, k: int) -> Scorer:
-    """Computes the movies' part of the first layer; as `movierank.scoring.top.scoring_of` says."""
+    """Compute the movies' part of the first layer; as `movierank.scoring.top.scoring_of` says."""
     return Scorer([tf.convert_to_tensor(variable.value) for variable in model.weights], movies, block, k)
 
 
@@ -35,7 +35,7 @@ class Scorer:
         self.parts = _movie_parts(weights, tf.constant(movies), block)
 
     def top(self, users: npt.NDArray[np.int32], allowed: npt.NDArray[np.bool_]) -> tuple[Any, Any]:
-        """Returns places among the movies and predictions."""
+        """Return places among the movies and predictions."""
         # Numbers given to a tf.function as Python's own are constants of what it compiles.
         return _top(self.weights, self.parts, tf.constant(users), tf.constant(allowed), self.k)  # type: ignore[no-any-return]  # untyped
 

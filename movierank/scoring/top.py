@@ -62,7 +62,7 @@ class Scorer(Protocol):
     """A model's weights and the movies' part of the first layer, on the device."""
 
     def top(self, users: Int32Array, allowed: BoolArray) -> tuple[Any, Any]:
-        """Returns places among the movies, int [B, k], and predictions, float32 [B, k], as arrays of the device.
+        """Return places among the movies, int [B, k], and predictions, float32 [B, k], as arrays of the device.
 
         Of equal predictions the first place comes first.
 
@@ -82,7 +82,7 @@ def top_movies(
     exclude: tuple[Ids, Ids] | None = None,
     block: Block | None = None,
 ) -> Top:
-    """Scores every movie for every user and returns the k best of each.
+    """Score every movie for every user and return the k best of each.
 
     Predictions are those of `model.predict` within what the order of float32 additions explains
     (`movierank.scoring.rounding`). Takes one KiB of the device's memory a movie, and a block.
@@ -121,7 +121,7 @@ def top_movies(
 
 
 def scoring_of(backend: str) -> ModuleType:
-    """Imports and returns the scoring of one backend.
+    """Import and return the scoring of one backend.
 
     It has `start(model, movies, block, k)`, which returns a `Scorer` for `movies`, int32 [M], where M is a multiple of
     `block`; `on_gpu(model)`; and `compile_mode()`, which names what compiles it: `xla` or `eager`.
@@ -132,7 +132,7 @@ def scoring_of(backend: str) -> ModuleType:
 def _parts(
     users: Int32Array, movies: Int32Array, real: BoolArray, exclude: tuple[Ids, Ids] | None, size: int
 ) -> Iterator[tuple[Int32Array, BoolArray]]:
-    """Yields users in blocks of one size, the last filled up, with what each of them is allowed."""
+    """Yield users in blocks of one size, the last filled up, with what each of them is allowed."""
     users = np.pad(users, (0, -len(users) % size), mode="edge")
     if exclude is None:
         for start in range(0, len(users), size):

@@ -18,17 +18,17 @@ LAST_PLACE = 2**31 - 1
 
 
 def compile_mode() -> str:
-    """Returns what compiles the scoring: nothing does."""
+    """Return what compiles the scoring: nothing does."""
     return "eager"
 
 
 def on_gpu(model: RankingModel) -> bool:
-    """Returns whether the model's weights lie on a GPU."""
+    """Return whether the model's weights lie on a GPU."""
     return bool(model.weights[0].value.device.type == "cuda")
 
 
 def start(model: RankingModel, movies: npt.NDArray[np.int32], block: int, k: int) -> Scorer:
-    """Computes the movies' part of the first layer; as `movierank.scoring.top.scoring_of` says."""
+    """Compute the movies' part of the first layer; as `movierank.scoring.top.scoring_of` says."""
     return Scorer([variable.value.detach() for variable in model.weights], movies, block, k)
 
 
@@ -45,7 +45,7 @@ class Scorer:
         self.buffers: tuple[Any, Any] | None = None
 
     def top(self, users: npt.NDArray[np.int32], allowed: npt.NDArray[np.bool_]) -> tuple[Any, Any]:
-        """Returns places among the movies and predictions."""
+        """Return places among the movies and predictions."""
         user_table, _, kernel1, bias1, kernel2, bias2, kernel3, bias3 = self.weights
         rows = user_table[torch.from_numpy(users).to(self.device)]
         user_parts = torch.addmm(bias1, rows, kernel1[: user_table.shape[1]])
@@ -72,7 +72,7 @@ class Scorer:
 
 
 def _keys(scores: Any, first: int) -> Any:
-    """Returns int64 numbers that order scores [B, n] rising, and of equal ones the last place first.
+    """Return int64 numbers that order scores [B, n] rising, and of equal ones the last place first.
 
     PyTorch's `topk` does not say which of equals it takes. A float's bits, read as an integer, rise with it above
     zero and fall with it below, where all but the sign are therefore turned over.
@@ -84,6 +84,6 @@ def _keys(scores: Any, first: int) -> Any:
 
 
 def _read(keys: Any) -> tuple[Any, Any]:
-    """Returns the places and the scores of `_keys`."""
+    """Return the places and the scores of `_keys`."""
     rising = (keys >> 32).int()
     return LAST_PLACE - (keys & LAST_PLACE), (rising ^ ((rising >> 31) & LAST_PLACE)).view(torch.float32)

@@ -30,7 +30,7 @@ class Installed:
 
 @pytest.fixture
 def hint(monkeypatch: pytest.MonkeyPatch):
-    """Returns the hint for `jax` where pip wrote `origin`, of a package in site-packages unless `beside` is given."""
+    """Return the hint for `jax` where pip wrote `origin`, of a package in site-packages unless `beside` is given."""
 
     def build(origin: object, *, beside: Path = Path("/nowhere/site-packages")) -> str:
         monkeypatch.setattr(module, "__file__", str(beside / "movierank" / "install_hint.py"))

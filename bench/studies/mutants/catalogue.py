@@ -37,7 +37,7 @@ class Fault:
     invisible_on: Mapping[str, str] = field(default_factory=dict)
 
     def reason(self, backend: str) -> str | None:
-        """Returns why it cannot be seen on a backend; None where it can."""
+        """Return why it cannot be seen on a backend; None where it can."""
         return self.invisible or self.invisible_on.get(backend)
 
 

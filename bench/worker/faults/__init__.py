@@ -20,7 +20,7 @@ PLANTED: dict[str, Callable[[Session], None]] = {**NETWORK_FAULTS, **DATA_FAULTS
 
 
 def plant(name: str, session: Session) -> None:
-    """Plants the fault of this name.
+    """Plant the fault of this name.
 
     Raises:
         ValueError: there is no such fault.

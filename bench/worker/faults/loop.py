@@ -22,14 +22,14 @@ class NeverReset(keras.metrics.RootMeanSquaredError):  # type: ignore[misc]  # K
     """An RMSE that goes on over all epochs."""
 
     def reset_state(self) -> None:
-        """Does nothing."""
+        """Do nothing."""
 
 
 class MeanOfBatches(keras.metrics.Mean):  # type: ignore[misc]
     """The mean over batches of their RMSE."""
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
-        """Adds one batch."""
+        """Add one batch."""
         error = ops.reshape(y_pred, (-1,)) - ops.reshape(y_true, (-1,))
         super().update_state(ops.sqrt(ops.mean(ops.square(error))))
 
@@ -58,11 +58,11 @@ class InEpoch(keras.callbacks.Callback):  # type: ignore[misc]
     now = False
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """Notes that it is."""
+        """Note that it is."""
         self.now = True
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Notes that it is over; callbacks that come later may predict."""
+        """Note that it is over; callbacks that come later may predict."""
         self.now = False
 
 
@@ -108,7 +108,7 @@ def _one_epoch_short(session: Session) -> None:
 
 
 def _change_fit(session: Session, change: Callable[[Callable[..., Any], dict[str, Any]], Any]) -> None:
-    """Lets `change(fit, options)` train each epoch by a call of `fit`; `initial_epoch` counts those before it."""
+    """Let `change(fit, options)` train each epoch by a call of `fit`; `initial_epoch` counts those before it."""
     inner = session.model.fit
 
     def fit(x: Any, y: Any, *, epochs: int, **options: Any) -> Any:

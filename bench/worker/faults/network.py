@@ -115,7 +115,7 @@ def _mean_of_repeated_ids(session: Session) -> None:
 
 
 def round_to(x: Any, bits: int) -> Any:
-    """Returns float32 values rounded to so many significant bits; the gradient passes as it is.
+    """Return float32 values rounded to so many significant bits; the gradient passes as it is.
 
     By Veltkamp's splitting (Dekker, 1971, "A floating-point technique for extending the available precision"), since
     XLA may leave out a cast to a shorter type and back.
@@ -134,7 +134,7 @@ def _same(ids: Any) -> Any:
 
 
 def _scale_gradient(values: Any, by: Any) -> Any:
-    """Returns `values` unchanged, whose gradient is multiplied."""
+    """Return `values` unchanged, whose gradient is multiplied."""
     fixed = ops.stop_gradient(values)
     return fixed + by * (values - fixed)
 

@@ -23,19 +23,19 @@ class WrittenOut(keras.optimizers.Adagrad):  # type: ignore[misc]  # Keras ships
     """Adagrad, each part of whose step can be another; without a change it is Keras's."""
 
     def gradient(self, name: str, gradient: Any) -> Any:
-        """Returns the gradient to step along; None leaves the weight as it is."""
+        """Return the gradient to step along; None leaves the weight as it is."""
         return gradient
 
     def accumulate(self, name: str, accumulator: Any, gradient: Any) -> None:
-        """Adds a gradient to an accumulator."""
+        """Add a gradient to an accumulator."""
         self.assign_add(accumulator, ops.square(gradient))
 
     def root(self, accumulator: Any) -> Any:
-        """Returns what a step is divided by."""
+        """Return what a step is divided by."""
         return ops.sqrt(ops.add(accumulator, self.epsilon))
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        """Makes the step of one weight."""
+        """Make the step of one weight."""
         index = self._get_variable_index(variable)
         name, accumulator = WEIGHT_NAMES[index], self._accumulators[index]
         gradient = self.gradient(name, gradient)
@@ -50,7 +50,7 @@ class EpsilonOutside(WrittenOut):
     """Adds epsilon to the root."""
 
     def root(self, accumulator: Any) -> Any:
-        """Returns what a step is divided by."""
+        """Return what a step is divided by."""
         return ops.add(ops.sqrt(accumulator), self.epsilon)
 
 
@@ -58,7 +58,7 @@ class Absolute(WrittenOut):
     """Accumulates |g|."""
 
     def accumulate(self, name: str, accumulator: Any, gradient: Any) -> None:
-        """Adds a gradient to an accumulator."""
+        """Add a gradient to an accumulator."""
         self.assign_add(accumulator, ops.abs(gradient))
 
 
@@ -66,7 +66,7 @@ class Decaying(WrittenOut):
     """Forgets a thousandth of the accumulator at every step."""
 
     def accumulate(self, name: str, accumulator: Any, gradient: Any) -> None:
-        """Adds a gradient to an accumulator."""
+        """Add a gradient to an accumulator."""
         self.assign(accumulator, ops.multiply(accumulator, 0.999))
         super().accumulate(name, accumulator, gradient)
 
@@ -75,7 +75,7 @@ class Over999(WrittenOut):
     """Averages over one example less."""
 
     def gradient(self, name: str, gradient: Any) -> Any:
-        """Returns the gradient to step along."""
+        """Return the gradient to step along."""
         return ops.multiply(gradient, 1000 / 999)
 
 
@@ -83,7 +83,7 @@ class ShortGradients(WrittenOut):
     """Rounds gradients to bfloat16."""
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        """Makes the step of one weight."""
+        """Make the step of one weight."""
         dense = ops.add(ops.zeros(variable.shape), gradient)  # on TensorFlow, slices become one array
         super().update_step(round_to(dense, BFLOAT16_BITS), variable, learning_rate)
 
@@ -92,7 +92,7 @@ class ShortTables(WrittenOut):
     """Rounds the tables to float16's 11 significant bits after every step; what is smaller than 6e-5 keeps more."""
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        """Makes the step of one weight."""
+        """Make the step of one weight."""
         super().update_step(gradient, variable, learning_rate)
         if WEIGHT_NAMES[self._get_variable_index(variable)] in TABLES:
             self.assign(variable, round_to(ops.convert_to_tensor(variable), 11))
@@ -154,7 +154,7 @@ def compile_with(
     loss: keras.Loss | None = None,
     metric: keras.Metric | None = None,
 ) -> None:
-    """Compiles anew as `movierank.training.compile_model` does, but for what is given."""
+    """Compile anew as `movierank.training.compile_model` does, but for what is given."""
     model = session.model
     model.compile(
         loss=loss or keras.losses.MeanSquaredError(),

@@ -22,7 +22,7 @@ class Slices:
 
 
 def watch_slices(layer: keras.layers.Embedding) -> Slices:
-    """Returns what holds the slices of an embedding layer once a batch's gradients are there, for its optimizer step.
+    """Return what holds the slices of an embedding layer once a batch's gradients are there, for its optimizer step.
 
     In a traced function they are that function's own values.
     """

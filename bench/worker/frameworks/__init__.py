@@ -11,7 +11,7 @@ AMPERE = 8  # the first major compute capability with tf32 (NVIDIA, CUDA C++ Pro
 
 
 def adapter_for(backend: str) -> ModuleType:
-    """Imports and returns the adapter of `backend`.
+    """Import and return the adapter of `backend`.
 
     An adapter has `configure(device, threads)`, which returns the device's name and the threads in use and
     raises `UnavailableError` where the device is not to be had, `set_precision(precision)`, which sets how float32
@@ -28,7 +28,7 @@ def adapter_for(backend: str) -> ModuleType:
 
 
 def profiler_for(backend: str) -> ModuleType:
-    """Imports and returns the profiler of `backend`.
+    """Import and return the profiler of `backend`.
 
     It has `prepared(model)`, a context in which the model compiles what it runs so that the profiler can tell its
     parts; `mark(name)`, a context that marks a stretch of time; and `record(train, folder, model)`, which calls
@@ -38,7 +38,7 @@ def profiler_for(backend: str) -> ModuleType:
 
 
 def require_tf32(device: str, capability: int | None) -> None:
-    """Checks that a device multiplies matrices in tf32.
+    """Check that a device multiplies matrices in tf32.
 
     Args:
         device: its name.

@@ -17,7 +17,7 @@ from bench.worker.frameworks.jax_products import product_operations
 
 
 def configure(device: str, threads: int) -> tuple[str, int | None]:
-    """Checks that JAX computes on `device`; its threads are set through the environment and cannot be read back.
+    """Check that JAX computes on `device`; its threads are set through the environment and cannot be read back.
 
     Raises:
         UnavailableError: JAX sees no such device.
@@ -32,7 +32,7 @@ def configure(device: str, threads: int) -> tuple[str, int | None]:
 
 
 def set_precision(precision: str) -> None:
-    """Sets how float32 matrix products are computed: left to itself, XLA takes tf32 for them on a GPU that has it.
+    """Set how float32 matrix products are computed: left to itself, XLA takes tf32 for them on a GPU that has it.
 
     Raises:
         UnavailableError: tf32 was asked for and the device has none.
@@ -47,12 +47,12 @@ def set_precision(precision: str) -> None:
 
 
 def synchronise() -> None:
-    """Waits for every live array, hence for every computation submitted so far."""
+    """Wait for every live array, hence for every computation submitted so far."""
     jax.block_until_ready(jax.live_arrays())
 
 
 def peak_device_mib() -> float | None:
-    """Returns the most device memory in use so far, in MiB; None on the CPU."""
+    """Return the most device memory in use so far, in MiB; None on the CPU."""
     statistics = jax.devices()[0].memory_stats()
     if not statistics or "peak_bytes_in_use" not in statistics:
         return None
@@ -60,20 +60,20 @@ def peak_device_mib() -> float | None:
 
 
 def loss_and_gradients(model: Any, features: Any, label: Any) -> tuple[float, list[npt.NDArray[np.floating[Any]]]]:
-    """Returns a compiled model's loss on one batch and its gradients by trainable variable; trains nothing."""
+    """Return a compiled model's loss on one batch and its gradients by trainable variable; trains nothing."""
     compiled = jax.jit(jax.value_and_grad(_loss_of(model, features, label)))
     loss, gradients = compiled([variable.value for variable in model.trainable_variables])
     return float(loss), [np.asarray(gradient) for gradient in gradients]
 
 
 def step_operations(model: Any, features: Any, label: Any) -> int | None:
-    """Returns the operations of the matrix products in loss and gradients of one batch, as `product_operations`."""
+    """Return the operations of the matrix products in loss and gradients of one batch, as `product_operations`."""
     traced = jax.make_jaxpr(jax.value_and_grad(_loss_of(model, features, label)))
     return product_operations(traced([variable.value for variable in model.trainable_variables]).jaxpr)
 
 
 def _loss_of(model: Any, features: Any, label: Any) -> Callable[[list[Any]], Any]:
-    """Returns a function of the values of the trainable variables."""
+    """Return a function of the values of the trainable variables."""
     fixed = [variable.value for variable in model.non_trainable_variables]
     # `stateless_call` hands on what it is given, though a model may know of no such argument.
     mode = {"training": True} if "training" in inspect.signature(model.call).parameters else {}
@@ -86,14 +86,14 @@ def _loss_of(model: Any, features: Any, label: Any) -> Callable[[list[Any]], Any
 
 
 def matrix_products(rows: int, inner: int, columns: int, dtype: str) -> list[Callable[[], Any]]:
-    """Returns compiled products of two matrices of ones, to be called and timed."""
+    """Return compiled products of two matrices of ones, to be called and timed."""
     a, b = jnp.ones((rows, inner), dtype), jnp.ones((inner, columns), dtype)
     product = jax.jit(jnp.matmul)
     return [lambda: product(a, b)]
 
 
 def memory_pass(count: int) -> Callable[[], Any]:
-    """Returns what reads and writes `count` float32 numbers in place when called."""
+    """Return what reads and write `count` float32 numbers in place when called."""
     arrays = [jnp.zeros(count, jnp.float32)]
     add = jax.jit(lambda array: array + 1, donate_argnums=0)
 
@@ -104,7 +104,7 @@ def memory_pass(count: int) -> Callable[[], Any]:
 
 
 def smallest_launch() -> Callable[[], Any]:
-    """Returns the least compiled work there is, to be called and timed."""
+    """Return the least compiled work there is, to be called and timed."""
     one = jnp.ones((), jnp.float32)
     add = jax.jit(lambda number: number + 1)
     return lambda: add(one)

@@ -12,7 +12,7 @@ NOT_COUNTED = {"conv_general_dilated", "while", "cond", "checkpoint", "remat2"}
 
 
 def product_operations(program: Any) -> int | None:
-    """Returns the additions and multiplications of all matrix products, each counting as one.
+    """Return the additions and multiplications of all matrix products, each counting as one.
 
     Args:
         program: a jaxpr, such as `jax.make_jaxpr(function)(*arguments).jaxpr`.
@@ -43,7 +43,7 @@ def _of_product(equation: Any) -> int:
 
 
 def _inside(values: Any) -> Iterator[Any]:
-    """Yields the programs that an operation calls, open or closed over constants."""
+    """Yield the programs that an operation calls, open or closed over constants."""
     for value in values:
         if isinstance(value, list | tuple):
             yield from _inside(value)

@@ -15,7 +15,7 @@ from bench.worker.frameworks import require_tf32
 
 
 def configure(device: str, threads: int) -> tuple[str, int | None]:
-    """Sets TensorFlow's threads and checks that it computes on `device`.
+    """Set TensorFlow's threads and check that it computes on `device`.
 
     Raises:
         UnavailableError: TensorFlow sees no such device.
@@ -33,7 +33,7 @@ def configure(device: str, threads: int) -> tuple[str, int | None]:
 
 
 def set_precision(precision: str) -> None:
-    """Sets how float32 matrix products are computed; left to itself, TensorFlow takes tf32 on a GPU that has it.
+    """Set how float32 matrix products are computed; left to itself, TensorFlow takes tf32 on a GPU that has it.
 
     Raises:
         UnavailableError: tf32 was asked for and the device has none.
@@ -48,19 +48,19 @@ def set_precision(precision: str) -> None:
 
 
 def synchronise() -> None:
-    """Waits for all work submitted to any device."""
+    """Wait for all work submitted to any device."""
     tf.test.experimental.sync_devices()
 
 
 def peak_device_mib() -> float | None:
-    """Returns the most GPU memory in use so far, in MiB; None on the CPU."""
+    """Return the most GPU memory in use so far, in MiB; None on the CPU."""
     if not tf.config.list_logical_devices("GPU"):
         return None
     return float(tf.config.experimental.get_memory_info("GPU:0")["peak"]) / 2**20
 
 
 def loss_and_gradients(model: Any, features: Any, label: Any) -> tuple[float, list[npt.NDArray[np.floating[Any]]]]:
-    """Returns a compiled model's loss on one batch and its gradients by trainable variable; trains nothing."""
+    """Return a compiled model's loss on one batch and its gradients by trainable variable; trains nothing."""
     x, y = keras.tree.map_structure(keras.ops.convert_to_tensor, (features, label))
     with tf.GradientTape() as tape:
         loss = model.compute_loss(x=x, y=y, y_pred=model(x, training=True))
@@ -72,14 +72,14 @@ def loss_and_gradients(model: Any, features: Any, label: Any) -> tuple[float, li
 
 
 def matrix_products(rows: int, inner: int, columns: int, dtype: str) -> list[Callable[[], Any]]:
-    """Returns products of two matrices of ones, by TensorFlow's own kernel and by XLA, to be called and timed."""
+    """Return products of two matrices of ones, by TensorFlow's own kernel and by XLA, to be called and timed."""
     a, b = tf.ones((rows, inner), dtype), tf.ones((inner, columns), dtype)
     compiled = tf.function(tf.linalg.matmul, jit_compile=True)
     return [lambda: tf.linalg.matmul(a, b), lambda: compiled(a, b)]
 
 
 def memory_pass(count: int) -> Callable[[], Any]:
-    """Returns what reads and writes `count` float32 numbers in place when called."""
+    """Return what reads and write `count` float32 numbers in place when called."""
     array = tf.Variable(tf.zeros(count))
 
     def add() -> None:
@@ -90,7 +90,7 @@ def memory_pass(count: int) -> Callable[[], Any]:
 
 
 def smallest_launch() -> Callable[[], Any]:
-    """Returns the least compiled work there is, to be called and timed."""
+    """Return the least compiled work there is, to be called and timed."""
     one = tf.ones(())
     add = tf.function(lambda number: number + 1, jit_compile=True)
     return lambda: add(one)

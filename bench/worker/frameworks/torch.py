@@ -15,7 +15,7 @@ from bench.worker.frameworks import require_tf32
 
 
 def configure(device: str, threads: int) -> tuple[str, int | None]:
-    """Sets PyTorch's threads and checks that it computes on `device`.
+    """Set PyTorch's threads and check that it computes on `device`.
 
     Raises:
         UnavailableError: PyTorch sees no such device.
@@ -29,7 +29,7 @@ def configure(device: str, threads: int) -> tuple[str, int | None]:
 
 
 def set_precision(precision: str) -> None:
-    """Sets how float32 matrix products are computed; `high` means tf32 on a GPU.
+    """Set how float32 matrix products are computed; `high` means tf32 on a GPU.
 
     Raises:
         UnavailableError: tf32 was asked for and the device has none.
@@ -42,18 +42,18 @@ def set_precision(precision: str) -> None:
 
 
 def synchronise() -> None:
-    """Waits for all submitted CUDA work; on the CPU an operation is done when its call returns."""
+    """Wait for all submitted CUDA work; on the CPU an operation is done when its call returns."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
 
 
 def peak_device_mib() -> float | None:
-    """Returns the most device memory in use by tensors so far, in MiB; None on the CPU."""
+    """Return the most device memory in use by tensors so far, in MiB; None on the CPU."""
     return torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_available() else None
 
 
 def loss_and_gradients(model: Any, features: Any, label: Any) -> tuple[float, list[npt.NDArray[np.floating[Any]]]]:
-    """Returns a compiled model's loss on one batch and its gradients by trainable variable; trains nothing."""
+    """Return a compiled model's loss on one batch and its gradients by trainable variable; trains nothing."""
     model.zero_grad()
     x, y = keras.tree.map_structure(keras.ops.convert_to_tensor, (features, label))
     loss = model.compute_loss(x=x, y=y, y_pred=model(x, training=True))
@@ -68,7 +68,7 @@ def loss_and_gradients(model: Any, features: Any, label: Any) -> tuple[float, li
 
 
 def matrix_products(rows: int, inner: int, columns: int, dtype: str) -> list[Callable[[], Any]]:
-    """Returns products of two matrices of ones, to be called and timed."""
+    """Return products of two matrices of ones, to be called and timed."""
     options: dict[str, Any] = {"dtype": getattr(torch, dtype), "device": _device()}
     a, b = torch.ones(rows, inner, **options), torch.ones(inner, columns, **options)
     product = torch.empty(rows, columns, **options)
@@ -76,13 +76,13 @@ def matrix_products(rows: int, inner: int, columns: int, dtype: str) -> list[Cal
 
 
 def memory_pass(count: int) -> Callable[[], Any]:
-    """Returns what reads and writes `count` float32 numbers in place when called."""
+    """Return what reads and write `count` float32 numbers in place when called."""
     array = torch.zeros(count, device=_device())
     return lambda: array.add_(1)
 
 
 def smallest_launch() -> Callable[[], Any]:
-    """Returns the least work there is, to be called and timed."""
+    """Return the least work there is, to be called and timed."""
     one = torch.ones((), device=_device())
     return lambda: one.add_(1)
 

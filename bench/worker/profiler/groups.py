@@ -38,12 +38,12 @@ KERNEL_MOVES = re.compile(r"memcpy|memset", re.IGNORECASE)
 
 
 def in_scope(scope: str, name: str) -> bool:
-    """Returns whether a place in the model lies in the name scope `name`, or in one that is numbered, `name_1`."""
+    """Return whether a place in the model lies in the name scope `name`, or in one that is numbered, `name_1`."""
     return re.search(rf"(^|[/(]){re.escape(name)}(_\d+)?([/)]|$)", scope) is not None
 
 
 def group_of_instruction(instruction: Instruction, optimizer: str) -> Group:
-    """Returns what an instruction compiled by XLA is; for a fusion by all that it computes.
+    """Return what an instruction compiled by XLA is; for a fusion by all that it computes.
 
     Args:
         instruction: as the compiled program has it.
@@ -62,7 +62,7 @@ def group_of_instruction(instruction: Instruction, optimizer: str) -> Group:
 
 
 def group_of_tensorflow(kind: str, node: str, optimizer: str) -> Group:
-    """Returns what an operation of a TensorFlow graph is.
+    """Return what an operation of a TensorFlow graph is.
 
     Args:
         kind: the operation's type, such as `MatMul`.
@@ -83,7 +83,7 @@ def group_of_tensorflow(kind: str, node: str, optimizer: str) -> Group:
 
 
 def group_of_torch(names: Sequence[str], *, in_optimizer: bool) -> Group:
-    """Returns what an operation of PyTorch is.
+    """Return what an operation of PyTorch is.
 
     Args:
         names: of the operation and of those that called it, the outermost first, such as `EmbeddingBackward0`,
@@ -106,13 +106,13 @@ def group_of_torch(names: Sequence[str], *, in_optimizer: bool) -> Group:
 
 
 def fused_in(name: str) -> str | None:
-    """Returns what a kernel of Inductor's computes: `add_relu` of `graph_0_cpp_fused_add_relu_1`; None for others."""
+    """Return what a kernel of Inductor's computes: `add_relu` of `graph_0_cpp_fused_add_relu_1`; None for others."""
     found = re.search(r"(?:cpp|triton_\w+?)_fused_(.*?)(?:_\d+)?$", name)
     return None if found is None else found[1]
 
 
 def _own(instruction: Instruction) -> Iterable[str]:
-    """Yields the scopes by which an instruction is known: its result's, else those of all that it computes."""
+    """Yield the scopes by which an instruction is known: its result's, else those of all that it computes."""
     return [instruction.scope] if instruction.scope else instruction.scopes
 
 

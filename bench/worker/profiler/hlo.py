@@ -49,7 +49,7 @@ class _Raw:
 
 
 def instructions(proto: bytes | memoryview) -> dict[str, Instruction]:
-    """Returns the instructions of an `HloProto` by name, which is unique in a program.
+    """Return the instructions of an `HloProto` by name, which is unique in a program.
 
     Raises:
         ValueError: it is no such message.
@@ -107,7 +107,7 @@ def _instruction(data: memoryview) -> _Raw:
 
 
 def _packed(data: memoryview) -> Iterable[int]:
-    """Yields the numbers of a packed field: variable lengths one after the other, without keys."""
+    """Yield the numbers of a packed field: variable lengths one after the other, without keys."""
     number = shift = 0
     for byte in data:
         number |= (byte & 0x7F) << shift

@@ -36,7 +36,7 @@ class _Moment:
 
 
 def summarise_trace(trace: Trace, cell: Cell, process: int, file: str) -> Profile:
-    """Returns where the time of a trace's steps goes.
+    """Return where the time of a trace's steps goes.
 
     Args:
         trace: with the mark around its steps.
@@ -95,12 +95,12 @@ def summarise_trace(trace: Trace, cell: Cell, process: int, file: str) -> Profil
 
 
 def called(span: Span) -> str:
-    """Returns what an operation is called in a summary: its place in the model, else the framework's name."""
+    """Return what an operation is called in a summary: its place in the model, else the framework's name."""
     return span.scope or span.name
 
 
 def _moments(spans: Sequence[Span], mark: Span) -> Iterator[_Moment]:
-    """Yields the stretches between two events' starts or ends, within `mark`, in order."""
+    """Yield the stretches between two events' starts or end, within `mark`, in order."""
     changes = []
     for span in spans:
         start, end = max(span.start_us, mark.start_us), min(span.end_us, mark.end_us)
@@ -128,7 +128,7 @@ def _moments(spans: Sequence[Span], mark: Span) -> Iterator[_Moment]:
 
 
 def _remove(running: list[Span], span: Span) -> None:
-    """Takes out the last one that is this very span; two may be equal in all that they tell."""
+    """Take out the last one that is this very span; two may be equal in all that they tell."""
     for place in range(len(running) - 1, -1, -1):
         if running[place] is span:
             del running[place]

@@ -39,18 +39,18 @@ class Mark(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no ty
         self._synchronise = synchronise
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Begins the mark."""
+        """Begin the mark."""
         self._synchronise()
         self._open.enter_context(self._mark(ROUND))  # made here: one made before the profiler started is not seen
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Ends it."""
+        """End it."""
         self._synchronise()
         self._open.close()
 
 
 def take_profile(session: Session, target: Path, file: str) -> Profile:
-    """Trains an epoch of few steps under the profiler, leaves the trace in `target`, and says where the time went.
+    """Train an epoch of few steps under the profiler, leaves the trace in `target`, and says where the time went.
 
     Args:
         session: whose rounds are done; its model goes on training.

@@ -37,13 +37,13 @@ def prepared(model: Any) -> Iterator[None]:
 
 
 def mark(name: str) -> AbstractContextManager[Any]:
-    """Returns what marks a stretch of time in the trace."""
+    """Return what marks a stretch of time in the trace."""
     annotation: AbstractContextManager[Any] = torch.profiler.record_function(name)
     return annotation
 
 
 def record(train: Callable[[], None], folder: Path, model: Any) -> list[Span]:
-    """Calls `train` under the profiler and returns what it saw."""
+    """Call `train` under the profiler and return what it saw."""
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if torch.cuda.is_available() else [])]
     with _marking_optimizer(model), torch.profiler.profile(activities=activities) as profiler:
         train()
@@ -54,7 +54,7 @@ def record(train: Callable[[], None], folder: Path, model: Any) -> list[Span]:
 
 @contextlib.contextmanager
 def _marking_optimizer(model: Any) -> Iterator[None]:
-    """Marks the optimizer's calls: in eager PyTorch its operations are the same as any others."""
+    """Mark the optimizer's calls: in eager PyTorch its operations are the same as any others."""
     apply = model.optimizer.apply
 
     def marked(*arguments: Any, **options: Any) -> Any:

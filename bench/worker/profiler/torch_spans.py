@@ -27,7 +27,7 @@ class _Called:
 
 
 def spans_of(exported: Mapping[str, Any]) -> list[Span]:
-    """Returns the events of an exported trace.
+    """Return the events of an exported trace.
 
     Args:
         exported: the content of the file.
@@ -50,7 +50,7 @@ def spans_of(exported: Mapping[str, Any]) -> list[Span]:
 
 
 def _kind(names: Sequence[str], *, on_host: bool) -> tuple[Group | None, str]:
-    """Returns what kind of work an event is, and what called it for what."""
+    """Return what kind of work an event is, and what called it for what."""
     *callers, name = names
     if name in (ROUND, OPTIMIZER):
         return None, ""

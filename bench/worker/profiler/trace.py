@@ -81,7 +81,7 @@ class _File(msgspec.Struct, kw_only=True):
 
 
 def write_trace(trace: Trace, target: Path) -> None:
-    """Writes a trace as compressed JSON, atomically; its first event is at time 0.
+    """Write a trace as compressed JSON, atomically; its first event is at time 0.
 
     Raises:
         BenchError: it cannot be written; `target` is untouched.
@@ -118,7 +118,7 @@ def write_trace(trace: Trace, target: Path) -> None:
 
 
 def read_trace(path: Path) -> Trace:
-    """Returns the trace that `write_trace` wrote.
+    """Return the trace that `write_trace` wrote.
 
     Raises:
         BenchError: it cannot be read, or is none of ours.

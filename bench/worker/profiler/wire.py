@@ -15,7 +15,7 @@ Value = int | memoryview
 
 
 def fields(data: bytes | memoryview) -> Iterator[tuple[int, Value]]:
-    """Yields the number and value of every field of one message, in the order in which they were written.
+    """Yield the number and value of every field of one message, in the order in which they were written.
 
     A value is an integer where the field is one of variable length, unsigned; else the bytes that it lies in: text, a
     message, or a number of fixed width in little-endian order.
@@ -44,12 +44,12 @@ def fields(data: bytes | memoryview) -> Iterator[tuple[int, Value]]:
 
 
 def text(value: Value) -> str:
-    """Returns a field that holds text."""
+    """Return a field that holds text."""
     return bytes(_bytes(value)).decode(errors="replace")
 
 
 def message(value: Value) -> memoryview:
-    """Returns a field that holds a message, to be read by `fields`.
+    """Return a field that holds a message, to be read by `fields`.
 
     Raises:
         ValueError: it holds a number.
@@ -58,13 +58,13 @@ def message(value: Value) -> memoryview:
 
 
 def signed(value: Value) -> int:
-    """Returns a field that holds a number which may be negative (int32 and int64, two's complement in 64 bits)."""
+    """Return a field that holds a number which may be negative (int32 and int64, two's complement in 64 bits)."""
     number = integer(value)
     return number - (1 << 64) if number >> 63 else number
 
 
 def integer(value: Value) -> int:
-    """Returns a field that holds a number.
+    """Return a field that holds a number.
 
     Raises:
         ValueError: it holds bytes.

@@ -77,7 +77,7 @@ class _Named:
 
 
 def read_space(data: bytes) -> Space:
-    """Returns the content of an `*.xplane.pb`.
+    """Return the content of an `*.xplane.pb`.
 
     Raises:
         ValueError: it is no such file.
@@ -141,7 +141,7 @@ def _event(data: memoryview, timestamp_ns: int, events: dict[int, _Named], stats
 
 
 def _entry(value: Value) -> tuple[int, _Named]:
-    """Reads an entry of a map from numbers to metadata of events or stats, which begin alike."""
+    """Read an entry of a map from numbers to metadata of events or stats, which begin alike."""
     key, name, stats = 0, "", []
     for number, part in fields(message(value)):
         if number == ENTRY_KEY:

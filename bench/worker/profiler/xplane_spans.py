@@ -20,7 +20,7 @@ WRAPPERS = re.compile(r"^(?:jit\([\w<>]+\)/|(?:Stateful)?PartitionedCall/)+")
 
 
 def spans_of(space: Space, optimizer: str) -> list[Span]:
-    """Returns the events of all planes.
+    """Return the events of all planes.
 
     Args:
         space: as read from a file.
@@ -49,7 +49,7 @@ def _spans(plane: Plane, space: Space, optimizer: str, on_device: bool) -> Itera
 
 
 def _kind(event: Event, space: Space, optimizer: str) -> tuple[Group, str]:
-    """Returns what kind of work an event is, and the place in the model that it comes from."""
+    """Return what kind of work an event is, and the place in the model that it comes from."""
     if "hlo_op" in event.stats:
         instruction = _instruction(event, space)
         return group_of_instruction(instruction, optimizer), WRAPPERS.sub("", instruction.scope)

@@ -37,7 +37,7 @@ class Feed:
         self._kept: list[DeviceChunk] = []
 
     def chunks(self, examples: Examples, order: Any | None) -> Iterator[DeviceChunk]:
-        """Yields all examples once, in `order` or as they lie."""
+        """Yield all examples once, in `order` or as they lie."""
         if order is not None or not examples.fits_one_chunk:
             yield from map(_place, examples.chunks(order))
             return
@@ -48,7 +48,7 @@ class Feed:
 
 
 def batch(arrays: Any, step: Any, batch_size: int) -> Any:
-    """Returns one batch of a chunk's arrays, inside what is compiled."""
+    """Return one batch of a chunk's arrays, inside what is compiled."""
     return jax.tree.map(lambda array: lax.dynamic_slice_in_dim(array, step * batch_size, batch_size), arrays)
 
 

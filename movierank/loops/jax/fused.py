@@ -26,12 +26,12 @@ from movierank.loops.traced import plain, require_logs_of_metrics, same_objects,
 
 
 def compile_mode(model: keras.Model) -> str:
-    """Returns what compiles a model's loop."""
+    """Return what compiles a model's loop."""
     return "xla"
 
 
 def start(model: keras.Model, embedding_updates: Updates) -> EpochTraining:
-    """Returns the training of a built and compiled model.
+    """Return the training of a built and compiled model.
 
     Raises:
         ValueError: the updates are not of this backend, or not exact for this optimizer; or the optimizer was built for
@@ -46,7 +46,7 @@ def start(model: keras.Model, embedding_updates: Updates) -> EpochTraining:
 
 
 def _require_known_variables(model: keras.Model) -> None:
-    """Refuses a built model in which a layer was frozen, or no longer is, since its optimizer was built.
+    """Refuse a built model in which a layer was frozen, or no longer is, since its optimizer was built.
 
     Keras on JAX knows variables by their order alone, and would train those that the optimizer was built for with
     gradients of others.
@@ -68,7 +68,7 @@ class Training:
         self._logs: dict[str, Any] = {}
 
     def run_epoch(self, examples: Examples, order: Any | None) -> None:
-        """Trains on all examples once."""
+        """Train on all examples once."""
         self._model.reset_metrics()
         self._logs = {}
         own_arrays(self._model)  # a callback, or Keras's own `fit`, may have made two one, and each is donated
@@ -80,7 +80,7 @@ class Training:
             self._logs = logs
 
     def write_back(self) -> None:
-        """Puts all values into the model's variables."""
+        """Put all values into the model's variables."""
         if self._state is not None:
             for variables, values in zip(_variables(self._model), self._state, strict=True):
                 for variable, value in zip(variables, values, strict=True):
@@ -88,12 +88,12 @@ class Training:
         self._state = None
 
     def logs(self) -> Mapping[str, Any]:
-        """Returns loss and metrics of the epoch."""
+        """Return loss and metrics of the epoch."""
         return {name: plain(value) for name, value in self._logs.items()}
 
 
 def loss_and_gradients(model: keras.Model, x: Any, y: npt.NDArray[Any]) -> tuple[float, list[npt.NDArray[np.float32]]]:
-    """Returns the loss of one batch and its gradients by trainable variable, as dense float32 arrays."""
+    """Return the loss of one batch and its gradients by trainable variable, as dense float32 arrays."""
 
     def found(state: State, data: Any) -> tuple[Any, list[Any]]:
         of_batch = gradients(model, state, data, find_look_ups(model, state, data, "auto"))
@@ -130,7 +130,7 @@ def _compiled(model: keras.Model, updates: Updates) -> Callable[..., tuple[State
 def _epoch(
     model_ref: ReferenceType[keras.Model], updates: Updates, state: State, arrays: Any, steps: Any, *, batch_size: int
 ) -> tuple[State, dict[str, Any]]:
-    """Trains on the first `steps` batches of a chunk; returns the state and the metrics' results."""
+    """Train on the first `steps` batches of a chunk; returns the state and the metrics' results."""
     model = model_ref()
     assert model is not None  # its training holds it
     look_ups: list[LookUp] = find_look_ups(model, state, batch(arrays, 0, batch_size), updates)

@@ -31,12 +31,12 @@ class State(NamedTuple):
 
 
 def compile_mode(model: RankingModel) -> str:
-    """Returns what compiles a model's loop."""
+    """Return what compiles a model's loop."""
     return "xla"
 
 
 def start(model: RankingModel, adagrad: Adagrad, embedding_updates: Updates) -> EpochTraining:
-    """Returns the training of a model.
+    """Return the training of a model.
 
     Raises:
         ValueError: the updates are not of this backend.
@@ -60,7 +60,7 @@ class Training:
         self._count = 0
 
     def run_epoch(self, examples: Examples, order: Any | None) -> None:
-        """Trains on all examples once."""
+        """Train on all examples once."""
         model, constants = self._model, Adagrad.of(self._model)
         self._squares, self._count, self._steps = [], examples.count, 0
         self._state = State(
@@ -82,7 +82,7 @@ class Training:
             self._squares.append(squares)
 
     def write_back(self) -> None:
-        """Puts weights, accumulators and the count of steps into the model."""
+        """Put weights, accumulators and the count of steps into the model."""
         if self._state is None:
             return
         variables = (*self._model.weights, *accumulators(self._model))
@@ -92,7 +92,7 @@ class Training:
         self._state, self._steps = None, 0
 
     def logs(self) -> Mapping[str, float]:
-        """Returns loss and RMSE of the epoch."""
+        """Return loss and RMSE of the epoch."""
         return epoch_logs(sum(float(squares) for squares in self._squares), self._count)
 
     def _by_rows(self, batch_size: int) -> tuple[bool, bool]:
@@ -105,7 +105,7 @@ class Training:
 def loss_and_gradients(
     model: RankingModel, x: dict[str, npt.NDArray[Any]], y: npt.NDArray[Any]
 ) -> tuple[float, list[npt.NDArray[np.float32]]]:
-    """Returns the loss of one batch and its gradients, float32 in the shapes of the weights."""
+    """Return the loss of one batch and its gradients, float32 in the shapes of the weights."""
     of_tables = jax.jit(jax.value_and_grad(_loss_of_tables))
     loss, gradients = of_tables(
         tuple(variable.value for variable in model.weights),
@@ -119,7 +119,7 @@ def loss_and_gradients(
 def _train(
     state: State, arrays: Arrays, steps: Any, constants: Arrays, *, batch_size: int, by_rows: tuple[bool, bool]
 ) -> tuple[State, Any]:
-    """Trains on the first `steps` batches of a chunk; returns the state and the sum of squared errors."""
+    """Train on the first `steps` batches of a chunk; returns the state and the sum of squared errors."""
     scratch = tuple(jnp.zeros(table.shape[0], jnp.int32) for table in state.weights[:2])
 
     def step(number: Any, carried: Any) -> Any:
@@ -148,7 +148,7 @@ def _train(
 
 
 def _loss(rows: Arrays, dense: Arrays, label: Any) -> Any:
-    """Returns the mean squared error of a batch, from the rows of users and movies, [B, D] each."""
+    """Return the mean squared error of a batch, from the rows of users and movies, [B, D] each."""
     kernel1, bias1, kernel2, bias2, kernel3, bias3 = dense
     hidden = jax.nn.relu(jnp.concatenate(rows, axis=1) @ kernel1 + bias1)
     hidden = jax.nn.relu(hidden @ kernel2 + bias2)

@@ -14,7 +14,7 @@ IN_BOUNDS = "promise_in_bounds"
 
 
 def rows_pay(table_rows: int, ids: int) -> bool:
-    """Returns whether an update by rows is expected to be faster than one of the whole table.
+    """Return whether an update by rows is expected to be faster than one of the whole table.
 
     Args:
         table_rows: rows of the table.
@@ -26,7 +26,7 @@ def rows_pay(table_rows: int, ids: int) -> bool:
 
 
 def sum_by_row(slices: Any, ids: Any, scratch: Any) -> tuple[Any, Any]:
-    """Sums gradients of the same row, without sorting.
+    """Sum gradients of the same row, without sorting.
 
     Args:
         slices: [K, D], what each look-up adds to the gradient of its row.

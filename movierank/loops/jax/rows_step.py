@@ -65,7 +65,7 @@ class Gradients(NamedTuple):
 
 
 def find_look_ups(model: keras.Model, state: State, data: Any, updates: Updates) -> list[LookUp]:
-    """Returns the calls of embedding layers in a training step, of those tables that are to be updated by rows.
+    """Return the calls of embedding layers in a training step, of those tables that are to be updated by rows.
 
     Args:
         model: built and compiled.
@@ -130,7 +130,7 @@ def _require_keras_step(model: keras.Model) -> None:
 
 
 def gradients(model: keras.Model, state: State, data: Any, look_ups: Sequence[LookUp]) -> Gradients:
-    """Returns loss and gradients of a batch, those of tables that are looked up by rows."""
+    """Return loss and gradients of a batch, those of tables that are looked up by rows."""
     places = _places(look_ups)
     tables = [(place, layers) for place, layers in embedding_layers(model) if place in places]
     dense = [None if place in places else value for place, value in enumerate(state.trainable)]
@@ -167,7 +167,7 @@ def gradients(model: keras.Model, state: State, data: Any, look_ups: Sequence[Lo
 def train_step(
     model: keras.Model, state: State, scratch: dict[int, Any], data: Any, look_ups: Sequence[LookUp]
 ) -> tuple[Any, State, dict[int, Any]]:
-    """Does what `keras.Model.train_step` does, with tables that are looked up by rows.
+    """Do what `keras.Model.train_step` does, with tables that are looked up by rows.
 
     Args:
         model: built and compiled.
@@ -228,7 +228,7 @@ def _rows_like(table: Any, shape: tuple[int, ...]) -> Any:
 
 
 def _in_bounds(ids: Any, slices: Any, rows: int) -> tuple[Any, Any]:
-    """Takes ids as `keras.ops.take` does: negative ones count from the end, those beyond a table train nothing."""
+    """Take ids as `keras.ops.take` does: negative ones count from the end, those beyond a table train nothing."""
     ids = jnp.where(ids < 0, ids + rows, ids)
     beyond = (ids < 0) | (ids >= rows)
     return jnp.clip(ids, 0, rows - 1), jnp.where(beyond[:, None], 0, slices)
@@ -257,7 +257,7 @@ def _places(look_ups: Sequence[LookUp]) -> list[int]:
 def _looking_up(
     tables: Sequence[tuple[int, list[keras.layers.Embedding]]], look_up: Callable[[int, Any], Any]
 ) -> Iterator[None]:
-    """Lets `look_up(place, ids)` stand in for what the tables' layers take from them."""
+    """Let `look_up(place, ids)` stand in for what the tables' layers take from them."""
 
     def call(place: int, layer: keras.layers.Embedding, inputs: Any) -> Any:
         ids = inputs if inputs.dtype in ("int32", "int64") else keras.ops.cast(inputs, "int32")

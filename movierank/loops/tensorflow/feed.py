@@ -41,7 +41,7 @@ class Feed:
         self._kept: list[Stretch] = []
 
     def epoch(self, examples: Examples, order: Any | None) -> Iterator[Stretch]:
-        """Yields all examples once, in `order` (int [count]) or as they lie.
+        """Yield all examples once, in `order` (int [count]) or as they lie.
 
         Examples that are one chunk stay on the device until others come; of larger ones the next chunk is read and
         transferred while the caller trains on the present one.

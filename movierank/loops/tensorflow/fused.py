@@ -29,12 +29,12 @@ from movierank.loops.traced import plain, require_logs_of_metrics, same_objects,
 
 
 def compile_mode(model: keras.Model) -> str:
-    """Returns what compiles a model's loop: `xla`, or `graph` where XLA cannot or is not to."""
+    """Return what compiles a model's loop: `xla`, or `graph` where XLA cannot or is not to."""
     return "graph" if _xla(model) == "never" else "xla"
 
 
 def start(model: keras.Model, embedding_updates: Updates) -> EpochTraining:
-    """Returns the training of a built and compiled model.
+    """Return the training of a built and compiled model.
 
     Raises:
         ValueError: the updates are not exact for this optimizer, or the model trains on several devices.
@@ -65,7 +65,7 @@ class Training:
         self._logs: dict[str, tf.Tensor] = {}
 
     def run_epoch(self, examples: Examples, order: Any | None) -> None:
-        """Trains on all examples once.
+        """Train on all examples once.
 
         Raises:
             ValueError: an embedding was asked for ids that it does not have. Where they are an array of the batch,
@@ -83,15 +83,15 @@ class Training:
             raise ValueError(f"{outside} ids are outside their embedding's table; the model was trained on other rows")
 
     def write_back(self) -> None:
-        """Does nothing: the program changes the model's own variables."""
+        """Do nothing: the program changes the model's own variables."""
 
     def logs(self) -> Mapping[str, Any]:
-        """Returns loss and metrics of the epoch."""
+        """Return loss and metrics of the epoch."""
         return {name: plain(value) for name, value in self._logs.items()}
 
 
 def loss_and_gradients(model: keras.Model, x: Any, y: npt.NDArray[Any]) -> tuple[float, list[npt.NDArray[np.float32]]]:
-    """Returns the loss of one batch and its gradients by trainable variable, as dense float32 arrays."""
+    """Return the loss of one batch and its gradients by trainable variable, as dense float32 arrays."""
 
     def found(x: Any, y: Any) -> tuple[Any, list[Any]]:
         with tf.GradientTape() as tape:
@@ -108,7 +108,7 @@ _kept: WeakKeyDictionary[keras.Model, dict[Updates, Epoch]] = WeakKeyDictionary(
 
 
 def _xla(model: keras.Model) -> Xla:
-    """Returns what became of the loops that are kept of a model, and before there is one what is to."""
+    """Return what became of the loops that are kept of a model, and before there is one what is to."""
     now = traced_from(model)
     found = {epoch.program.xla for epoch in _kept.get(model, {}).values() if same_objects(epoch.traced_from, now)}
     return "never" if "never" in found else xla_for(model)
@@ -128,7 +128,7 @@ def _compiled(model: keras.Model, updates: Updates) -> Epoch:
 def _epoch(
     model_ref: ReferenceType[keras.Model], tables: TableUpdates, looked_up: LookedUp, arrays: Any, steps: tf.Tensor
 ) -> dict[str, tf.Tensor]:
-    """Trains on the first `steps` batches of a stretch; returns the metrics' results.
+    """Train on the first `steps` batches of a stretch; returns the metrics' results.
 
     Raises:
         ValueError: the model's `train_step` logs what this cannot tell.

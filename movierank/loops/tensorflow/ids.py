@@ -47,7 +47,7 @@ class LookedUp:
         self.outside = tf.Variable(0, dtype=tf.int64, trainable=False)
 
     def knows(self, batch: Any) -> bool:
-        """Returns whether a step was traced on batches of this structure."""
+        """Return whether a step was traced on batches of this structure."""
         return _structure(batch) in self._tables
 
     @contextmanager
@@ -85,7 +85,7 @@ class LookedUp:
         self._tables[structure] = found
 
     def count_others(self, table: keras.Variable, ids: tf.Tensor) -> None:
-        """Counts, in the step that is being traced, ids of a table that were looked up otherwise than by a layer.
+        """Count, in the step that is being traced, ids of a table that were looked up otherwise than by a layer.
 
         Args:
             table: whose gradient is by row.
@@ -99,7 +99,7 @@ class LookedUp:
         self.outside.assign_add(tf.maximum(_missing(ids, 0, table.shape[0]) - counted, 0))
 
     def check(self, batch: Any, ranges: Sequence[tuple[int, int] | None]) -> None:
-        """Looks whether all ids have a row; negative ones count from the end, as in Keras.
+        """Look whether all ids have a row; negative ones count from the end, as in Keras.
 
         Args:
             batch: of a structure that is known.
@@ -120,7 +120,7 @@ def _structure(batch: Any) -> str:
 
 
 def _missing(ids: tf.Tensor, least: int, rows: int) -> tf.Tensor:
-    """Returns how many ids are not from `least` to `rows` - 1, an int64 scalar."""
+    """Return how many ids are not from `least` to `rows` - 1, an int64 scalar."""
     return tf.reduce_sum(tf.cast((ids < least) | (ids >= rows), tf.int64))
 
 

@@ -24,7 +24,7 @@ from movierank.model import RankingModel
 
 
 def start(model: RankingModel, adagrad: Adagrad, embedding_updates: Updates) -> EpochTraining:
-    """Returns the training of a built and compiled model.
+    """Return the training of a built and compiled model.
 
     Raises:
         ValueError: slices were asked for.
@@ -45,7 +45,7 @@ class Training:
         self._count = 0
 
     def run_epoch(self, examples: Examples, order: Any | None) -> None:
-        """Trains on all examples once."""
+        """Train on all examples once."""
         constants = Adagrad.of(self._model)  # a callback may have set another learning rate
         weights = [variable.value for variable in self._model.weights]
         accumulated = [variable.value for variable in accumulators(self._model)]
@@ -64,10 +64,10 @@ class Training:
             self._squares.append(squares)
 
     def write_back(self) -> None:
-        """Does nothing: each stretch ends in the model's own variables."""
+        """Do nothing: each stretch ends in the model's own variables."""
 
     def logs(self) -> Mapping[str, float]:
-        """Returns loss and RMSE of the epoch."""
+        """Return loss and RMSE of the epoch."""
         return epoch_logs(sum(float(squares) for squares in self._squares), self._count)
 
     def _by_rows(self, batch_size: int) -> tuple[bool, bool]:
@@ -80,7 +80,7 @@ class Training:
 def loss_and_gradients(
     model: RankingModel, x: Mapping[str, Any], y: Any
 ) -> tuple[float, list[npt.NDArray[np.float32]]]:
-    """Returns the loss of one batch and its gradients in the order of the weights, dense."""
+    """Return the loss of one batch and its gradients in the order of the weights, dense."""
     weights = [variable.value for variable in model.weights]
     batch = (tf.constant(x["user_id"]), tf.constant(x["movie_id"]), tf.constant(y, tf.float32))
     loss, gradients = _gradients_of_batch(weights, *batch)
@@ -88,7 +88,7 @@ def loss_and_gradients(
 
 
 def compile_mode(model: RankingModel) -> str:
-    """Returns what compiles a model's loop."""
+    """Return what compiles a model's loop."""
     return "xla"
 
 
@@ -103,7 +103,7 @@ def _train(
     *,
     by_rows: tuple[bool, bool],
 ) -> tf.Tensor:
-    """Makes `steps` steps and returns the sum of squared errors, each example predicted before its step.
+    """Make `steps` steps and return the sum of squared errors, each example predicted before its step.
 
     Args:
         weights: in the order of `movierank.weights.Weights`.
@@ -151,14 +151,14 @@ def _train(
 
 
 def _move(weight: Any, accumulator: Any, gradient: Any, rate: Any, epsilon: Any) -> tuple[Any, Any]:
-    """Returns weight and accumulator after Adagrad's step."""
+    """Return weight and accumulator after Adagrad's step."""
     with tf.name_scope("adagrad"):  # a profiler tells it
         accumulator += tf.square(gradient)
         return weight - rate * gradient / tf.sqrt(accumulator + epsilon), accumulator
 
 
 def _move_rows(table: Any, accumulator: Any, ids: Any, total: Any, rate: Any, epsilon: Any) -> tuple[Any, Any]:
-    """Returns table and accumulator after Adagrad's step on the rows `ids` [B] with their gradients, [B, D]."""
+    """Return table and accumulator after Adagrad's step on the rows `ids` [B] with their gradients, [B, D]."""
     moved, grown = _move(tf.gather(table, ids), tf.gather(accumulator, ids), total, rate, epsilon)
     return set_rows(table, ids, moved), set_rows(accumulator, ids, grown)
 
@@ -176,7 +176,7 @@ def _gradients_of_batch(weights: list[tf.Variable], user: Any, movie: Any, label
 
 
 def _backward(weights: list[Any], user: Any, movie: Any, label: Any) -> tuple[Any, list[Any], list[Any]]:
-    """Returns for a batch of B its errors [B], the slices of both tables [B, D], and the gradients of the others."""
+    """Return for a batch of B its errors [B], the slices of both tables [B, D], and the gradients of the others."""
     users, movies, kernel1, bias1, kernel2, bias2, kernel3, bias3 = weights
     x = tf.concat([tf.gather(users, user), tf.gather(movies, movie)], axis=1)
     h1 = tf.nn.relu(x @ kernel1 + bias1)

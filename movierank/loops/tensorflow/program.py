@@ -14,7 +14,7 @@ Xla = Literal["never", "where it can", "always"]
 
 
 def xla_for(model: keras.Model) -> Xla:
-    """Returns whether XLA compiles a model's loop; a graph does the same more slowly."""
+    """Return whether XLA compiles a model's loop; a graph does the same more slowly."""
     if not all(layer.supports_jit for layer in model._flatten_layers()):
         return "never"
     if model.jit_compile:
@@ -43,11 +43,11 @@ class Program:
         self._run = tf.function(function, jit_compile=xla != "never", autograph=False)
 
     def trace(self, *arguments: Any) -> None:
-        """Traces the function for arguments like these, and runs nothing."""
+        """Trace the function for arguments like these, and run nothing."""
         self._run.get_concrete_function(*arguments)
 
     def __call__(self, *arguments: Any) -> Any:
-        """Runs the function, from now on in a graph where XLA cannot compile it but `fit` goes without XLA too.
+        """Run the function, from now on in a graph where XLA cannot compile it but `fit` goes without XLA too.
 
         Raises:
             tf.errors.OpError: XLA cannot compile what it was asked for by name; or a step failed.

@@ -12,7 +12,7 @@ import tensorflow as tf
 
 
 def rows_pay(table_rows: int, ids: int) -> bool:
-    """Returns whether an update by rows is expected to be faster than one of the whole table.
+    """Return whether an update by rows is expected to be faster than one of the whole table.
 
     Args:
         table_rows: rows of the table.
@@ -24,7 +24,7 @@ def rows_pay(table_rows: int, ids: int) -> bool:
 
 
 def sum_by_row(slices: Any, ids: Any, scratch: Any) -> tuple[Any, Any]:
-    """Sums gradients of the same row, without sorting.
+    """Sum gradients of the same row, without sorting.
 
     Args:
         slices: [K, D], what each look-up adds to the gradient of its row.
@@ -43,6 +43,6 @@ def sum_by_row(slices: Any, ids: Any, scratch: Any) -> tuple[Any, Any]:
 
 
 def set_rows(table: Any, ids: Any, rows: Any) -> Any:
-    """Returns the table [R, D] with `rows` [K, D] at `ids` [K]; rows of one id must be equal."""
+    """Return the table [R, D] with `rows` [K, D] at `ids` [K]; rows of one id must be equal."""
     # Adding to rows instead makes XLA copy the table at every step: 5.1 ms instead of 1.0 at 201k and 293k rows.
     return tf.tensor_scatter_nd_update(table, ids[:, tf.newaxis], rows)

@@ -73,7 +73,7 @@ class TableUpdates:
             del vars(optimizer)["apply"]
 
     def _by_row(self, model: keras.Model, pairs: Sequence[tuple[Any, keras.Variable]]) -> set[int]:
-        """Returns the places of the variables that are to be updated by row."""
+        """Return the places of the variables that are to be updated by row."""
         if self._updates in ("tables", "slices") or (
             (reason := why_not_rows(model.optimizer)) and self._updates == "auto"
         ):
@@ -101,7 +101,7 @@ class TableUpdates:
     def _update_rows(
         self, optimizer: keras.optimizers.Optimizer, variable: keras.Variable, gradient: tf.IndexedSlices, rate: Any
     ) -> None:
-        """Makes Adagrad's or SGD's step (keras/src/optimizers/{adagrad,sgd}.py) on the rows of a gradient."""
+        """Make Adagrad's or SGD's step (keras/src/optimizers/{adagrad,sgd}.py) on the rows of a gradient."""
         table, ids = variable.value, gradient.indices
         scratch = self._scratch(variable)
         total, scratched = sum_by_row(tf.cast(gradient.values, table.dtype), ids, scratch.read_value())
@@ -127,7 +127,7 @@ class TableUpdates:
 
 
 def dense(gradient: Any, variable: keras.Variable) -> Any:
-    """Returns a gradient as a tensor of its variable's shape; slices of one id are summed."""
+    """Return a gradient as a tensor of its variable's shape; slices of one id are summed."""
     if not isinstance(gradient, tf.IndexedSlices):
         return gradient
     return tf.math.unsorted_segment_sum(gradient.values, gradient.indices, variable.shape[0])

@@ -27,7 +27,7 @@ class DeviceBatches:
         self._kept: tuple[Examples, list[tuple[Chunk, list[Tensor]]]] | None = None
 
     def of(self, examples: Examples, order: Any | None) -> Iterator[tuple[int, list[Tensor]]]:
-        """Yields all batches once, each with its size, as a flat list of tensors without those not given."""
+        """Yield all batches once, each with its size, as a flat list of tensors without those not given."""
         for chunk, tensors in self._chunks(examples, order):
             size = chunk.batch_size
             for step in range(chunk.steps):

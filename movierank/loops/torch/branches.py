@@ -64,7 +64,7 @@ def both_branches(scope: keras.StatelessScope) -> Iterator[None]:
 
 
 def _run(scope: keras.StatelessScope, before: Values, branch: Callable[[], Any]) -> tuple[Any, Values]:
-    """Returns a branch's result and the values that it changes, on copies, since Keras's optimizers work in place."""
+    """Return a branch's result and the values that it changes, on copies, since Keras's optimizers work in place."""
     copies = {key: value.clone() for key, value in before.items()}
     versions = {key: value._version for key, value in copies.items()}
     scope.state_mapping = dict(copies)

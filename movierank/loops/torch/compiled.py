@@ -54,11 +54,11 @@ class CompiledStep:
         self._runs = 0
 
     def serves(self, state: Sequence[Tensor]) -> bool:
-        """Returns whether these tensors still lie where they lay."""
+        """Return whether these tensors still lie where they lay."""
         return [tensor.data_ptr() for tensor in state] == self._addresses
 
     def __call__(self, batch: Sequence[Tensor]) -> None:
-        """Makes one step."""
+        """Make one step."""
         with torch.no_grad():
             if self._graph is not None:
                 torch._foreach_copy_(self._inputs, list(batch))
@@ -86,13 +86,13 @@ class CompiledStep:
 
 
 def _comes_back(graph: torch.fx.Graph) -> bool:
-    """Returns whether a step reads a value on the host, as all operations of `movierank.loops.torch.traceable` do."""
+    """Return whether a step reads a value on the host, as all operations of `movierank.loops.torch.traceable` do."""
     return any(getattr(node.target, "namespace", None) == "movierank" for node in graph.nodes)
 
 
 @functools.cache
 def compiler() -> str:
-    """Returns `inductor`, or `eager` where there is no compiler for it or TORCH_COMPILE_DISABLE is set."""
+    """Return `inductor`, or `eager` where there is no compiler for it or TORCH_COMPILE_DISABLE is set."""
     if torch._dynamo.config.disable:
         return "eager"
     if torch.cuda.is_available():

@@ -88,7 +88,7 @@ class Training:
         self._compiled = _compiled(model, self._variables)
 
     def run_epoch(self, examples: Examples, order: npt.NDArray[np.integer[Any]] | None) -> None:
-        """Trains on all examples once.
+        """Train on all examples once.
 
         Raises:
             ValueError: an embedding was asked for ids that it does not have. Where they are an array of the examples,
@@ -105,11 +105,11 @@ class Training:
             raise ValueError(f"{outside} ids are outside their embedding's table; the model was trained on other rows")
 
     def write_back(self) -> None:
-        """Ends the epoch; the steps have left everything in place."""
+        """End the epoch; the steps have left everything in place."""
         self._model.eval()
 
     def logs(self) -> Mapping[str, Any]:
-        """Returns loss and metrics of the epoch."""
+        """Return loss and metrics of the epoch."""
         results = self._model.get_metrics_result()
         return {name: plain(keras.ops.convert_to_numpy(value)) for name, value in results.items()}
 
@@ -151,7 +151,7 @@ class Training:
 
 
 def start(model: keras.Model, embedding_updates: Updates) -> Training:
-    """Returns the training of a built and compiled model.
+    """Return the training of a built and compiled model.
 
     Raises:
         ValueError: the step cannot be traced faithfully, or the updates asked for are not exact.
@@ -182,7 +182,7 @@ def _compiled(model: keras.Model, variables: list[keras.Variable]) -> _Compiled:
 
 
 def compile_mode(model: keras.Model) -> str:
-    """Returns what compiles a model's step: `inductor`, or `eager` where none can."""
+    """Return what compiles a model's step: `inductor`, or `eager` where none can."""
     kept = _kept.get(model)
     if kept is None or not kept.steps:
         return compiler()
@@ -190,12 +190,12 @@ def compile_mode(model: keras.Model) -> str:
 
 
 def forget(model: keras.Model) -> None:
-    """Drops what was compiled for a model, so that its next epoch compiles anew."""
+    """Drop what was compiled for a model, so that its next epoch compiles anew."""
     _kept.pop(model, None)
 
 
 def _refuse_untraceable(model: keras.Model) -> None:
-    """Refuses what would be traced once and then differ in silence from what runs at every step."""
+    """Refuse what would be traced once and then differ in silence from what runs at every step."""
     if type(model).train_step is not keras.Model.train_step:
         raise ValueError(f"{type(model).__name__} has its own train_step; use model.fit")
     for optimizer in _optimizers(model.optimizer):
@@ -207,14 +207,14 @@ def _refuse_untraceable(model: keras.Model) -> None:
 
 
 def _optimizers(optimizer: keras.Optimizer) -> list[keras.Optimizer]:
-    """Returns an optimizer and those within it, which a `LossScaleOptimizer` and a `MultiOptimizer` have."""
+    """Return an optimizer and those within it, which a `LossScaleOptimizer` and a `MultiOptimizer` have."""
     inner = getattr(optimizer, "inner_optimizer", None)
     within = [*([] if inner is None else [inner]), *getattr(optimizer, "optimizers", ())]
     return [optimizer, *(each for one in within for each in _optimizers(one))]
 
 
 def _settings(optimizers: list[keras.Optimizer]) -> list[dict[str, Any]]:
-    """Returns what optimizers and their schedules read from Python at each step: numbers and switches."""
+    """Return what optimizers and their schedules read from Python at each step: numbers and switches."""
     rates = [optimizer._learning_rate for optimizer in optimizers]
     parts = [*optimizers, *(rate for rate in rates if isinstance(rate, LearningRateSchedule))]
     kinds = Number | str | None
@@ -222,7 +222,7 @@ def _settings(optimizers: list[keras.Optimizer]) -> list[dict[str, Any]]:
 
 
 def tables_for_rows(model: keras.Model, updates: Updates) -> list[keras.Variable]:
-    """Returns the tables to update in touched rows alone, as far as can be told without tracing.
+    """Return the tables to update in touched rows alone, as far as can be told without tracing.
 
     Raises:
         ValueError: rows were asked for where they would not be exact.
@@ -239,7 +239,7 @@ def tables_for_rows(model: keras.Model, updates: Updates) -> list[keras.Variable
 
 
 def loss_and_gradients(model: keras.Model, x: Any, y: Any) -> tuple[float, list[npt.NDArray[np.float32]]]:
-    """Returns the loss of one batch and its gradients by trainable variable; trains nothing."""
+    """Return the loss of one batch and its gradients by trainable variable; trains nothing."""
     variables = state_of(model)
     values = [variable.value.detach() for variable in variables]
     arrays = [torch.tensor(np.asarray(array), device=values[0].device) for array in keras.tree.flatten((x, y))]

@@ -55,7 +55,7 @@ class LookedUp:
         self._noted = noted
 
     def safe(self, ids: Tensor, rows: int, name: str) -> Tensor:
-        """Returns ids that have a row, given that `CheckedIds` has checked the arrays.
+        """Return ids that have a row, given that `CheckedIds` has checked the arrays.
 
         Args:
             ids: of any shape; negative ones count from the end, as in Keras.
@@ -82,7 +82,7 @@ class CheckedIds:
         self._ranges: dict[int, tuple[float, float]] = {}
 
     def check(self, examples: Examples, tables: Mapping[int, TableOfIds]) -> None:
-        """Looks whether all ids have a row; costs next to nothing where that is known.
+        """Look whether all ids have a row; costs next to nothing where that is known.
 
         Args:
             examples: to be trained on.
@@ -109,7 +109,7 @@ class CheckedIds:
 
 
 def _origin(tensor: Tensor) -> Any:
-    """Returns the node of the graph that a tensor's values come from; None outside a trace."""
+    """Return the node of the graph that a tensor's values come from; None outside a trace."""
     mode = get_proxy_mode()
     slot = None if mode is None else get_proxy_slot(tensor, mode.tracer, None)
     if slot is None:

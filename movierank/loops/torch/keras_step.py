@@ -19,7 +19,7 @@ from movierank.loops.traced import require_logs_of_metrics
 
 
 def state_of(model: keras.Model) -> list[keras.Variable]:
-    """Returns all variables that a step may change, each once."""
+    """Return all variables that a step may change, each once."""
     everything = (*model.variables, *model.optimizer.variables, *model.metrics_variables)
     return list({id(variable): variable for variable in everything}.values())
 
@@ -64,11 +64,11 @@ class Lookups:
             keras.layers.Embedding.call = original
 
     def found(self, table: keras.Variable) -> Tensor:
-        """Returns the ids of all look-ups in a table, [N]."""
+        """Return the ids of all look-ups in a table, [N]."""
         return torch.cat([ids for ids, _ in self.made[id(table)]])
 
     def refuse_what_does_not_pay(self) -> None:
-        """Looks whether the tables have so many rows that updating those looked up alone is worth it.
+        """Look whether the tables have so many rows that updating those looked up alone is worth it.
 
         Raises:
             UpdateWholeError: one has not.
@@ -131,7 +131,7 @@ class Scope(keras.StatelessScope):  # type: ignore[misc]  # Keras ships no types
         self._known = {id(variable) for variable in variables}
 
     def add_update(self, update: tuple[keras.Variable, Tensor]) -> None:
-        """Takes a variable's new value.
+        """Take a variable's new value.
 
         Raises:
             ValueError: the variable belongs to neither model, optimizer nor metrics, and the value would be lost.
@@ -141,12 +141,12 @@ class Scope(keras.StatelessScope):  # type: ignore[misc]  # Keras ships no types
         super().add_update(update)
 
     def put(self, variable: keras.Variable, value: Tensor) -> None:
-        """Sets a value, of any shape."""
+        """Set a value, of any shape."""
         self.state_mapping[id(variable)] = value
 
 
 def differentiate(model: keras.Model, lookups: Lookups, x: Any, y: Any, sample_weight: Any) -> Differentiated:
-    """Runs forward and backward in the present scope, as `keras.Model.train_step` does on PyTorch.
+    """Run forward and backward in the present scope, as `keras.Model.train_step` does on PyTorch.
 
     Raises:
         UpdateWholeError: a table in `lookups` is used otherwise than by look-ups, so that all its rows have a gradient.
@@ -180,7 +180,7 @@ def step_of(
     *,
     where_it_pays: bool,
 ) -> tuple[Callable[..., None], dict[int, TableOfIds]]:
-    """Returns a step for `movierank.loops.torch.compiled.CompiledStep`, and what is noted while it is traced.
+    """Return a step for `movierank.loops.torch.compiled.CompiledStep`, and what is noted while it is traced.
 
     Its tensors are those of `variables`, an int64 [rows] scratch for each of `tables`, an int64 scalar to which ids
     without a row are counted, and the arrays of a batch.
@@ -222,7 +222,7 @@ def step_of(
 def _apply(
     model: keras.Model, scope: Scope, lookups: Lookups, slots: Sequence[Tensor], gradients: list[Tensor | None]
 ) -> None:
-    """Runs Keras's optimizer; for tables in `lookups` on the looked-up rows as if they were all that there is.
+    """Run Keras's optimizer; for tables in `lookups` on the looked-up rows as if they were all that there is.
 
     That is exact where an optimizer treats each element by itself and leaves those without a gradient alone.
     """
@@ -241,7 +241,7 @@ def _apply(
 
 
 def of_table(optimizer: keras.optimizers.Optimizer, table: keras.Variable) -> list[keras.Variable]:
-    """Returns a table and what the optimizer, Adagrad or plain SGD, keeps for it.
+    """Return a table and what the optimizer, Adagrad or plain SGD, keeps for it.
 
     Raises:
         ValueError: the optimizer was built without the table.
@@ -259,7 +259,7 @@ def _write(
     found: dict[int, Tensor],
     model: keras.Model,
 ) -> None:
-    """Copies the scope's values into the tensors they came from, of tables the looked-up rows."""
+    """Copy the scope's values into the tensors they came from, of tables the looked-up rows."""
     by_rows: dict[int, Tensor] = {}
     for variable in model.trainable_variables:
         if id(variable) in found:
@@ -273,7 +273,7 @@ def _write(
 
 
 def unflatten(structure: Any, batch: Sequence[Tensor]) -> Any:
-    """Puts a batch's tensors where `structure` has arrays; floats become Keras's float type, as `fit` has them."""
+    """Put a batch's tensors where `structure` has arrays; floats become Keras's float type, as `fit` has them."""
     arrays = iter(batch)
     kind = getattr(torch, keras.config.floatx())
 

@@ -30,7 +30,7 @@ WEIGHTS = 8
 def loss_and_gradient(
     weights: list[Tensor], user_id: Tensor, movie_id: Tensor, label: Tensor
 ) -> tuple[Tensor, tuple[Tensor, Tensor], list[Tensor]]:
-    """Returns the sum of squared errors and the gradient of their mean, in float32.
+    """Return the sum of squared errors and the gradient of their mean, in float32.
 
     Args:
         weights: in the order of `movierank.weights.Weights`.
@@ -58,12 +58,12 @@ def loss_and_gradient(
 
 
 def whole_table(table: Tensor, ids: Tensor, gradients: Tensor) -> Tensor:
-    """Returns the gradient of a table, [rows, D], from those of its rows as a batch used them, [N, D]."""
+    """Return the gradient of a table, [rows, D], from those of its rows as a batch used them, [N, D]."""
     return torch.zeros_like(table).index_add(0, ids, gradients)
 
 
 def train_step(epsilon: float, by_rows: Sequence[bool], *tensors: Tensor) -> None:
-    """Makes one step in place.
+    """Make one step in place.
 
     Args:
         epsilon: Adagrad's.
@@ -127,7 +127,7 @@ class Training:
         self._examples = self._steps = 0
 
     def run_epoch(self, examples: Examples, order: npt.NDArray[np.integer[Any]] | None) -> None:
-        """Trains on all examples once."""
+        """Train on all examples once."""
         self._sum_of_squares.zero_()
         self._examples = examples.count
         for size, batch in self._batches.of(examples, order):
@@ -135,12 +135,12 @@ class Training:
             self._steps += 1
 
     def write_back(self) -> None:
-        """Counts the optimizer's steps; all else the steps have left in place."""
+        """Count the optimizer's steps; all else the steps have left in place."""
         self._model.optimizer.iterations.assign_add(self._steps)
         self._steps = 0
 
     def logs(self) -> Mapping[str, float]:
-        """Returns loss and RMSE of the epoch."""
+        """Return loss and RMSE of the epoch."""
         return epoch_logs(float(self._sum_of_squares), self._examples)
 
     def _step_for(self, size: int, batch: list[Tensor], *, compiled: bool) -> CompiledStep:
@@ -157,7 +157,7 @@ class Training:
 
 
 def start(model: RankingModel, adagrad: Adagrad, embedding_updates: Updates) -> Training:
-    """Returns the training of a built and compiled model.
+    """Return the training of a built and compiled model.
 
     Raises:
         ValueError: slices were asked for.
@@ -168,17 +168,17 @@ def start(model: RankingModel, adagrad: Adagrad, embedding_updates: Updates) -> 
 
 
 def compile_mode(model: RankingModel) -> str:
-    """Returns what compiles a model's step: `inductor`, or `eager` where there is no compiler."""
+    """Return what compiles a model's step: `inductor`, or `eager` where there is no compiler."""
     return compiler()
 
 
 def forget(model: RankingModel) -> None:
-    """Drops what was compiled for a model, so that its next epoch compiles anew."""
+    """Drop what was compiled for a model, so that its next epoch compiles anew."""
     _kept.pop(model, None)
 
 
 def loss_and_gradients(model: RankingModel, x: dict[str, Any], y: Any) -> tuple[float, list[npt.NDArray[np.float32]]]:
-    """Returns the loss of one batch and its gradients by trainable variable; trains nothing."""
+    """Return the loss of one batch and its gradients by trainable variable; trains nothing."""
     weights = [variable.value.detach() for variable in model.weights]
     device = weights[0].device
     user_id, movie_id = (

@@ -10,7 +10,7 @@ ROWS_FROM = 5_000
 
 
 def rows_pay(table_rows: int, ids: int) -> bool:
-    """Returns whether an update by rows is expected to be faster than one of the whole table.
+    """Return whether an update by rows is expected to be faster than one of the whole table.
 
     Args:
         table_rows: rows of the table.
@@ -22,7 +22,7 @@ def rows_pay(table_rows: int, ids: int) -> bool:
 
 
 def total_by_row(slots: Tensor, ids: Tensor, gradients: Tensor) -> Tensor:
-    """Returns for each example the sum of the gradients of all examples with its id.
+    """Return for each example the sum of the gradients of all examples with its id.
 
     Exact, without sorting and without touching a whole table: every example writes its number into its id's slot, and
     the one that stays there stands for the id. Which one it is does not matter.
@@ -43,7 +43,7 @@ def total_by_row(slots: Tensor, ids: Tensor, gradients: Tensor) -> Tensor:
 def adagrad_rows(
     table: Tensor, accumulator: Tensor, ids: Tensor, total: Tensor, learning_rate: float | Tensor, epsilon: float
 ) -> None:
-    """Makes Adagrad's step in the rows `ids` of a table, in place; all other rows have no gradient and do not move.
+    """Make Adagrad's step in the rows `ids` of a table, in place; all other rows have no gradient and do not move.
 
     Args:
         table: [rows, D].

@@ -53,7 +53,7 @@ class _Traceable(TorchFunctionMode):  # type: ignore[misc]  # untyped in PyTorch
         self.seeds: dict[torch.Generator, Tensor] = {}
 
     def stand_in(self, seed: Any) -> torch.Generator:
-        """Returns a generator that stands for the next state of a Keras seed."""
+        """Return a generator that stands for the next state of a Keras seed."""
         generator = torch.Generator()
         self.seeds[generator] = draw_seed(seed)
         return generator
@@ -78,7 +78,7 @@ class _Traceable(TorchFunctionMode):  # type: ignore[misc]  # untyped in PyTorch
 
 @contextmanager
 def traceable() -> Iterator[None]:
-    """Makes Keras's code traceable; draws without a seed use PyTorch's own state, as with `fit`.
+    """Make Keras's code traceable; draws without a seed use PyTorch's own state, as with `fit`.
 
     Raises:
         AttributeError: this Keras has no `torch_seed_generator`, which is private, and there is no public way.

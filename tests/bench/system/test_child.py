@@ -7,7 +7,7 @@ import pytest
 
 
 def said(code: str) -> list[str]:
-    """Runs code in a process in which `colorsys` and `scipy` are hidden, and returns the lines that it prints."""
+    """Run code in a process in which `colorsys` and `scipy` are hidden, and return the lines that it prints."""
     setup = "import importlib.util, sys; from bench.system.child import hide; hide(('colorsys', 'scipy')); "
     done = subprocess.run([sys.executable, "-c", setup + code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -65,7 +65,7 @@ def rmse_of(text: str) -> float:
 
 
 def ranking(text: str) -> list[tuple[int, str, int, float]]:
-    """Reads a printed table: place, title, movie id, stars."""
+    """Read a printed table: place, title, movie id, stars."""
     rows = re.findall(r"│ +(\d+) │ (.+?) +│ +(\d+) │ +(-?[\d.]+) │", text)
     return [(int(place), title, int(movie), float(stars)) for place, title, movie, stars in rows]
 

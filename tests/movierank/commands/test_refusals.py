@@ -16,7 +16,7 @@ Movierank = Callable[..., Done]
 
 
 def refused(done: Done, message: str) -> None:
-    """Checks that a command said in at most two lines why it failed."""
+    """Check that a command said in at most two lines why it failed."""
     lines = [line for line in done.stderr.splitlines() if not line.startswith("Preparing ")]
     assert done.returncode == 2, done.stderr
     assert re.search(message, done.stderr), done.stderr

@@ -129,7 +129,7 @@ class Beside:
     sums_first = SUMS_FIRST
 
     def pair(self, make: Make) -> tuple[keras.Model, keras.Model, Data]:
-        """Returns two models with the same weights and seeds, and what to train them on."""
+        """Return two models with the same weights and seeds, and what to train them on."""
         made = []
         for _ in range(2):
             keras.utils.set_random_seed(0)
@@ -142,7 +142,7 @@ class Beside:
         return one, other, data
 
     def trained(self, make: Make, updates: str, **options: Any) -> tuple[keras.Model, keras.Model, Any, Any]:
-        """Returns the models that `fused.fit` and `model.fit` have trained, and both histories."""
+        """Return the models that `fused.fit` and `model.fit` have trained, and both histories."""
         model, wanted, data = self.pair(make)
         options = {"batch_size": BATCH, "epochs": 2, "shuffle": False, "verbose": 0, **options}
         expected = wanted.fit(**data, **options).history

@@ -122,7 +122,7 @@ def test_logs_that_are_no_metrics_are_refused(beside: Any) -> None:
 
 
 def assert_same_with_a_change_between(beside: Any, make: Any, change: Any) -> None:
-    """Trains twice by both loops, with a change of the optimizer after each training."""
+    """Train twice by both loops, with a change of the optimizer after each training."""
     model, wanted, data = beside.pair(make)
     options: Any = {"batch_size": beside.batch, "shuffle": False, "verbose": 0}
     for _ in range(2):
