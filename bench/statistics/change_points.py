@@ -1,37 +1,23 @@
-"""From which report on a step takes longer or shorter: change points in a short series with known scatter.
+"""Find from which report on a step takes longer or shorter: change points in a short series with known scatter.
 
 The logarithms of the step times are cut into segments of one level each, such that the weighted squares around
 the levels plus a penalty for each change are least: optimal partitioning, whose optimum PELT finds too (Killick,
 Fearnhead & Eckley, "Optimal Detection of Changepoints With a Linear Computational Cost", JASA 107, 2012).
 
 Scatter. A report of n processes has variance s²/n + t². s² is the variance between the processes of a report, pooled
-over all reports. t² is what whole reports differ by beyond that, such as a busy neighbour: half the mean square of
-successive differences, the largest 15 % of them left out so that changes do not count, minus the mean s²/n. In a short
-series that one change still shows in it: where less is left around the best single change, that counts. The best of m
-places takes some 2 ln m from the squares of a steady series, so these degrees of freedom are taken from m - 1.
+over all reports. t² is the further variance between whole reports, such as that of a busy neighbour: half the mean
+square of successive differences, without the largest 15 % of them so that changes do not count, minus the mean s²/n. In
+a short series one change still shows in that estimate. Where less variance is left around the best single change, that
+smaller variance counts. The best of m places takes some 2 ln m from the squares of a steady series, so these degrees of
+freedom are taken from m - 1.
 
-Penalty. A series of n reports has n - 1 places for a change; the penalty is the square of Student's t at
+Penalty. A series of n reports has n - 1 places for a change. The penalty is the square of Student's t at
 1 - 0.05 / 2(n - 1) (Bonferroni), at the degrees of freedom of the scatter (Satterthwaite; n - 1 for t²).
 
-A report that stands alone is no change: each is pulled to within 1.5 standard deviations of the median of itself and
-its two neighbours, and every level rests on two reports or more. In 15 reports one that takes three times as long is
-taken for a change in 1 to 2 % of series, in 5 to 9 % where it is the last.
+A report that stands alone is not a change: each is pulled to within 1.5 standard deviations of the median of itself and
+its two neighbours, and every level rests on two reports or more.
 
-Simulated: share of series without a change in which one is marked, and share of series with a step of 10 % in which
-it is marked within one report of its place. 2000 (for 50 reports 1000) and 600 series each, the standard deviation
-of a report's value being 3 %, three processes a report. docs/method.md sets this beside the best that any test can do:
-
-    reports in the series                        10       12       15       20       50
-    marked though there is none
-        t = 0                                    0.9 %    1.1 %    1.1 %    0.8 %    2.2 %
-        t² = s²/n                                2.9 %    2.9 %    3.7 %    4.5 %    4.0 %
-        t alone                                  2.2 %    3.1 %    2.9 %    2.4 %    3.8 %
-    step in the middle
-        t = 0                                    86 %     95 %     97 %     98 %     98 %
-        t alone                                  77 %     89 %     93 %     96 %     99 %
-    step three reports before the end
-        t = 0                                    76 %     82 %     88 %     90 %     92 %
-        t alone                                  63 %     74 %     80 %     90 %     93 %
+docs/method.md, "Simulated change points", has the shares of false alarms and of found steps.
 """
 
 from __future__ import annotations
@@ -44,22 +30,22 @@ import numpy as np
 
 from bench.statistics.intervals import FloatArray
 
-FALSE_ALARMS = 0.05  # at most, a series
+FALSE_ALARMS = 0.05  # largest share of steady series in which a change is marked
 FEWEST_REPORTS = 4
 SHORTEST_LEVEL = 2
 STRAY = 1.5  # standard deviations that a single report may lie off its neighbours
-KEPT = 0.85  # share of successive differences, the smallest, that tell the scatter between reports
+KEPT = 0.85  # share of successive differences, the smallest, that the scatter between reports is estimated from
 SMALLEST = 1e-18  # variance of values that are equal to the last digit
 
 
 @dataclass(frozen=True)
 class Level:
-    """Reports between two changes.
+    """The reports between two changes.
 
     Attributes:
         start: index of the first report.
-        stop: index after the last one.
-        ms: the typical step time of these reports, in the unit of the series.
+        stop: index after the last report.
+        ms: typical step time of these reports, in the unit of the series.
     """
 
     start: int
@@ -68,10 +54,10 @@ class Level:
 
 
 def levels(reports: Sequence[Sequence[float]]) -> list[Level]:
-    """Return the levels of a series in order of time; a change lies between each two of them.
+    """Return the levels of a series in order of time, with a change between every two neighbours.
 
     Args:
-        reports: for each report in order of time its process medians, positive, at least one.
+        reports: process medians of each report in order of time, positive, at least one a report.
     """
     logs = [np.log(medians) for medians in reports]
     values = np.array([each.mean() for each in logs])
@@ -88,11 +74,11 @@ def levels(reports: Sequence[Sequence[float]]) -> list[Level]:
 
 
 def _scatter(logs: Sequence[FloatArray], spread: float) -> tuple[FloatArray, float]:
-    """Return each report's variance and the degrees of freedom with which it is known.
+    """Return each report's variance and the degrees of freedom of that estimate.
 
     Args:
-        logs: of the process medians of each report.
-        spread: variance of a report's value, its processes' scatter included.
+        logs: logarithms of the process medians of each report.
+        spread: variance of a report's value, including the scatter of its processes.
     """
     counts = np.array([len(each) for each in logs])
     within = int((counts - 1).sum())
@@ -110,7 +96,7 @@ def _scatter(logs: Sequence[FloatArray], spread: float) -> tuple[FloatArray, flo
 
 
 def _spread_around_a_change(values: FloatArray) -> float:
-    """Return the variance of values around two levels, wherever the change between them leaves the least."""
+    """Return the variance of values around two levels, for the place of the change that leaves the least."""
     freedom = len(values) - 1 - 2 * math.log(len(values))  # the largest of n normal squares is some 2 ln n
     squares = [
         sum(float(np.square(side - side.mean()).sum()) for side in (values[:place], values[place:]))
@@ -141,7 +127,7 @@ def _penalty(reports: int, freedom: float) -> float:
 
 
 def _without_strays(values: FloatArray, variances: FloatArray) -> FloatArray:
-    # Reports at the ends are held against the two beside them.
+    # A report at either end is compared with its two nearest neighbours.
     padded = np.concatenate([values[2:3], values, values[-3:-2]])
     middle = np.median(np.stack([padded[:-2], values, padded[2:]]), axis=0)
     reach = STRAY * np.sqrt(variances)
@@ -149,7 +135,7 @@ def _without_strays(values: FloatArray, variances: FloatArray) -> FloatArray:
 
 
 def _cuts(values: FloatArray, variances: FloatArray, penalty: float) -> list[int]:
-    """Return the first index of every level but the first, by dynamic programming over where the last one starts."""
+    """Return the first index of every level but the first, by dynamic programming over the start of the last level."""
     weights = 1 / variances
     centred = values - np.average(values, weights=weights)
     total, first, second = (

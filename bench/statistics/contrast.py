@@ -1,9 +1,9 @@
-"""A difference of two means, its interval at any confidence, and the processes that would decide it.
+"""A difference of two means, its interval at any confidence, and the number of processes that would decide it.
 
 Where several intervals are shown together, each is taken at 1 - 0.05/m, m being their number, so that all of
 them hold their true value at once in at least 95 % of comparisons (Bonferroni; Dunn, "Multiple Comparisons
 Among Means", JASA 56, 1961). Unlike Holm's steps this gives intervals that agree with the verdicts, and unlike
-Šidák's formula it needs no independence: cells that were interleaved on one machine share what it did.
+Šidák's formula it does not need independence: interleaved cells share what happened on their machine.
 """
 
 from __future__ import annotations
@@ -17,8 +17,7 @@ import numpy.typing as npt
 
 from bench.statistics.intervals import CONFIDENCE, FloatArray, Interval
 
-# Beyond this many processes on either side nobody waits for the answer.
-MOST_PROCESSES = 100
+MOST_PROCESSES = 100  # on either side; nobody waits for more
 
 
 @dataclass(frozen=True)
@@ -27,9 +26,9 @@ class Contrast:
 
     Attributes:
         value: the estimate.
-        variances: of the single samples on each side; one value where samples were paired.
-        samples: how many there are of each.
-        shared_variance: of the estimate, however many samples there are: what all samples of a side share.
+        variances: variance of the single samples on each side; one value where samples were paired.
+        samples: number of samples on each side.
+        shared_variance: part of the estimate's variance that all samples of a side share, whatever their number.
         shared_freedom: degrees of freedom of `shared_variance`; infinite where it is known.
     """
 
@@ -54,12 +53,12 @@ class Contrast:
     def samples_needed(self, decides: Callable[[Interval], bool], confidence: float) -> int | None:
         """Return the smallest number of samples a side whose expected interval decides.
 
-        The estimate and the variances are taken for the truth, so with that number the odds to decide are about
-        even, and from three samples or so it is a rough guess. A side that has more samples keeps them.
+        The estimate and the variances are taken as true, so with that number the odds to decide are about even. From
+        three samples or so it is a rough guess. A side that has more samples keeps them.
 
         Returns:
-            The number; `MOST_PROCESSES` + 1 where more than `MOST_PROCESSES` are needed; None where a side has
-            one sample, which tells no variance.
+            The number; `MOST_PROCESSES` + 1 where more than `MOST_PROCESSES` are needed; None where a side has only one
+            sample and hence no variance.
         """
         if not self.has_interval:
             return None
@@ -71,7 +70,7 @@ class Contrast:
         return MOST_PROCESSES + 1
 
     def ever_decides(self, decides: Callable[[Interval], bool], confidence: float) -> bool:
-        """Return whether the interval would decide that endless samples give, which only `shared_variance` widens."""
+        """Return whether the interval of endless samples, as wide as `shared_variance` alone makes it, decides."""
         if not self.has_interval:
             return True
         (half,) = self._half_widths(np.full((1, len(self.samples)), np.inf), confidence)
@@ -94,19 +93,19 @@ class Contrast:
 
 
 def unpaired(new: npt.ArrayLike, base: npt.ArrayLike) -> Contrast:
-    """Return mean(new) - mean(base) of independent samples."""
+    """Return the contrast mean(new) - mean(base) of independent samples."""
     a, b = np.asarray(new, np.float64), np.asarray(base, np.float64)
     return Contrast(float(a.mean() - b.mean()), np.array([_variance(a), _variance(b)]), (a.size, b.size))
 
 
 def paired(new: npt.ArrayLike, base: npt.ArrayLike) -> Contrast:
-    """Return the mean of new[i] - base[i]."""
+    """Return the contrast mean(new[i] - base[i]) of paired samples."""
     differences = np.asarray(new, np.float64) - np.asarray(base, np.float64)
     return Contrast(float(differences.mean()), np.array([_variance(differences)]), (differences.size,))
 
 
 def each_of(comparisons: int) -> float:
-    """Return the confidence of each of several intervals that shall hold together at 95 %."""
+    """Return the confidence of each of several intervals that are to hold together at 95 %."""
     return 1 - (1 - CONFIDENCE) / max(comparisons, 1)
 
 

@@ -1,14 +1,15 @@
-"""What a training step costs as something grows: a fixed part and a part in proportion, fitted to a curve.
+"""The cost of a training step as something grows: a fixed and a proportional part, fitted to a curve.
 
     step time = fixed + slope × size
 
 Size is the batch size, the tables' rows or the width; for threads it is one over their number (Amdahl's law). Both
-terms are times, so they cannot be negative, and a curve over four decades is only fitted well if 10 % off counts
-alike at either end: non-negative least squares (Lawson & Hanson, 1974) of relative errors. Errors relative to what
-was measured would favour points that came out fast by chance, so they are taken relative to the fit, in a few turns.
+terms are times, so they cannot be negative. A curve over four decades is fitted well only if an error of 10 % counts
+the same at either end. So the fit is non-negative least squares (Lawson & Hanson, 1974) of relative errors. Errors
+relative to the measured times would favour points that came out fast by chance, so they are taken relative to the fit,
+in a few iterations.
 
-Intervals are Student's t with the scatter of the points about the line, which holds noise and misfit alike. A model
-that is wrong has no right intervals: where the points lie further off than `LARGEST_ERROR`, `fits` says so.
+Intervals are Student's t with the scatter of the points about the line, which holds noise and misfit alike. A wrong
+model has no right intervals: `fits` is False where the points lie further off than `LARGEST_ERROR`.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ import numpy as np
 from bench.schema.record import Record
 from bench.statistics.intervals import CONFIDENCE, FloatArray, Interval
 
-FEWEST_POINTS = 3  # two terms go through two points, whatever these are
-LARGEST_ERROR = 0.15  # identical processes differ by some 10 % for life, so less is no sign of another law
+FEWEST_POINTS = 3  # two terms go through any two points
+LARGEST_ERROR = 0.15  # identical processes differ by some 10 % for life, so less does not show another law
 TURNS = 20
 
 
@@ -30,8 +31,8 @@ class Term(Record, frozen=True, kw_only=True):
     """One term of the model.
 
     Attributes:
-        value: in ms, or in ms per unit of size.
-        ci95: its 95 % interval, not below 0.
+        value: value of the term in ms, or in ms per unit of size.
+        ci95: 95 % interval of the value, not below 0.
     """
 
     value: float
@@ -42,13 +43,13 @@ class CostModel(Record, frozen=True, kw_only=True):
     """A curve in two terms.
 
     Attributes:
-        fixed: of every step, in ms.
-        slope: per unit of size, in ms.
-        typical_error: root mean square of (measured - fitted) / fitted, with as many degrees of freedom taken off as
-            there are terms.
-        largest_error: the largest of these, without its sign.
-        fits: whether `typical_error` is at most `LARGEST_ERROR`; where not, the terms mean little.
-        points: sizes that it rests on.
+        fixed: time of every step, in ms.
+        slope: time per unit of size, in ms.
+        typical_error: root mean square of (measured - fitted) / fitted, with one degree of freedom subtracted for each
+            term.
+        largest_error: largest absolute value of (measured - fitted) / fitted.
+        fits: whether `typical_error` is at most `LARGEST_ERROR`; otherwise the terms mean little.
+        points: number of sizes that were fitted.
     """
 
     fixed: Term
@@ -60,7 +61,7 @@ class CostModel(Record, frozen=True, kw_only=True):
 
     @property
     def crossover(self) -> float | None:
-        """The size at which either term is half of a step; None where one of them is nothing."""
+        """The size at which either term is half of a step; None where one of them is zero."""
         return self.fixed.value / self.slope.value if self.fixed.value > 0 and self.slope.value > 0 else None
 
     def at(self, size: float) -> float:
@@ -72,8 +73,8 @@ def fit_cost(sizes: Sequence[float], step_time_ms: Sequence[float]) -> CostModel
     """Fit the model to one curve.
 
     Args:
-        sizes: positive.
-        step_time_ms: positive, one a size.
+        sizes: positive sizes.
+        step_time_ms: positive step time of each size, in ms.
 
     Returns:
         None with fewer than `FEWEST_POINTS` different sizes.
@@ -83,10 +84,10 @@ def fit_cost(sizes: Sequence[float], step_time_ms: Sequence[float]) -> CostModel
     """
     x, t = np.asarray(sizes, np.float64), np.asarray(step_time_ms, np.float64)
     if x.shape != t.shape or not np.all(np.isfinite([x, t])) or not np.all(np.stack([x, t]) > 0):
-        raise ValueError("sizes and step times must be positive, finite and as many as each other")
+        raise ValueError("sizes and step times must be positive, finite and equal in number")
     if len(np.unique(x)) < FEWEST_POINTS:
         return None
-    unit = float(np.exp(np.log(x).mean()))  # keeps both columns of a size in which they can be told apart
+    unit = float(np.exp(np.log(x).mean()))  # keeps both columns of similar size, so that the matrix is well conditioned
     design = np.stack([np.ones_like(x), x / unit], axis=1)
     terms, fitted = _fit(design, t)
     errors = (t - fitted) / fitted
@@ -104,7 +105,7 @@ def fit_cost(sizes: Sequence[float], step_time_ms: Sequence[float]) -> CostModel
 
 
 def _fit(design: FloatArray, t: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return the terms and the fitted times, errors weighted by the fit of the turn before."""
+    """Return the terms and the fitted times, with errors weighted by the fit of the previous iteration."""
     from scipy.optimize import nnls  # takes a third of a second to import
 
     fitted = t

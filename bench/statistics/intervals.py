@@ -4,19 +4,7 @@ Rounds scatter around the speed of their own process, while identical processes 
 to tens of percent, so an interval over the rounds of one process would be far too narrow. Each process gives one
 number, the median of its rounds, and the interval is Student's t on the logarithms of those numbers.
 
-A percentile bootstrap over processes, then rounds, was tried first. Share of nominal 95 % intervals that
-hold the true value, 2000 simulated cells each, log-normal process effects (standard deviation 3 to 15 %),
-five rounds a process (1 or 2 %), both for the geometric mean:
-
-    processes                   3           5           10
-    t on log process medians    94 - 96 %   94 - 95 %   95 - 96 %
-    hierarchical bootstrap      72 - 77 %   84 - 87 %   89 - 91 %
-
-Where rounds scatter more than processes (5 % beside 3 %), the bootstrap holds it in 95 to 98 % and t in 95 %.
-
-No interval is right when processes fall into two modes and too few are measured to see both. With modes at
-0.85 and 1.25 ms, equally likely, t covers 74 % with 3 processes, 94 % with 5 and 94 % with 10; with three
-quarters of the processes in one mode, 60 %, 75 % and 94 %. The bootstrap of the same mean is never better there.
+docs/method.md, "Simulated intervals", compares this with a hierarchical bootstrap and with processes in two modes.
 """
 
 from __future__ import annotations
@@ -38,11 +26,11 @@ FloatArray = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value with its 95 % interval, which always contains it.
+    """A value with its 95 % interval, which always contains the value.
 
     Attributes:
         value: the estimate, in the unit of the samples.
-        ci95: lower and upper end; None where too few samples allow none.
+        ci95: lower and upper end of the interval; None where too few samples allow none.
     """
 
     value: float
@@ -53,36 +41,36 @@ def process_median(step_time_ms: Sequence[float]) -> float:
     """Return the median round of one process, in ms.
 
     Raises:
-        ValueError: if there is no round, or one is not finite and positive.
+        ValueError: there is no round, or one is not finite and positive.
     """
     return float(np.median(_positive(step_time_ms)))
 
 
 def mean(samples: Sequence[float]) -> Estimate:
-    """Return the mean with Student's t interval; no interval with one sample.
+    """Return the mean with Student's t interval; one sample has no interval.
 
     Raises:
-        ValueError: if there is no sample, or one is not finite.
+        ValueError: there is no sample, or one is not finite.
     """
     return _mean(_finite(samples))
 
 
 def typical(process_medians: Sequence[float]) -> Estimate:
-    """Return the geometric mean over processes with the t interval of the logarithms; none with one process.
+    """Return the geometric mean over processes with the t interval of the logarithms; one process has no interval.
 
     Raises:
-        ValueError: if there is no process, or a median is not finite and positive.
+        ValueError: there is no process, or a median is not finite and positive.
     """
     return _exponential(_mean(np.log(_positive(process_medians))))
 
 
 def paired_ratio(a: Sequence[float], b: Sequence[float]) -> Estimate:
-    """Return the geometric mean of a[i] / b[i] with the t interval of its logarithm; none with one pair.
+    """Return the geometric mean of a[i] / b[i] with the t interval of its logarithm; one pair has no interval.
 
-    For cells whose processes of equal index ran side by side, so that what the machine did to both cancels.
+    Processes of equal index ran side by side, so that effects of the machine on both cancel.
 
     Raises:
-        ValueError: if there is no pair, the lengths differ, or a median is not finite and positive.
+        ValueError: there is no pair, the lengths differ, or a median is not finite and positive.
     """
     return _exponential(_mean(_paired(np.log(_positive(a)), np.log(_positive(b)))))
 

@@ -1,8 +1,8 @@
-"""Where the scatter of step times comes from, and how to spend time on it.
+"""Components of the scatter of step times, and the number of rounds that makes the best use of time.
 
 Kalibera & Jones, "Rigorous Benchmarking in Reasonable Time", ISMM 2013: scatter between processes and scatter
 between the rounds of a process are estimated apart, and the number of rounds a process follows from both and from
-what a process and a round cost.
+the costs of a process and of a round.
 """
 
 from __future__ import annotations
@@ -14,21 +14,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-LEAST_SHARE_APART = 0.05  # closer modes matter to nobody
+LEAST_SHARE_APART = 0.05  # closer modes do not matter
 
-# The gap between two groups over the standard deviation within them, as 1 in 100 samples of n from one group exceeds
-# it: the larger of 40,000 simulated normal samples and as many of Student's t with 4 degrees of freedom. Two modes of
+# The gap between two groups over the standard deviation within them that 1 in 100 samples of n from one group exceeds:
+# the larger value of 40,000 simulated normal samples and as many of Student's t with 4 degrees of freedom. Two modes of
 # 0.85 and 1.25 ms, each scattering by 3 %, are found in 45 % of samples of 5, 86 % of 7 and 98 % of 10.
 CRITICAL = {5: 10.3, 6: 7.6, 7: 6.1, 8: 5.1, 10: 4.0, 12: 3.4, 15: 3.0, 20: 2.8, 30: 2.7}
 
-
 MEDIAN_FACTOR = math.pi / 2  # variance of a median of n normal values, over that of their mean, for large n
-
-
 FEWEST_ROUNDS, MOST_ROUNDS = 3, 30
-
-
-CAUTION = 0.8  # confidence with which processes scatter no more than is assumed
+CAUTION = 0.8  # confidence that processes do not scatter more than is assumed
 
 
 @dataclass(frozen=True)
@@ -36,9 +31,9 @@ class Components:
     """Standard deviations on the logarithmic scale, hence as shares of the step time.
 
     Attributes:
-        process_sd: between the processes of a cell, what their rounds scatter taken out.
-        round_sd: between the rounds of a process.
-        process_sd_limit: what the first is not above, at a confidence of `CAUTION`; far from it with few processes.
+        process_sd: standard deviation between the processes of a cell, without the scatter of their rounds.
+        round_sd: standard deviation between the rounds of a process.
+        process_sd_limit: upper limit of `process_sd` at a confidence of `CAUTION`; far above it with few processes.
     """
 
     process_sd: float
@@ -49,10 +44,11 @@ class Components:
 def components(rounds_by_process: Sequence[Sequence[float]]) -> Components | None:
     """Estimate both components from the step times of each process's rounds.
 
-    Returns None with fewer than two processes, or where no process has two rounds.
-
     Args:
         rounds_by_process: positive step times, in any unit.
+
+    Returns:
+        None with fewer than two processes, or where no process has two rounds.
     """
     # SciPy takes 0.2 s to import, and commands that only read a report never come here.
     from scipy.special import chdtri
@@ -74,16 +70,16 @@ def components(rounds_by_process: Sequence[Sequence[float]]) -> Components | Non
 
 
 def best_rounds(found: Components, process_cost_s: float, round_cost_s: float) -> int:
-    """Return how many rounds a process should run for the narrowest interval in a given time.
+    """Return the number of rounds a process that gives the narrowest interval in a given time.
 
     The variance of a cell's estimate from P processes of n rounds is (b² + c w² / n) / P, its cost P (C + n r); the
-    product is smallest at n = (w / b) sqrt(c C / r). Of b the limit is taken: few processes agree by chance, and would
-    then ask for many rounds, which leave time for few more processes.
+    product is smallest at n = (w / b) sqrt(c C / r). For b its upper limit is taken: few processes may agree by chance.
+    A small b would ask for many rounds, which would leave time for few more processes.
 
     Args:
-        found: b's limit, and w.
-        process_cost_s: C, starting a process up to its first steady round, in seconds.
-        round_cost_s: r, one round, in seconds.
+        found: components with b's limit and w.
+        process_cost_s: C, time of a process up to its first steady round, in seconds.
+        round_cost_s: r, time of one round, in seconds.
     """
     if found.process_sd_limit == 0:
         return MOST_ROUNDS
@@ -92,13 +88,13 @@ def best_rounds(found: Components, process_cost_s: float, round_cost_s: float) -
 
 
 def two_modes(process_medians: Sequence[float]) -> tuple[float, float] | None:
-    """Return the typical step time of either group, in the unit of the samples, or None where one group is seen.
+    """Return the typical step time of each of two groups of processes, or None where there is one group.
 
     The sorted logarithms are cut in two, with at least two processes on either side, where the gap is widest
-    relative to the scatter within the parts. With fewer than five processes nothing can be told.
+    relative to the scatter within the parts. Fewer than five processes cannot show two groups.
 
     Args:
-        process_medians: one positive number a process.
+        process_medians: one positive number a process; the groups' step times have the same unit.
     """
     if len(process_medians) < min(CRITICAL):
         return None

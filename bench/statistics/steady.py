@@ -1,4 +1,4 @@
-"""When a series of rounds has settled."""
+"""The rule that decides when a series of warm-up rounds has settled."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ MOST_ROUNDS = 20
 
 
 def is_steady(step_times: Sequence[float], *, improvement: float = IMPROVEMENT, patience: int = PATIENCE) -> bool:
-    """Return whether the last `patience` rounds brought nothing better than the best before them.
+    """Return whether none of the last `patience` rounds was better than the best before them.
 
     Warming up makes step times fall; noise makes them jump upwards. So a series counts as settled once
     `patience` rounds in a row failed to beat the best earlier one by more than `improvement`, however much
     slower they were.
 
     Args:
-        step_times: of all warm-up rounds so far, in any unit.
+        step_times: step times of all warm-up rounds so far, in any unit.
         improvement: share of the best that counts as still getting faster.
-        patience: rounds in a row without such a gain.
+        patience: number of rounds in a row without such a gain.
     """
     if len(step_times) <= patience:
         return False

@@ -1,7 +1,7 @@
-"""The compilers' own caches on disk, kept apart for each run and cell, so that a first step is known cold or warm.
+"""The compilers' caches on disk, kept apart for each run and cell, so that a first step is known to be cold or warm.
 
-The first process of a cell finds an empty folder and compiles; later ones find what it left. A cache that the user
-has would make the first one warm, so a worker never sees it.
+The first process of a cell finds an empty folder and compiles; later ones find its compiled code. The user's own cache
+would make the first process warm, so a worker never sees it.
 """
 
 from __future__ import annotations
@@ -12,12 +12,9 @@ from pathlib import Path
 from bench.schema.run import Temperature
 
 XLA_FLAGS = "TF_XLA_FLAGS"
+XLA_CACHE_FLAG = "--tf_xla_persistent_cache"  # common beginning of the flags' names
 
-
-XLA_CACHE_FLAG = "--tf_xla_persistent_cache"  # begins the names of all of them
-
-
-# Whatever of these a user has set says where compiled code is kept, or whether.
+# These variables say where compiled code is kept, or whether it is kept.
 CACHE_VARIABLES = (
     "JAX_COMPILATION_CACHE_DIR",
     "JAX_ENABLE_COMPILATION_CACHE",
@@ -34,7 +31,7 @@ CACHE_VARIABLES = (
 
 
 def without_cache(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables without those that speak of a cache of compiled code."""
+    """Return the variables without those about a cache of compiled code."""
     kept = {name: value for name, value in environment.items() if name not in CACHE_VARIABLES}
     if XLA_FLAGS in kept:
         flags = [flag for flag in kept.pop(XLA_FLAGS).split() if not flag.startswith(XLA_CACHE_FLAG)]
@@ -43,10 +40,10 @@ def without_cache(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def with_cache(environment: Mapping[str, str], folder: Path) -> dict[str, str]:
-    """Return the variables with those that make each framework keep all that it compiles in `folder`.
+    """Return the variables with those that make each framework keep all compiled code in `folder`.
 
-    JAX leaves out by default what took less than a second to compile, as this model's step does. TensorFlow keeps
-    what XLA compiled, and nothing of a graph that was not compiled.
+    By default JAX does not keep code that compiled in less than a second, as this model's step does. TensorFlow keeps
+    the code that XLA compiled, and nothing of a graph that was not compiled.
     """
     kept = without_cache(environment)
     kept["JAX_COMPILATION_CACHE_DIR"] = str(folder)
@@ -56,21 +53,21 @@ def with_cache(environment: Mapping[str, str], folder: Path) -> dict[str, str]:
     kept["TORCHINDUCTOR_CACHE_DIR"] = str(folder)
     kept["TRITON_CACHE_DIR"] = str(folder / "triton")
     flags = [f"{XLA_CACHE_FLAG}_directory={folder}", f"{XLA_CACHE_FLAG}_read_only=false"]
-    if not any(character.isspace() for character in str(folder)):  # such a path cannot be told in these flags
+    if not any(character.isspace() for character in str(folder)):  # these flags cannot hold a path with spaces
         kept[XLA_FLAGS] = " ".join([kept.get(XLA_FLAGS, ""), *flags]).strip()
     return kept
 
 
 def holds_code(folder: Path) -> bool:
-    """Return whether anything has been left in a cache."""
+    """Return whether a cache holds any file."""
     return any(path.is_file() for path in folder.rglob("*"))
 
 
 def temperature(compile_mode: str, held_before: bool) -> Temperature | None:
-    """Return how a first step was run; None where nothing was compiled that could be kept.
+    """Return whether a first step was cold or warm; None where it compiled nothing that could be kept.
 
     Args:
-        compile_mode: as in `bench.schema.run.Run`.
+        compile_mode: compiler of the step, as in `bench.schema.run.Run`.
         held_before: whether the cache held anything before the step.
     """
     if compile_mode in ("eager", "graph"):

@@ -1,4 +1,4 @@
-"""What can distort a measurement, as numbers and in words, before it and after it."""
+"""Conditions that can distort a measurement, in figures and in words, before it and after it."""
 
 from __future__ import annotations
 
@@ -10,51 +10,30 @@ from msgspec.structs import replace
 from bench.schema.machine import Conditions, Machine
 from bench.system.snapshot import Snapshot, others_percent
 
-BUSY_SHARE = 0.075  # of the usable cores, used by other programs: from here on a step time on all of them shows it
-
-
 T = TypeVar("T", int, float)
 
-
+BUSY_SHARE = 0.075  # of the usable cores used by other programs: from here on a step time on all cores shows it
 SAMPLE_S = 0.5
-
-
-SHORTEST_S = 1.0  # the kernel counts in ticks of 10 ms: in less time their shares say nothing
-
-
+SHORTEST_S = 1.0  # the kernel counts in ticks of 10 ms, so shares of less time mean nothing
 BUSY_LOAD = 0.25  # of the usable cores: from here on, others' work shows in a two-core step time
-
-
 STEAL_PERCENT = 1.0
-
-
 THROTTLED_PERCENT = 0.1  # of the run
-
-
 THROTTLED_BEFORE_MS = 1000.0  # since the control group began, which may have been for another program
-
-
-THROTTLES_AN_HOUR = 1.0  # since boot; fewer are of some hot minute long ago
-
-
+THROTTLES_AN_HOUR = 1.0  # since boot; fewer come from a hot minute long ago
 FEW_PAGES = 100  # swapped in by a system at rest
-
-
 SWAP_USED_MIB = 100.0
-
-
 MEMORY_LEFT_MIB = 1024.0  # a worker takes up to about that on MovieLens 100K
 
 
 def conditions_between(before: Snapshot, after: Snapshot | None, machine: Machine, threads: int) -> Conditions:
-    """Return what could distort a run that started at `before` and ended at `after`.
+    """Return the conditions that could distort a run that started at `before` and ended at `after`.
 
     Args:
-        before: taken with a sample of what others use, before the first worker starts.
-        after: taken when the last worker has ended, or `before` itself for a run of which no more is known; None for
-            one that has not begun, of which what the hypervisor, heat and a CPU quota took is told since boot.
-        machine: that it runs on.
-        threads: that each worker is told to use.
+        before: snapshot before the first worker starts, with a sample of others' CPU use.
+        after: snapshot when the last worker has ended; `before` itself for a run of which no more is known; None for a
+            run that has not begun, for which steal, throttling and the CPU quota are counted since boot.
+        machine: machine of the run.
+        threads: number of threads of each worker.
     """
     events, throttled_ms = before.throttle_events, before.cgroup_throttled_ms
     if after is not None:
@@ -72,7 +51,7 @@ def conditions_between(before: Snapshot, after: Snapshot | None, machine: Machin
         transparent_hugepages=before.transparent_hugepages,
         numa_nodes=len({cpu.node for cpu in before.cpus if cpu.node is not None}) or None,
     )
-    # Linux, which alone counts what is told since boot, begins the monotonic clock there (clock_gettime(2)).
+    # Only Linux counts anything since boot, and its monotonic clock begins there (clock_gettime(2)).
     duration_s = before.monotonic_s if after is None else after.monotonic_s - before.monotonic_s
     warnings = [
         *_busy(measured, machine, before_run=after is None),
@@ -84,19 +63,19 @@ def conditions_between(before: Snapshot, after: Snapshot | None, machine: Machin
 
 
 def joined(earlier: Conditions | None, later: Conditions) -> Conditions:
-    """Return the conditions of a run that was cut off and went on: counts added, the worse of two shares.
+    """Return the conditions of a run that was cut off and resumed: the sum of counts, the worse of two shares.
 
-    For a part that was killed before anybody looked, what others used just before it stands for what they used then.
+    For a part that was killed before its first record, others' CPU use just before it stands for their use during it.
     """
     if earlier is None:
         return later
-    looked = earlier.others_cpu_run_percent is not None or later.others_cpu_run_percent is not None
+    recorded = earlier.others_cpu_run_percent is not None or later.others_cpu_run_percent is not None
     return Conditions(
         steal_percent=_worse(earlier.steal_percent, later.steal_percent),
         load_1min_start=earlier.load_1min_start,
         load_1min_end=later.load_1min_end,
         others_cpu_percent=_worse(earlier.others_cpu_percent, later.others_cpu_percent),
-        others_cpu_run_percent=_worse(earlier.others_share, later.others_share) if looked else None,
+        others_cpu_run_percent=_worse(earlier.others_share, later.others_share) if recorded else None,
         throttle_events=_sum(earlier.throttle_events, later.throttle_events),
         swap_in_pages=_sum(earlier.swap_in_pages, later.swap_in_pages),
         cgroup_throttled_ms=_sum(earlier.cgroup_throttled_ms, later.cgroup_throttled_ms),
@@ -133,7 +112,10 @@ def _settings(before: Snapshot, machine: Machine, threads: int, *, before_run: b
     if len({cpu.siblings for cpu in used if cpu.siblings}) < len(used) and all(cpu.siblings for cpu in used):
         first_of_core = {cpu.siblings: cpu.number for cpu in reversed(before.cpus)}
         numbers = ",".join(map(str, sorted(first_of_core.values())[:threads]))
-        yield f"some of the {threads} threads share a physical core (SMT); `taskset -c {numbers}` before the command"
+        yield (
+            f"some of the {threads} threads share a physical core (SMT); "
+            f"`taskset -c {numbers}` before the command avoids it"
+        )
     if len({cpu.node for cpu in used if cpu.node is not None}) > 1:
         node = used[0].node
         yield (
@@ -142,7 +124,7 @@ def _settings(before: Snapshot, machine: Machine, threads: int, *, before_run: b
         )
     if machine.governor not in (None, "performance"):
         yield f"the frequency governor is {machine.governor}; `cpupower frequency-set -g performance` steadies it"
-    if not before_run:  # what came of the rest is told by counts
+    if not before_run:  # counts show the effects of the rest
         return
     if machine.virtual is not None:
         yield f"this is a virtual machine or container ({machine.virtual}); neighbours may take time unseen"
@@ -203,7 +185,7 @@ def _others_in_run(before: Snapshot, after: Snapshot) -> float | None:
     duration_s = after.monotonic_s - before.monotonic_s
     if duration_s < SHORTEST_S:
         return None
-    return others_percent(before.cpu, after.cpu, after.own_cpu_s - before.own_cpu_s, duration_s)
+    return others_percent(before.cpu, after.cpu, after.this_cpu_s - before.this_cpu_s, duration_s)
 
 
 def _share(part: float, whole: float) -> float | None:
@@ -211,7 +193,7 @@ def _share(part: float, whole: float) -> float | None:
 
 
 def _since(before: T | None, after: T | None) -> T | None:
-    """Return by how much a counter grew; one that was reset counts from zero."""
+    """Return the growth of a counter; a counter that was reset counts from zero."""
     if before is None or after is None:
         return None
     return after - before if after >= before else after
@@ -226,5 +208,5 @@ def _worse(one: float | None, other: float | None) -> float | None:
 
 
 def busy_percent(usable_cores: int) -> float:
-    """Return the CPU use of other programs, 100 being one core, from which on a measurement counts as disturbed."""
+    """Return the CPU use of other programs, 100 being one core, above which a measurement counts as disturbed."""
     return 100 * BUSY_SHARE * usable_cores

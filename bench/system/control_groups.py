@@ -11,11 +11,11 @@ from bench.system.probing import text_of
 
 @dataclass(frozen=True)
 class Limits:
-    """What control groups leave to this process.
+    """The limits that control groups set for this process.
 
     Attributes:
-        memory_bytes: the tightest limit from the process's group up to the root; None without one.
-        cores: the tightest CPU quota in cores, such as 1.5; None without one.
+        memory_bytes: tightest memory limit from the process's group up to the root, in bytes; None without one.
+        cores: tightest CPU quota in cores, such as 1.5; None without one.
     """
 
     memory_bytes: int | None
@@ -28,12 +28,12 @@ class Limits:
 
 @dataclass(frozen=True)
 class Use:
-    """What control groups have done to this process, and what they leave.
+    """The effects of control groups on this process, and the memory that they leave.
 
     Attributes:
-        throttled_ms: how long the CPU quota of the most throttled group, up to the root, kept it waiting; None where
-            none counts it.
-        memory_left_bytes: up to the tightest limit, page cache that can be given back counted as free; None
+        throttled_ms: time for which the CPU quota of the most throttled group, up to the root, kept this process
+            waiting, in ms; None where no group counts it.
+        memory_left_bytes: memory up to the tightest limit, with reclaimable page cache counted as free, in bytes; None
             without a limit.
     """
 
@@ -44,9 +44,9 @@ class Use:
 def read_limits(root: Path = Path("/")) -> Limits:
     """Return the limits of the calling process, with the system's files under `root`.
 
-    Inside a container the path in /proc/self/cgroup may name a group of the host that is not mounted; its
-    parents up to the mount are read, which a container sees as its own group. Files that cannot be read or
-    understood count as no limit.
+    Inside a container the path in /proc/self/cgroup may name a group of the host that is not mounted. Its parents up to
+    the mount are read; a container sees the mount as its own group. Files that cannot be read or understood count as no
+    limit.
     """
     memory: list[int] = []
     cores: list[float] = []
@@ -64,7 +64,7 @@ def read_limits(root: Path = Path("/")) -> Limits:
 
 
 def read_use(root: Path = Path("/")) -> Use:
-    """Return what the groups of the calling process count, with the system's files under `root`."""
+    """Return the use of the calling process's groups, with the system's files under `root`."""
     throttled: list[float] = []
     left: list[int] = []
     for controllers, path in parse_groups(text_of(root / "proc/self/cgroup")):
@@ -103,7 +103,7 @@ def parse_groups(text: str) -> list[tuple[list[str], PurePosixPath]]:
 
 
 def parse_bytes(text: str) -> int:
-    """Parse a memory limit in bytes; 0 for none (`max`, or something that is no number)."""
+    """Parse a memory limit in bytes; 0 for none (`max`, or a text that is not a number)."""
     return int(text) if text.strip().isdecimal() else 0
 
 

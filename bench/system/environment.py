@@ -20,7 +20,7 @@ THREAD_VARIABLES = (
     "TF_NUM_INTEROP_THREADS",
 )
 
-# Set below for the device that is measured on.
+# These are set below for the measured device.
 DEVICE_VARIABLES = (
     "CUDA_VISIBLE_DEVICES",
     "CUDA_DEVICE_ORDER",
@@ -29,8 +29,8 @@ DEVICE_VARIABLES = (
     "TF_FORCE_GPU_ALLOW_GROWTH",
 )
 
-# They change float32's arithmetic behind a framework's back, so a cell would not be what its name says: cuBLAS's and
-# PyTorch's own word on tf32, and oneDNN's leave to compute float32 in bfloat16.
+# These change float32's arithmetic without the framework's settings, so a cell would not be what its name says: they
+# let cuBLAS and PyTorch use tf32, and oneDNN compute float32 in bfloat16.
 ARITHMETIC_VARIABLES = (
     "NVIDIA_TF32_OVERRIDE",
     "TORCH_ALLOW_TF32_CUBLAS_OVERRIDE",
@@ -55,14 +55,14 @@ def worker_environment(
 ) -> dict[str, str]:
     """Return the variables of a worker for `backend` on `device` with `threads` CPU threads.
 
-    What the user set for a framework stays, except where it would change what a cell is: the backend, the
-    device, the number of threads and the arithmetic, or make its first step another one: caches of compiled code.
+    The user's variables for a framework stay, except those that would change the cell (the backend, the device, the
+    number of threads and the arithmetic) and those of caches of compiled code, which would change its first step.
     """
     return {**shared_environment(device, threads, inherited), "KERAS_BACKEND": backend}
 
 
 def shared_environment(device: str, threads: int, inherited: Mapping[str, str] = os.environ) -> dict[str, str]:
-    """Return what the workers of all backends on `device` have in common; arguments as for `worker_environment`."""
+    """Return the variables that workers of all backends on `device` share; arguments as for `worker_environment`."""
     kept = without_cache(inherited)
     not_kept = ("KERAS_BACKEND", *ARITHMETIC_VARIABLES)
     environment = {name: value for name, value in kept.items() if name not in not_kept}
@@ -83,7 +83,7 @@ def shared_environment(device: str, threads: int, inherited: Mapping[str, str] =
 
 
 def _visible_gpu(device: str, allowed: str | None) -> str:
-    """Return the one GPU for `device`: the Nth of those that the user or a job scheduler allows, if they say."""
+    """Return the one GPU for `device`: the Nth of those that the user or a job scheduler allows, if they name any."""
     index = gpu_index(device)
     if allowed is None:
         return str(index)

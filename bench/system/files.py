@@ -1,4 +1,4 @@
-"""Files of JSON that were measured, whole or a line for each thing, and what is said where one holds something else."""
+"""Files of measured JSON, one document or one line a record, and the errors for files that hold something else."""
 
 from __future__ import annotations
 
@@ -15,27 +15,23 @@ import msgspec
 
 from bench.errors import BenchError, NotWrittenError
 
-LOCK_NAME = ".lock"
-
-NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
-
-
 T = TypeVar("T", bound=msgspec.Struct)
 
-
+LOCK_NAME = ".lock"
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 NOT_SUCH_JSON = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
 def read_json(file: Path, kind: type[T], if_not: str) -> T:
-    """Return what a file holds.
+    """Return the record in a file.
 
     Args:
-        file: to read.
-        kind: of it.
-        if_not: what to say of a file that holds something else, such as `is not a sweep`.
+        file: file to read.
+        kind: type of the record.
+        if_not: end of the message for a file that holds something else, such as `is not a sweep`.
 
     Raises:
-        BenchError: it cannot be read, or holds something else.
+        BenchError: the file cannot be read, or holds something else.
     """
     try:
         return msgspec.json.decode(file.read_bytes(), type=kind)
@@ -46,29 +42,29 @@ def read_json(file: Path, kind: type[T], if_not: str) -> T:
 
 
 def read_lines(file: Path, kind: type[T], what: str) -> list[T]:
-    """Return what a file holds; nothing where there is no file.
+    """Return the records in a file, one a line; an empty list where there is no file.
 
     Args:
-        file: to read.
-        kind: of each line.
-        what: to call that, such as `trials`.
+        file: file to read.
+        kind: type of each line's record.
+        what: name of the records in messages, such as `trials`.
 
     Raises:
-        BenchError: it cannot be read, or holds something else.
+        BenchError: the file cannot be read, or holds something else.
     """
     try:
         return [msgspec.json.decode(line, type=kind) for line in file.read_bytes().splitlines()]
     except FileNotFoundError:
         return []
     except (OSError, *NOT_SUCH_JSON) as error:
-        raise BenchError(f"{file} does not hold {what} ({error}). Give a file of such, or a new one.") from error
+        raise BenchError(f"{file} does not hold {what} ({error}). Give a file of {what}, or a new one.") from error
 
 
 def add_line(record: msgspec.Struct, file: Path) -> None:
-    """Add a line to a file, which is made, with its folder, where it is not there.
+    """Add a line to a file, which is created with its folder where it does not exist.
 
     Raises:
-        BenchError: it cannot be written.
+        BenchError: the file cannot be written.
     """
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -79,20 +75,20 @@ def add_line(record: msgspec.Struct, file: Path) -> None:
 
 
 def write_json(value: Any, target: Path) -> None:
-    """Write records, or what they are made of, as JSON; atomically.
+    """Write records, or parts of them, as JSON; atomically.
 
     Raises:
-        BenchError: it cannot be written; `target` is untouched.
+        BenchError: the file cannot be written; `target` is untouched.
     """
     with atomic_write(target) as temporary:
         temporary.write_bytes(msgspec.json.format(msgspec.json.encode(value), indent=1) + b"\n")
 
 
 def write_text(text: str, target: Path) -> None:
-    """Write a text in UTF-8, atomically, and create the folder that it is to lie in.
+    """Write a text in UTF-8, atomically, and create its folder.
 
     Raises:
-        BenchError: it cannot be written; `target` is untouched.
+        BenchError: the file cannot be written; `target` is untouched.
     """
     make_folder_of(target)
     with atomic_write(target) as temporary:
@@ -101,10 +97,10 @@ def write_text(text: str, target: Path) -> None:
 
 @contextlib.contextmanager
 def atomic_write(target: Path) -> Iterator[Path]:
-    """Yield a temporary file beside `target` to write to, and put it in its place once all is on disk.
+    """Yield a temporary file beside `target` to write to, and rename it to `target` once all is on disk.
 
     Raises:
-        NotWrittenError: it cannot be written; `target` is untouched.
+        NotWrittenError: the file cannot be written; `target` is untouched.
     """
     temporary: Path | None = None
     try:
@@ -125,7 +121,7 @@ def atomic_write(target: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def claimed_file(file: Path) -> Iterator[None]:
-    """Create the folder of a result that is a single file, and keep other runs from writing it.
+    """Create the folder of a result that is a single file, and keep other runs from writing to the file.
 
     Raises:
         BenchError: the folder cannot be written to, or another run is measuring into the file.
@@ -137,7 +133,7 @@ def claimed_file(file: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _locked(path: Path, output: Path) -> Iterator[None]:
-    """Hold a lock that says who writes to `output`."""
+    """Hold a lock on writing to `output`."""
     lock = filelock.FileLock(path, blocking=False)
     try:
         lock.acquire()
@@ -148,14 +144,14 @@ def _locked(path: Path, output: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        lock.release()  # the file stays: to remove it would let a third run lock another file of the same name
+        lock.release()  # the file stays: removing it would let a third run lock another file of the same name
 
 
 def make_folder_of(file: Path) -> None:
-    """Create the folder that a result is to lie in.
+    """Create the folder of a result.
 
     Raises:
-        BenchError: it cannot be created.
+        BenchError: the folder cannot be created.
     """
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -166,10 +162,10 @@ def make_folder_of(file: Path) -> None:
 
 
 def refuse_existing(file: Path, *, overwrite: bool) -> None:
-    """Keep a result of an hour from being replaced by accident.
+    """Keep a long measurement's result from being replaced by accident.
 
     Raises:
-        BenchError: the file is there, and may not be overwritten; or it is a folder.
+        BenchError: the file exists and may not be overwritten, or it is a folder.
     """
     if file.is_dir():
         raise BenchError(f"--output {file} is a folder; name a file, such as {file / 'result.json'}")

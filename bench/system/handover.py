@@ -1,9 +1,9 @@
-"""How long a core takes to read what another has just written: whether the cores share a cache at this moment.
+"""The handover ratio: how long a core takes to read what another has just written, which shows a shared cache.
 
 On a virtual machine the hypervisor may move a virtual core to other silicon at any time. When two of them no longer
-share a cache, arithmetic runs as fast as before, and so does a core alone with its data; but whatever one writes and
-another reads goes the long way. A training step whose operations are spread over threads does that all the time.
-Nothing that the guest's kernel counts shows it: no steal time, no load, no clock.
+share a cache, arithmetic runs as fast as before, and so does a core alone with its data. But data that one core writes
+and another reads travels further. A training step whose operations are spread over threads does that all the time.
+No counter of the guest's kernel shows it: no steal time, no load, no clock.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from movierank.data.ratings import Float32Array
 
 BLOCK_BYTES = 512 * 1024  # fits into a core's own second-level cache on server processors of the last ten years
 REPEATS = 9
-MOST_CPUS = 8  # a ring over more takes longer and says no more of a machine's state
+MOST_CPUS = 8  # a ring over more takes longer and shows no more of a machine's state
 
 
 class Handover:
-    """Measures it on a ring of processors, each with a thread of its own that sleeps in between.
+    """A measurement of the ratio on a ring of processors, each with its own thread that sleeps in between.
 
     Args:
-        cpus: numbers of the processors; those that a worker with so many threads uses.
+        cpus: numbers of the processors; those that a worker of as many threads uses.
     """
 
     def __init__(self, cpus: Sequence[int]) -> None:
@@ -39,15 +39,15 @@ class Handover:
 
     @classmethod
     def of_threads(cls, threads: int) -> Handover | None:
-        """Return one for the processors of a worker with so many threads; None where threads cannot be pinned."""
+        """Return the ring for the processors of so many threads of a worker; None where threads cannot be pinned."""
         cpus = allowed_cpus()[:threads]
         return cls(cpus) if len(cpus) > 1 and hasattr(os, "sched_setaffinity") else None
 
     def ratio(self) -> float | None:
         """Return the time of a first reading over that of a second one, the mean over the ring; None if it fails.
 
-        Where this was developed, 1.3 to 1.5 while the cores share a cache and 3.2 to 3.7 while they do not. Each pair
-        gives the lower quartile of `REPEATS` tries: other programs only ever add to one.
+        Where this was developed, the ratio is 1.3 to 1.5 while the cores share a cache and 3.2 to 3.7 while they do
+        not. Each pair gives the lower quartile of `REPEATS` tries: other programs only ever add to a ratio.
         """
         return attempt(self._measure, None)
 
@@ -64,7 +64,7 @@ class Handover:
 
 
 def _pin(cpu: int) -> None:
-    os.sched_setaffinity(0, {cpu})  # 0 is the calling thread, not the process (sched_setaffinity(2))
+    os.sched_setaffinity(0, {cpu})  # 0 means the calling thread, not the process (sched_setaffinity(2))
 
 
 def _first_over_second(block: Float32Array) -> float:

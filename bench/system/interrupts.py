@@ -1,8 +1,8 @@
-"""Ctrl-C and its like: raised once, and where it matters only where nothing is half done.
+"""Ctrl-C and similar signals, raised once, and where it matters only while no operation is half done.
 
 Python raises `KeyboardInterrupt` between any two instructions: between starting a worker and remembering it, or in
-the middle of the clean-up that an earlier Ctrl-C asked for. Within `interrupts_held` it is raised only within
-`interruptible`, which is where the supervisor waits for a worker.
+the middle of the clean-up after an earlier Ctrl-C. Within `interrupts_held` it is raised only within `interruptible`,
+which is where the supervisor waits for a worker.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ _gates: list[_Gate] = []  # the innermost last, as signal handlers belong to the
 
 @contextlib.contextmanager
 def interrupts_once() -> Iterator[None]:
-    """Raise the first signal that asks to end as `KeyboardInterrupt` at once, and ignores further ones.
+    """Raise the first signal that asks to end as `KeyboardInterrupt` at once, and ignore further ones.
 
-    They ask for what is being done. A signal that this process was told to ignore, as by `nohup`, stays ignored.
-    Outside the main thread this changes nothing.
+    A signal that this process was started to ignore, as by `nohup`, stays ignored. Outside the main thread this changes
+    nothing.
     """
     with _gate(is_open=True):
         yield
@@ -49,10 +49,10 @@ def interrupts_once() -> Iterator[None]:
 
 @contextlib.contextmanager
 def interrupts_held() -> Iterator[None]:
-    """Like `interrupts_once`, but holds the first signal back until `interruptible` or the end of this block.
+    """Hold the first signal back until `interruptible` or the end of this block, and ignore further ones.
 
     Raises:
-        KeyboardInterrupt: at the end, if one was asked for and has not been raised.
+        KeyboardInterrupt: at the end, if a signal arrived and has not been raised.
     """
     with _gate(is_open=False) as gate:
         yield
@@ -62,10 +62,10 @@ def interrupts_held() -> Iterator[None]:
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[None]:
-    """Let a signal in that `interrupts_held` holds back; without one, changes nothing.
+    """Let a signal through that `interrupts_held` holds back; without one, change nothing.
 
     Raises:
-        KeyboardInterrupt: one was asked for before or within.
+        KeyboardInterrupt: a signal arrived before or within.
     """
     if not _gates or _gates[-1].is_open:
         yield

@@ -1,4 +1,4 @@
-"""What the machine is: all that a reader needs to judge a time."""
+"""A description of the machine from which a reader can judge a time."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ import psutil
 from bench.schema.machine import Gpu, Machine
 from bench.system.control_groups import Limits, read_limits
 from bench.system.probing import allowed_cpus, attempt, text_of
+from bench.system.snapshot import MIB, parse_cpu_times
 
-MIB = 2**20
 TOOL_TIMEOUT_S = 10  # nvidia-smi takes seconds where the driver has to be started
-# Instruction sets that change how fast float32 arithmetic runs, by the names of /proc/cpuinfo on x86-64 and Arm.
+# Instruction sets that change the speed of float32 arithmetic, by the names of /proc/cpuinfo on x86-64 and Arm.
 VECTOR_FLAGS = (
     *("avx", "avx2", "fma", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16"),
     *("amx_tile", "amx_bf16", "amx_int8", "asimd", "neon", "sve", "sve2", "bf16", "i8mm", "sme"),
@@ -45,7 +45,7 @@ HYPERVISORS = {
 def describe_machine(root: Path = Path("/")) -> Machine:
     """Describe this machine, reading Linux's files under `root` and macOS's through `sysctl`.
 
-    It never raises: what cannot be found out is None, empty, or the least that is certain.
+    The function never raises. An unknown value is None, empty, or the least that is certain.
     """
     cpuinfo = text_of(root / "proc/cpuinfo")
     sysctl: dict[str, str] = attempt(_sysctl, {}) if platform.system() == "Darwin" else {}
@@ -74,7 +74,7 @@ def describe_machine(root: Path = Path("/")) -> Machine:
 
 
 def parse_cpu_model(cpuinfo: str) -> str | None:
-    """Return the processor's name from /proc/cpuinfo; on Arm, which has none, implementer and part numbers."""
+    """Return the processor's name from /proc/cpuinfo, or on Arm, which gives none, implementer and part numbers."""
     for key in ("model name", "Model", "cpu model", "cpu"):
         if name := _field(cpuinfo, key):
             return name
@@ -83,22 +83,19 @@ def parse_cpu_model(cpuinfo: str) -> str | None:
 
 
 def parse_cpu_flags(cpuinfo: str) -> list[str]:
-    """Return which of `VECTOR_FLAGS` /proc/cpuinfo lists; 64-bit Arm's `asimd` is called `neon`."""
+    """Return those of `VECTOR_FLAGS` that /proc/cpuinfo lists; 64-bit Arm's `asimd` is called `neon`."""
     present = set((_field(cpuinfo, "flags") or _field(cpuinfo, "Features") or "").split())
     return list(dict.fromkeys("neon" if flag == "asimd" else flag for flag in VECTOR_FLAGS if flag in present))
 
 
 def parse_steal_percent(stat: str) -> float | None:
-    """Return the hypervisor's share of CPU time since boot from /proc/stat, in percent; None where not told."""
-    match = re.match(r"cpu +((?:\d+ ?){8,})", stat)
-    if match is None:
-        return None
-    times = [int(word) for word in match[1].split()[:8]]  # guest times, which follow, are part of user time
-    return 100 * times[7] / sum(times) if sum(times) else None
+    """Return the hypervisor's share of CPU time since boot from /proc/stat, in percent; None where unknown."""
+    times = parse_cpu_times(stat, ticks_per_s=1)
+    return 100 * times.steal_s / times.total_s if times and times.total_s else None
 
 
 def parse_nvidia_smi(text: str) -> list[Gpu]:
-    """Parse `--query-gpu=name,memory.total,driver_version --format=csv,noheader,nounits`."""
+    """Parse the output of `--query-gpu=name,memory.total,driver_version --format=csv,noheader,nounits`."""
     gpus = []
     for line in text.splitlines():
         name, *rest = line.rsplit(", ", 2)
@@ -115,7 +112,7 @@ def parse_sysctl(text: str) -> dict[str, str]:
 
 
 def parse_sysctl_flags(sysctl: Mapping[str, str]) -> list[str]:
-    """Return which of `VECTOR_FLAGS` macOS lists as present under `hw.optional`."""
+    """Return those of `VECTOR_FLAGS` that macOS lists as present under `hw.optional`."""
     names = {
         key.removeprefix("hw.optional.").removeprefix("arm.FEAT_").removesuffix("_0").lower()
         for key, value in sysctl.items()
@@ -143,7 +140,7 @@ def read_caches(root: Path) -> dict[str, str]:
 
 
 def find_virtual(root: Path, cpuinfo: str, sysctl: Mapping[str, str]) -> str | None:
-    """Return hypervisor and container, such as `kvm, docker`; None where no sign of either is seen."""
+    """Return hypervisor and container, such as `kvm, docker`; None without a sign of either."""
     found = [_hypervisor(root, cpuinfo, sysctl), _container(root)]
     return ", ".join(filter(None, found)) or None
 
@@ -187,11 +184,15 @@ def _max_mhz(root: Path) -> float | None:
 def _sysctl() -> dict[str, str]:
     keys = ("machdep.cpu.brand_string", "hw", "kern.hv_vmm_present")
     done = subprocess.run(["/usr/sbin/sysctl", *keys], capture_output=True, text=True, timeout=TOOL_TIMEOUT_S)
-    return parse_sysctl(done.stdout)  # a key that this Mac lacks fails the command, the others are printed
+    return parse_sysctl(done.stdout)  # a key that this Mac lacks makes the command fail; it still prints the others
 
 
 def nvidia_gpus() -> list[Gpu]:
-    """Ask nvidia-smi for the GPUs; none where it is not there, fails, or (it raises) does not answer."""
+    """Return the GPUs that nvidia-smi lists; an empty list where it is not installed or fails.
+
+    Raises:
+        subprocess.TimeoutExpired: nvidia-smi does not answer.
+    """
     program = shutil.which("nvidia-smi")
     if program is None:
         return []

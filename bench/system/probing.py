@@ -1,4 +1,4 @@
-"""Look at a system that may be stranger than any tested one."""
+"""Functions that look at a system which may be stranger than any tested one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 def text_of(path: Path) -> str:
-    """Return a file's text, empty where it cannot be read."""
+    """Return a file's text; an empty string where it cannot be read."""
     try:
         return path.read_text(errors="replace")
     except OSError:
@@ -19,15 +19,15 @@ def text_of(path: Path) -> str:
 
 
 def allowed_cpus() -> list[int]:
-    """Return the numbers of the processors that the scheduler lets this process run on, all where it cannot say."""
+    """Return the numbers of the processors that this process may run on; all where the system does not say."""
     if hasattr(os, "sched_getaffinity"):
         return sorted(os.sched_getaffinity(0))
     return list(range(os.cpu_count() or 1))
 
 
 def attempt(probe: Callable[[], T], otherwise: T) -> T:
-    """Return what `probe` finds, or `otherwise` where it fails in any way."""
+    """Return the result of `probe`, or `otherwise` where it fails in any way."""
     try:
         return probe()
-    except Exception:  # whatever a strange system does to a probe, a measurement must not be lost to it
+    except Exception:  # a strange system must not cost a measurement
         return otherwise

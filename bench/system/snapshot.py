@@ -1,4 +1,4 @@
-"""Counters and settings of the system at one moment, of those that can distort a measurement."""
+"""Snapshots of the system's counters and settings that can distort a measurement."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ MIB = 2**20
 
 @dataclass(frozen=True)
 class CpuTimes:
-    """What all cores together have done since boot, in seconds.
+    """The time of all cores together since boot, in seconds.
 
     Attributes:
-        busy_s: running processes and the kernel.
-        steal_s: taken by the hypervisor.
-        total_s: all of it, idle time too.
+        busy_s: time spent running processes and the kernel.
+        steal_s: time taken by the hypervisor.
+        total_s: all time, idle time included.
     """
 
     busy_s: float
@@ -37,9 +37,9 @@ class Cpu:
     """One logical core.
 
     Attributes:
-        number: as the system counts.
-        siblings: the logical cores of its physical core, as Linux writes them (`0,64`); None where not told.
-        node: its NUMA node; None where not told.
+        number: number of the core in the system.
+        siblings: logical cores of its physical core, as Linux writes them (`0,64`); None where unknown.
+        node: NUMA node of the core; None where unknown.
     """
 
     number: int
@@ -49,26 +49,26 @@ class Cpu:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What the system showed at one moment; whatever it does not show is None.
+    """The state of the system at one moment; None where the system does not show a value.
 
     Attributes:
-        monotonic_s: when, on the monotonic clock.
-        cpu: since boot.
-        own_cpu_s: CPU time of this process and of its children that have ended.
+        monotonic_s: moment on the monotonic clock, in seconds.
+        cpu: CPU times since boot.
+        this_cpu_s: CPU time of this process and of its children that have ended, in seconds.
         others_cpu_percent: CPU use of all other processes just before, 100 being one core; None without a sample.
         load_1min: load average.
-        throttle_events: how often cores or packages were slowed down for heat or power since boot.
+        throttle_events: number of times cores or packages were slowed down for heat or power since boot.
         swap_in_pages: pages read back from swap since boot.
-        swap_used_mib: what lies in swap.
-        cgroup_throttled_ms: how long a CPU quota kept this process's control groups waiting.
-        memory_left_mib: what can still be taken before the control group's or the machine's limit.
-        transparent_hugepages: the mode: `always`, `madvise` or `never`.
-        cpus: the logical cores that this process may run on, by number.
+        swap_used_mib: memory in swap, in MiB.
+        cgroup_throttled_ms: time for which a CPU quota kept this process's control groups waiting, in ms.
+        memory_left_mib: memory available before the control group's or the machine's limit, in MiB.
+        transparent_hugepages: mode: `always`, `madvise` or `never`.
+        cpus: logical cores that this process may run on, by number.
     """
 
     monotonic_s: float
     cpu: CpuTimes | None
-    own_cpu_s: float
+    this_cpu_s: float
     others_cpu_percent: float | None
     load_1min: float | None
     throttle_events: int | None
@@ -81,17 +81,17 @@ class Snapshot:
 
 
 def take_snapshot(root: Path = Path("/"), *, sample_s: float = 0.0) -> Snapshot:
-    """Read Linux's files under `root`, and of what they lack, what `psutil` knows. It never raises.
+    """Return a snapshot from Linux's files under `root`, and from `psutil` where these lack a value. It never raises.
 
     Args:
-        root: where the system's files lie.
-        sample_s: how long to watch, in seconds, what other processes use; this one sleeps meanwhile.
+        root: folder of the system's files.
+        sample_s: time for which other processes' CPU use is sampled, in seconds; this process sleeps meanwhile.
     """
     others = None
     if sample_s > 0:
-        before, own_before, start = _cpu_times(root), _own_cpu_s(), time.monotonic()
+        before, this_before, start = _cpu_times(root), _this_cpu_s(), time.monotonic()
         time.sleep(sample_s)
-        others = others_percent(before, _cpu_times(root), _own_cpu_s() - own_before, time.monotonic() - start)
+        others = others_percent(before, _cpu_times(root), _this_cpu_s() - this_before, time.monotonic() - start)
     use = attempt(lambda: read_use(root), Use(None, None))
     meminfo = parse_meminfo(text_of(root / "proc/meminfo"))
     left = [meminfo.get("MemAvailable"), use.memory_left_bytes]
@@ -99,7 +99,7 @@ def take_snapshot(root: Path = Path("/"), *, sample_s: float = 0.0) -> Snapshot:
     return Snapshot(
         monotonic_s=time.monotonic(),
         cpu=_cpu_times(root),
-        own_cpu_s=_own_cpu_s(),
+        this_cpu_s=_this_cpu_s(),
         others_cpu_percent=others,
         load_1min=attempt(lambda: os.getloadavg()[0], None),
         throttle_events=attempt(lambda: read_throttle_events(root), None),
@@ -112,11 +112,11 @@ def take_snapshot(root: Path = Path("/"), *, sample_s: float = 0.0) -> Snapshot:
     )
 
 
-def others_percent(before: CpuTimes | None, after: CpuTimes | None, own_s: float, wall_s: float) -> float | None:
-    """Return the CPU use of all processes but our own in between, 100 being one core; None where unknown."""
+def others_percent(before: CpuTimes | None, after: CpuTimes | None, this_s: float, wall_s: float) -> float | None:
+    """Return the CPU use of all processes but this one in between, 100 being one core; None where unknown."""
     if before is None or after is None or wall_s <= 0:
         return None
-    return max(0.0, 100 * (after.busy_s - before.busy_s - own_s) / wall_s)
+    return max(0.0, 100 * (after.busy_s - before.busy_s - this_s) / wall_s)
 
 
 def parse_cpu_times(stat: str, ticks_per_s: int) -> CpuTimes | None:
@@ -142,7 +142,7 @@ def parse_swap_ins(vmstat: str) -> int | None:
 
 
 def parse_hugepages(text: str) -> str | None:
-    """Return the chosen one of `always [madvise] never`."""
+    """Return the word in brackets, such as `madvise` for `always [madvise] never`."""
     match = re.search(r"\[(\w+)\]", text)
     return match[1] if match else None
 
@@ -150,7 +150,7 @@ def parse_hugepages(text: str) -> str | None:
 def read_throttle_events(root: Path) -> int | None:
     """Return how often cores and packages were slowed down since boot; None where no core counts it.
 
-    Each core of a package repeats the package's count, so of those the largest is taken.
+    Each core of a package repeats the package's count, so only the largest of these is added.
     """
     folders = [cpu / "thermal_throttle" for cpu in (root / "sys/devices/system/cpu").glob("cpu[0-9]*")]
     cores = _numbers(folder / "core_throttle_count" for folder in folders)
@@ -159,7 +159,7 @@ def read_throttle_events(root: Path) -> int | None:
 
 
 def read_cpus(root: Path, numbers: Iterable[int]) -> tuple[Cpu, ...]:
-    """Return what is known of the logical cores `numbers`."""
+    """Return the topology of the logical cores `numbers`."""
     cpus = []
     for number in sorted(numbers):
         folder = root / f"sys/devices/system/cpu/cpu{number}"
@@ -180,7 +180,7 @@ def _psutil_cpu_times() -> CpuTimes:
     return CpuTimes(busy_s=busy, steal_s=0.0, total_s=busy + times.idle)
 
 
-def _own_cpu_s() -> float:
+def _this_cpu_s() -> float:
     return sum(os.times()[:4])
 
 

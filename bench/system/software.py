@@ -1,4 +1,4 @@
-"""What was measured with: versions, environment variables and the harness's own commit."""
+"""The measured software: versions, environment variables and the harness's commit."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from bench.schema.machine import Software
 
 GIT_TIMEOUT_S = 10
 
-
 PACKAGES = frozenset(
     {
         *("movierank-bench", "keras", "keras-nightly", "numpy", "scipy", "ml-dtypes", "opt-einsum", "h5py", "optree"),
@@ -28,10 +27,7 @@ PACKAGES = frozenset(
         *("pytest-benchmark", "psutil", "threadpoolctl", "mkl"),
     }
 )
-
-
 PACKAGE_PREFIXES = ("nvidia-", "jax-cuda", "jax-rocm", "pytorch-triton")
-
 
 # Variables that these libraries read: the backends, their thread pools, the GPU's driver, and the allocator.
 VARIABLE_PREFIXES = (
@@ -41,10 +37,8 @@ VARIABLE_PREFIXES = (
     *("MALLOC_", "MIMALLOC_", "TCMALLOC_", "JEMALLOC_", "MOVIERANK_"),
 )
 
-
 # Terraform shares TensorFlow's prefix, and its variables may well be secrets.
 FOREIGN_PREFIXES = ("TF_VAR_", "TF_CLI_", "TF_TOKEN_", "TF_LOG", "TF_WORKSPACE", "TF_PLUGIN_")
-
 
 VARIABLES = frozenset(
     {
@@ -58,10 +52,7 @@ VARIABLES = frozenset(
     }
 )
 
-
 SECRET = re.compile(r"(^|_)(TOKEN|SECRET|PASS|PASSWORD|PASSWD|CREDENTIALS?|AUTH|KEY|APIKEY|COOKIE)(_|$)")
-
-
 URL_WITH_LOGIN = re.compile(r"://[^/\s]*@")
 
 
@@ -69,8 +60,8 @@ def describe_software(environment: Mapping[str, str]) -> Software:
     """Describe the installed packages, the variables in `environment` that matter, and the commit.
 
     Args:
-        environment: variables as the workers get them. Those whose names speak of a secret, or whose values
-            hold a login, are left out even where a prefix matches.
+        environment: variables of the workers. Variables whose names speak of a secret, or whose values hold a login,
+            are left out even where a prefix matches.
     """
     commit, dirty = git_state(Path(__file__))
     return Software(
@@ -86,7 +77,7 @@ def installed_packages() -> dict[str, str]:
     """Return versions of the installed packages that can matter, by name, without importing any of them."""
     found: dict[str, str] = {}
     for distribution in metadata.distributions():
-        if "Name" not in distribution.metadata:  # what is left of a package that was half removed
+        if "Name" not in distribution.metadata:  # the remains of a package that was half removed
             continue
         name = re.sub(r"[-_.]+", "-", distribution.metadata["Name"]).lower()
         if name in PACKAGES or name.startswith(PACKAGE_PREFIXES):
@@ -114,7 +105,7 @@ def lasting(environment: Mapping[str, str]) -> dict[str, str]:
 def git_state(file: Path) -> tuple[str | None, bool | None]:
     """Return the commit of the checkout that tracks `file`, and whether tracked files differ from it.
 
-    Both are None without git, outside a checkout, and where the file only lies inside somebody else's, as an
+    Both are None without git, outside a checkout, and where the file only lies inside somebody else's checkout, as an
     installed package does in a virtual environment.
     """
     folder = file.parent
@@ -142,13 +133,13 @@ def _git(folder: Path, *arguments: str) -> str | None:
     return done.stdout.strip() if done.returncode == 0 else None
 
 
+def now() -> str:
+    """Return the time in UTC, ISO 8601, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
 if __name__ == "__main__":
     for name in ("scipy", "keras"):
         if importlib.util.find_spec(name) is None:
             raise ModuleNotFoundError(f"No module named {name!r}")
     sys.stdout.buffer.write(msgspec.json.encode(describe_software(os.environ)))
-
-
-def now() -> str:
-    """Return the time in UTC, ISO 8601, to the second."""
-    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.backend_free
 QUIET = Snapshot(
     monotonic_s=100_000.0,  # since boot, a day and some hours
     cpu=CpuTimes(busy_s=1000, steal_s=1, total_s=4000),
-    own_cpu_s=5.0,
+    this_cpu_s=5.0,
     others_cpu_percent=2.0,
     load_1min=0.1,
     throttle_events=7,
@@ -30,7 +30,7 @@ QUIET = Snapshot(
     cpus=tuple(Cpu(number, f"{number}", 0) for number in range(4)),
 )
 # A minute later: own workers used 100 s of CPU time, others 1 s.
-LATER = replace(QUIET, monotonic_s=100_060.0, cpu=CpuTimes(1101, 1.5, 4240), own_cpu_s=105.0, others_cpu_percent=None)
+LATER = replace(QUIET, monotonic_s=100_060.0, cpu=CpuTimes(1101, 1.5, 4240), this_cpu_s=105.0, others_cpu_percent=None)
 SMT = tuple(Cpu(number, f"{number // 2 * 2}-{number // 2 * 2 + 1}", 0) for number in range(8))
 FAR = tuple(Cpu(number, f"{number}", number // 2) for number in range(4))
 
@@ -120,7 +120,7 @@ def test_siblings_are_a_reason_where_threads_run_on_them(machine: Machine) -> No
 
 
 def test_a_system_that_counts_nothing_draws_no_warning(machine: Machine) -> None:
-    names = {name: None for name in QUIET.__dataclass_fields__ if name not in ("monotonic_s", "own_cpu_s", "cpus")}
+    names = {name: None for name in QUIET.__dataclass_fields__ if name not in ("monotonic_s", "this_cpu_s", "cpus")}
     blind = replace(QUIET, **names, cpus=())
     assert conditions_between(blind, replace(blind, monotonic_s=100_060.0), machine, 4) == Conditions()
 
@@ -169,7 +169,7 @@ def test_a_process_beside_us_is_seen_and_a_child_of_ours_that_has_ended_is_not()
     hog = "import time\nend = time.process_time() + {}\nwhile time.process_time() < end: pass"
     before = take_snapshot()
     subprocess.run([sys.executable, "-c", hog.format(0.3)], check=True)
-    assert take_snapshot().own_cpu_s - before.own_cpu_s > 0.29
+    assert take_snapshot().this_cpu_s - before.this_cpu_s > 0.29
     with subprocess.Popen([sys.executable, "-c", hog.format(60)]) as beside:
         try:
             sampled = take_snapshot(sample_s=0.5).others_cpu_percent
