@@ -15,15 +15,14 @@ from typing import TypeVar
 
 from bench.comparison.records import Comparison
 from bench.report.rounds import which_count
-from bench.schema.cell import Cell
-from bench.schema.derived import FirstStep, Floor, MetricMean, Rmse, StepTime, TimeToTarget
+from bench.schema.cell import Cell, OfCell
 from bench.schema.parity import breaks_parity
 from bench.schema.report import Report
 from bench.schema.run import Run
 from bench.statistics.intervals import Interval
 
 Row = dict[str, str | int | float | bool]
-OfCell = TypeVar("OfCell", StepTime, Rmse, MetricMean, FirstStep, Floor, TimeToTarget)
+Derived = TypeVar("Derived", bound=OfCell)
 
 NAN = math.nan
 
@@ -89,14 +88,14 @@ def cells(report: Report) -> list[Row]:
 
     `times_fastest` is the step time over that of the first row, from processes measured side by side.
     """
-    fastest = str(_cell(report.step_time[0])) if report.step_time else ""
+    fastest = str(report.step_time[0].cell) if report.step_time else ""
     times = {row.a: row for row in report.ratios if row.b == fastest}
     rmse, first = _by_cell(report.rmse), _by_cell(report.first_steps)
     metric = _by_cell(report.metrics)
     floor, target = _by_cell(report.floors), _by_cell(report.time_to_target)
     return [
         {
-            **_named(cell := _cell(row)),
+            **_named(cell := row.cell),
             "step_time_ms": row.median_ms,
             **_ends("step_time_ms", row.ci95_ms),
             "processes": row.processes,
@@ -205,12 +204,8 @@ def _tested(run: Run, epoch: int) -> float | None:
     return run.test_metric if epoch == len(run.train_metric) else None
 
 
-def _by_cell(rows: Iterable[OfCell]) -> dict[Cell, OfCell]:
-    return {_cell(row): row for row in rows}
-
-
-def _cell(row: OfCell) -> Cell:
-    return Cell(backend=row.backend, device=row.device, loop=row.loop)
+def _by_cell(rows: Iterable[Derived]) -> dict[Cell, Derived]:
+    return {row.cell: row for row in rows}
 
 
 def _ends(name: str, ends: Interval | None) -> Row:

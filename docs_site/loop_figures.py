@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bench.report.file import load_report
 from bench.schema.cell import Cell, short_names
-from bench.schema.derived import FirstStep, cell_of
+from bench.schema.derived import FirstStep
 from bench.schema.profile import GROUPS
 from bench.schema.report import Report
 from bench.text.headline import headline
@@ -45,7 +45,7 @@ def cells(root: Path) -> str:
     """Return a row for each cell, in the order of backends and loops."""
     report = _report(root)
     names = short_names(run.cell for run in report.runs)
-    found = sorted((cell_of(row) for row in report.step_time), key=lambda cell: (cell.backend, _place(cell.loop)))
+    found = sorted((row.cell for row in report.step_time), key=lambda cell: (cell.backend, _place(cell.loop)))
     return table(COLUMNS, [[names[str(cell)], *_figures(report, cell)] for cell in found])
 
 
@@ -77,7 +77,7 @@ def profiles(root: Path) -> str:
     """Return a row for each cell: what each kind of work takes of a traced step, in per cent."""
     report = _report(root)
     names = short_names(run.cell for run in report.runs)
-    times = {cell_of(row): row.median_ms for row in report.step_time}
+    times = {row.cell: row.median_ms for row in report.step_time}
     found = sorted(report.profiles, key=lambda profile: (profile.backend, _place(profile.loop)))
     rows = []
     for profile in found:
@@ -97,8 +97,8 @@ def _ratio(report: Report, cell: Cell, base: Cell) -> str:
 
 def _figures(report: Report, cell: Cell) -> list[str]:
     runs = [run for run in report.runs if run.cell == cell]
-    (time,) = (row for row in report.step_time if cell_of(row) == cell)
-    target = next((row for row in report.time_to_target if cell_of(row) == cell), None)  # type: ignore[arg-type]
+    (time,) = (row for row in report.step_time if row.cell == cell)
+    target = next((row for row in report.time_to_target if row.cell == cell), None)
     seconds = None if target is None or target.typical_s is None else _seconds(target.typical_s, target.ci95_s)
     rmse = next(run.test_rmse for run in runs if run.seed == 0 and run.test_rmse is not None)
     return [

@@ -20,7 +20,7 @@ from bench.report.names import short_names
 from bench.report.rounds import process_medians
 from bench.report.summary import Summary, summarise
 from bench.schema.cell import Cell
-from bench.schema.derived import MetricMean, Rmse, StepTime, cell_of
+from bench.schema.derived import MetricMean, Rmse, StepTime
 from bench.schema.record import Record
 from bench.schema.report import Report
 from bench.statistics.change_points import levels
@@ -214,11 +214,11 @@ def _points(reports: Sequence[_Dated], cell: Cell, names: Mapping[str, str]) -> 
                 report=_place(dated),
                 name=names[_place(dated)],
                 changes=changes_between(before.report, dated.report),
-                step_time=next(row for row in dated.summary.step_time if cell_of(row) == cell),
-                rmse=next((row for row in dated.summary.rmse if cell_of(row) == cell), None),
+                step_time=next(row for row in dated.summary.step_time if row.cell == cell),
+                rmse=next((row for row in dated.summary.rmse if row.cell == cell), None),
                 change=changes.get(index),
                 level_ms=level_of[index].ms,
-                metric=next((row for row in dated.report.metrics if cell_of(row) == cell), None),
+                metric=next((row for row in dated.report.metrics if row.cell == cell), None),
             )
         )
     return points

@@ -23,7 +23,7 @@ from bench.report.rounds import interleaved, process_medians, turns_of
 from bench.report.scores import METRIC_SHARE, seed_scores
 from bench.report.summary import step_time_of, summarise
 from bench.schema.cell import Cell
-from bench.schema.derived import StepTime, cell_of
+from bench.schema.derived import StepTime
 from bench.schema.report import Report
 from bench.schema.run import Run
 from bench.text.caveats import compared_caveats
@@ -68,7 +68,7 @@ def compare_reports(
     measured = [{run.cell for run in report.runs if _measured(run)} for report in (base, new)]
     chosen = None if cells is None else _chosen(measured, cells)
     try:
-        old, recent = ({cell_of(row): row for row in summarise(report.runs).step_time} for report in (base, new))
+        old, recent = ({row.cell: row for row in summarise(report.runs).step_time} for report in (base, new))
         rows = [(old[a], recent[b]) for a, b in _pairs_of(chosen, old, recent)]
         timed = _timed_pairs(base, new, rows, (len(old), len(recent)), drift, ignore_noise=ignore_noise)
     except ValueError as error:
@@ -142,7 +142,7 @@ def _timed_pairs(
     one = base == new
     pairs = []
     for older, newer in rows:
-        a, b = cell_of(older), cell_of(newer)
+        a, b = older.cell, newer.cell
         itself, within = one and a == b, one and a != b
         took_turns = among[0] if within else sum(among)
         beside = (within or _together(base, new)) and interleaved(
@@ -174,7 +174,7 @@ def _timed_pairs(
 
 def _timed(row: StepTime) -> Timed:
     fields = {name: getattr(row, name) for name in ("median_ms", "ci95_ms", "processes", "rounds")}
-    return Timed(name=str(cell_of(row)), **fields)
+    return Timed(name=str(row.cell), **fields)
 
 
 def _scored_pairs(base: Report, new: Report, cells: tuple[Cell, Cell] | None) -> list[ScoredPair]:

@@ -14,7 +14,6 @@ from bench.comparison.words import conclusion, interval_words, not_judged_words,
 from bench.export.exported import Exported
 from bench.report.scores import metric_label
 from bench.schema.cell import Cell
-from bench.schema.derived import cell_of
 from bench.schema.parity import ParityResult, breaks_parity, counts
 from bench.schema.run import Run
 from bench.text.numbers import three_digits, with_interval
@@ -108,10 +107,10 @@ def _cell(exported: Exported, cell: Cell) -> Case:
     lines += [
         f"step time {with_interval(row.median_ms, row.ci95_ms)} ms over {row.processes} processes"
         for row in exported.summary.step_time
-        if cell_of(row) == cell
+        if row.cell == cell
     ]
     label = metric_label(exported.report.workload)
-    lines += [f"test {label} {row.mean:.5f}" for row in exported.scores if cell_of(row) == cell]
+    lines += [f"test {label} {row.mean:.5f}" for row in exported.scores if row.cell == cell]
     reason = next((run.error for run in runs if run.error), "") or ""
     if all(run.status == "skipped" for run in runs):
         return Case("cell", str(cell), "skipped", reason)

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from bench.export.exported import Exported
 from bench.report.scores import metric_label
 from bench.schema.cell import Cell, short_names
-from bench.schema.derived import cell_of
 from bench.schema.parity import breaks_parity
 from bench.schema.report import Report
 from bench.text.caveats import cell_caveats
@@ -46,9 +45,9 @@ def _noise(exported: Exported) -> list[str]:
 
 def _cells(exported: Exported) -> str:
     rows = exported.summary.step_time
-    cells = [cell_of(row) for row in rows]
+    cells = [row.cell for row in rows]
     names = short_names(run.cell for run in exported.report.runs)
-    scores = {cell_of(row): f"{row.mean:.4f}" for row in exported.scores}
+    scores = {row.cell: f"{row.mean:.4f}" for row in exported.scores}
     label = plain(metric_label(exported.report.workload))
     first = names[str(cells[0])]
     header = ("cell", "ms/step [95 %]", f"× {plain(first)}", f"test {label}", "processes")

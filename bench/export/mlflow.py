@@ -16,7 +16,6 @@ from bench.errors import BenchError
 from bench.export.exported import Exported, score_of
 from bench.report.file import PAGE_NAME
 from bench.report.rounds import rounds_by_process
-from bench.schema.derived import cell_of
 from bench.schema.run import Run
 from bench.statistics.intervals import process_median
 from bench.text.headline import headline
@@ -121,13 +120,13 @@ class _Logger:
     def _summary(self) -> Iterator[tuple[str, int, float]]:
         """Yields what the report says of each cell, by MLflow's names, which take no colon."""
         for row in self.exported.summary.step_time:
-            cell = str(cell_of(row)).replace(":", "-")
+            cell = str(row.cell).replace(":", "-")
             yield f"{cell}/step_time_ms", 0, row.median_ms
             if row.ci95_ms is not None:
                 yield f"{cell}/step_time_ms_low", 0, row.ci95_ms[0]
                 yield f"{cell}/step_time_ms_high", 0, row.ci95_ms[1]
         for score in self.exported.scores:
-            yield f"{str(cell_of(score)).replace(':', '-')}/test_{self.exported.report.workload.metric}", 0, score.mean
+            yield f"{str(score.cell).replace(':', '-')}/test_{self.exported.report.workload.metric}", 0, score.mean
 
     @contextlib.contextmanager
     def _run(

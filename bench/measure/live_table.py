@@ -11,7 +11,7 @@ from rich.text import Text
 from bench.measure.design import fewest
 from bench.measure.recorder import Recorder
 from bench.schema.cell import Cell, short_names
-from bench.schema.derived import StepTime, cell_of
+from bench.schema.derived import StepTime
 from bench.schema.run import Settings
 from bench.text.numbers import three_digits, with_interval
 from bench.text.table import FittingTable
@@ -59,7 +59,7 @@ def step_times_line(seats: Seats) -> str:
 
 
 def _step_time(recorder: Recorder, cell: Cell) -> StepTime | None:
-    return next((row for row in recorder.report.step_time if cell_of(row) == cell), None)
+    return next((row for row in recorder.report.step_time if row.cell == cell), None)
 
 
 def _in_short(words: str) -> Text:

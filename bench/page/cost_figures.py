@@ -11,7 +11,6 @@ from bench.page.figure import Figure
 from bench.page.tables import Table, cell_name, estimate, number
 from bench.report.floors import device_rates
 from bench.report.scores import metric_label
-from bench.schema.cell import Cell
 from bench.schema.profile import GROUPS
 from bench.schema.report import Report
 
@@ -40,7 +39,7 @@ def _time_to_target(key: str, report: Report, look: Look) -> Figure:
     records, name = report.time_to_target, metric_label(report.workload)
     rows, never = [], []
     for row in records:
-        cell = Cell(backend=row.backend, device=row.device, loop=row.loop)
+        cell = row.cell
         epochs = [f"{each}" if each is not None else "never" for each in row.epochs]
         reached = f"{row.reached} of {row.processes}"
         rows.append(

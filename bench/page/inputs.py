@@ -13,7 +13,6 @@ from bench.errors import BenchError
 from bench.report.file import load_report
 from bench.report.summary import Summary
 from bench.schema.cell import Cell, cell_named
-from bench.schema.derived import cell_of
 from bench.schema.report import Report
 from bench.studies.mutants.records import Mutants
 from bench.studies.score.records import SCHEMA as SCORE_SCHEMA
@@ -54,7 +53,7 @@ class Shown:
 
     def cells_in_order(self, summaries: Sequence[Summary]) -> list[Cell]:
         """Returns the same, those with a step time first, the fastest of them first; `summaries` are of the reports."""
-        timed = [cell_of(row) for summary in summaries for row in summary.step_time]
+        timed = [row.cell for summary in summaries for row in summary.step_time]
         return list(dict.fromkeys([*timed, *self.cells()]))
 
 

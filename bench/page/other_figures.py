@@ -11,7 +11,6 @@ from bench.page.figure import Figure
 from bench.page.tables import Table, cell_name, ends, estimate, number
 from bench.report.summary import Summary
 from bench.schema.cell import cell_named
-from bench.schema.derived import cell_of
 from bench.studies.mutants.records import Mutants
 from bench.studies.mutants.table import stage_groups, summary_lines, worst_stage
 from bench.studies.score.records import ScoreReport
@@ -113,7 +112,7 @@ def side_by_side_figure(summaries: Mapping[str, Summary], look: Look) -> Figure:
         for cell in look.cells
         for name, summary in summaries.items()
         for row in summary.step_time
-        if cell_of(row) == cell
+        if row.cell == cell
     ]
     said = [f"{values[0]} in {values[1]} {values[2]}" for values, _ in rows]
     return Figure(

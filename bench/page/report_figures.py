@@ -14,7 +14,6 @@ from bench.report.rounds import process_medians
 from bench.report.scores import final_scores, metric_label
 from bench.report.summary import Summary, mean_scores
 from bench.schema.cell import cell_named
-from bench.schema.derived import cell_of
 from bench.schema.parity import group_of
 from bench.schema.report import Report
 from bench.text.numbers import listed, with_interval
@@ -48,19 +47,18 @@ def _step_time(key: str, report: Report, summary: Summary, look: Look, thin: boo
     rows = [
         (
             (
-                cell_name(cell_of(row), look.names),
+                cell_name(row.cell, look.names),
                 number(row.median_ms),
                 "one process, no interval" if row.ci95_ms is None else ends(row.ci95_ms, ".4g"),
-                ", ".join(number(value) for value in medians[cell_of(row)].values()),
+                ", ".join(number(value) for value in medians[row.cell].values()),
                 row.rounds,
             ),
-            [str(cell_of(row))],
+            [str(row.cell)],
         )
         for row in summary.step_time
     ]
     said = [
-        f"{cell_name(cell_of(row), look.names)} {with_interval(row.median_ms, row.ci95_ms)}"
-        for row in summary.step_time
+        f"{cell_name(row.cell, look.names)} {with_interval(row.median_ms, row.ci95_ms)}" for row in summary.step_time
     ]
     return Figure(
         key=f"{key}-step-time",
@@ -74,11 +72,11 @@ def _step_time(key: str, report: Report, summary: Summary, look: Look, thin: boo
 
 def _final(key: str, report: Report, look: Look, thin: bool) -> Figure:
     name, ends_at = metric_label(report.workload), final_scores(report)
-    beside = {(row.backend, row.device, row.loop): row for row in report.reference_rmse}
+    beside = {row.cell: row for row in report.reference_rmse}
     rows = []
     for row in mean_scores(report):
-        cell = cell_of(row)
-        oracle = beside.get((row.backend, row.device, row.loop))
+        cell = row.cell
+        oracle = beside.get(row.cell)
         rows.append(
             (
                 (
@@ -93,7 +91,7 @@ def _final(key: str, report: Report, look: Look, thin: bool) -> Figure:
                 [str(cell)],
             )
         )
-    said = [f"{cell_name(cell_of(row), look.names)} {row.mean:.4f}" for row in mean_scores(report)]
+    said = [f"{cell_name(row.cell, look.names)} {row.mean:.4f}" for row in mean_scores(report)]
     header = ("Cell", f"Mean {name}", "95 % interval", "Seeds", "Each process", "Minus the oracle's", "Verdict")
     grey = " Grey: where 95 % of the float64 oracle's means lie, dashed its mean." if report.reference_rmse else ""
     return Figure(

@@ -13,7 +13,6 @@ from bench.page.report_figures import report_figures
 from bench.page.tables import Table, cell_name, decimals, estimate, facts, folded, number, text
 from bench.report.scores import final_scores, metric_label
 from bench.report.summary import Summary, mean_scores
-from bench.schema.derived import cell_of
 from bench.schema.report import Report
 from bench.text.headline import answer
 from bench.text.reduced import relative_step_time
@@ -92,17 +91,17 @@ page of its own: <code>python -m bench page {text(shlex.quote(name))} -o FILE.ht
 
 def _cells_table(report: Report, summary: Summary, look: Look) -> Table:
     """Returns one line a cell, fastest first, with what a reader asks first."""
-    rmse = {cell_of(row): row for row in mean_scores(report)}
+    rmse = {row.cell: row for row in mean_scores(report)}
     floors = {row.cell: row for row in report.floors}
     first = {row.cell: row for row in report.first_steps}
-    target = {(row.backend, row.device, row.loop): row for row in report.time_to_target}
+    target = {row.cell: row for row in report.time_to_target}
     runs = {cell: [run for run, _ in found] for cell, found in final_scores(report).items()}
     rows = []
-    base = cell_of(summary.step_time[0]) if summary.step_time else None
+    base = summary.step_time[0].cell if summary.step_time else None
     for row in summary.step_time:
-        cell = cell_of(row)
+        cell = row.cell
         ratio = relative_step_time(summary.ratios, cell, base) if base is not None and cell != base else None
-        floor, step, goal = floors.get(cell), first.get(cell), target.get((row.backend, row.device, row.loop))
+        floor, step, goal = floors.get(cell), first.get(cell), target.get(cell)
         memory = [run.peak_rss_mib for run in runs.get(cell, []) if run.peak_rss_mib is not None]
         values = (
             cell_name(cell, look.names),

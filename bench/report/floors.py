@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bench.schema.cell import Cell, bare_loop, precision_of
-from bench.schema.derived import Floor, StepTime, cell_of
+from bench.schema.derived import Floor, StepTime
 from bench.schema.run import Run, Workload
 from movierank.loops import parse_loop
 from movierank.step_cost import state_bytes, step_operations, sweeps_tables, table_rows
@@ -82,7 +82,7 @@ def floors(runs: Sequence[Run], step_time: Sequence[StepTime], workload: Workloa
     """
     records = []
     for row in step_time:
-        cell = cell_of(row)
+        cell = row.cell
         own, best = device_rates(runs, cell)
         step = _step_of(cell, runs, workload)
         if own is None or best is None or step is None:

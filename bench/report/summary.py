@@ -10,7 +10,7 @@ from itertools import combinations
 from bench.report.rounds import Counted, _medians, counted_rounds, interleaved, turns_of
 from bench.report.scores import seed_rmse
 from bench.schema.cell import Cell
-from bench.schema.derived import FirstStep, MetricMean, Ratio, Rmse, StepTime, cell_of
+from bench.schema.derived import FirstStep, MetricMean, Ratio, Rmse, StepTime
 from bench.schema.record import Record
 from bench.schema.report import Report
 from bench.schema.run import Run
@@ -42,8 +42,8 @@ def summarise(runs: Sequence[Run]) -> Summary:
     counted = counted_rounds(runs)
     medians = {cell: _medians(of_cell.rounds) for cell, of_cell in counted.items()}
     step_time = [_step_time(cell, of_cell) for cell, of_cell in counted.items()]
-    step_time.sort(key=lambda row: (row.median_ms, cell_of(row)))
-    cells = [cell_of(row) for row in step_time]
+    step_time.sort(key=lambda row: (row.median_ms, row.cell))
+    cells = [row.cell for row in step_time]
     turns = {cell: turns_of(runs, cell, medians[cell]) for cell in cells}
     ratios = [
         _ratio(b, a, medians, pairs)

@@ -75,6 +75,23 @@ class Cell(Record, frozen=True, kw_only=True, order=True):
         return f"{self.backend}/{self.device}/{self.loop}"
 
 
+class OfCell(Record, frozen=True, kw_only=True):
+    """Base of the records of one cell.
+
+    Attributes:
+        backend, device, loop: the cell.
+    """
+
+    backend: str
+    device: str
+    loop: str
+
+    @property
+    def cell(self) -> Cell:
+        """The cell that the record is about."""
+        return Cell(backend=self.backend, device=self.device, loop=self.loop)
+
+
 def cell_named(name: str) -> Cell:
     """Return the cell of a name in records of parity: `jax/cpu/fit`, in a joined report `jax/cpu/fit (results/jax)`.
 

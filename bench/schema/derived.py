@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Literal
 
-from bench.schema.cell import Cell
+from bench.schema.cell import OfCell
 from bench.schema.parity import Verdict
 from bench.schema.record import Record
 
 
-class StepTime(Record, frozen=True, kw_only=True):
+class StepTime(OfCell, frozen=True, kw_only=True):
     """Step time of one cell.
 
     Attributes:
@@ -27,9 +27,6 @@ class StepTime(Record, frozen=True, kw_only=True):
         calm: whether enough rounds are left without them; None where nobody looked.
     """
 
-    backend: str
-    device: str
-    loop: str
     median_ms: float
     ci95_ms: tuple[float, float] | None
     processes: int
@@ -60,7 +57,7 @@ class Ratio(Record, frozen=True, kw_only=True):
     pairs: int
 
 
-class Rmse(Record, frozen=True, kw_only=True):
+class Rmse(OfCell, frozen=True, kw_only=True):
     """Final test RMSE of one cell over seeds.
 
     Attributes:
@@ -70,15 +67,12 @@ class Rmse(Record, frozen=True, kw_only=True):
         seeds: distinct seeds that it rests on.
     """
 
-    backend: str
-    device: str
-    loop: str
     mean: float
     ci95: tuple[float, float] | None
     seeds: int
 
 
-class MetricMean(Record, frozen=True, kw_only=True):
+class MetricMean(OfCell, frozen=True, kw_only=True):
     """Final test metric of one cell over seeds, of a workload of the user's own.
 
     Attributes:
@@ -87,16 +81,13 @@ class MetricMean(Record, frozen=True, kw_only=True):
         mean, ci95, seeds: as in `Rmse`.
     """
 
-    backend: str
-    device: str
-    loop: str
     metric: str
     mean: float
     ci95: tuple[float, float] | None
     seeds: int
 
 
-class FirstStep(Record, frozen=True, kw_only=True):
+class FirstStep(OfCell, frozen=True, kw_only=True):
     """The first training step of one cell, with tracing and compilation.
 
     Attributes:
@@ -107,21 +98,13 @@ class FirstStep(Record, frozen=True, kw_only=True):
         warm_processes: how many they are.
     """
 
-    backend: str
-    device: str
-    loop: str
     cold_s: float | None
     cold_processes: int
     warm_s: float | None
     warm_processes: int
 
-    @property
-    def cell(self) -> Cell:
-        """The cell that this is about."""
-        return Cell(backend=self.backend, device=self.device, loop=self.loop)
 
-
-class Floor(Record, frozen=True, kw_only=True):
+class Floor(OfCell, frozen=True, kw_only=True):
     """How far one cell is from the least time that its step can take (`bench.report.floors`, docs/floor.md).
 
     Attributes:
@@ -137,9 +120,6 @@ class Floor(Record, frozen=True, kw_only=True):
         times_best_floor_ci95: as `times_floor_ci95`.
     """
 
-    backend: str
-    device: str
-    loop: str
     floor_ms: float
     bound: Literal["arithmetic", "memory"]
     times_floor: float
@@ -149,13 +129,8 @@ class Floor(Record, frozen=True, kw_only=True):
     times_best_floor: float
     times_best_floor_ci95: tuple[float, float] | None
 
-    @property
-    def cell(self) -> Cell:
-        """The cell that this is about."""
-        return Cell(backend=self.backend, device=self.device, loop=self.loop)
 
-
-class ReferenceRmse(Record, frozen=True, kw_only=True):
+class ReferenceRmse(OfCell, frozen=True, kw_only=True):
     """Final test RMSE of one cell beside the float64 oracle's from the same initial weights.
 
     Attributes:
@@ -172,9 +147,6 @@ class ReferenceRmse(Record, frozen=True, kw_only=True):
         verdict: whether `mean` lies in `reference_95`; None without it.
     """
 
-    backend: str
-    device: str
-    loop: str
     mean: float
     difference: float
     ci95: tuple[float, float] | None
@@ -186,7 +158,7 @@ class ReferenceRmse(Record, frozen=True, kw_only=True):
     verdict: Verdict | None
 
 
-class TimeToTarget(Record, frozen=True, kw_only=True):
+class TimeToTarget(OfCell, frozen=True, kw_only=True):
     """How long one cell trains until its test RMSE, or an own workload's metric, is at a target or better.
 
     The time is that of the training steps at steady speed, up to the end of the first epoch after which the target is
@@ -206,9 +178,6 @@ class TimeToTarget(Record, frozen=True, kw_only=True):
         epochs: until the target was met, in the same order; None where it never was.
     """
 
-    backend: str
-    device: str
-    loop: str
     target: float
     typical_s: float | None
     ci95_s: tuple[float, float] | None
@@ -216,8 +185,3 @@ class TimeToTarget(Record, frozen=True, kw_only=True):
     processes: int
     seeds: list[int]
     epochs: list[int | None]
-
-
-def cell_of(row: StepTime | Rmse | MetricMean) -> Cell:
-    """Returns the cell that a row of a summary is about."""
-    return Cell(backend=row.backend, device=row.device, loop=row.loop)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, get_args
 
-from bench.schema.cell import Cell
+from bench.schema.cell import OfCell
 from bench.schema.record import Record
 
 Group = Literal[
@@ -54,7 +54,7 @@ class ProfiledOperation(Record, frozen=True, kw_only=True):
     calls_per_step: float
 
 
-class Profile(Record, frozen=True, kw_only=True):
+class Profile(OfCell, frozen=True, kw_only=True):
     """The shares of one cell's step time, from a trace of an epoch that was not timed.
 
     Attributes:
@@ -70,9 +70,6 @@ class Profile(Record, frozen=True, kw_only=True):
         operations: the ten operations that took most time.
     """
 
-    backend: str
-    device: str
-    loop: str
     process: int
     file: str | None = None
     error: str | None = None
@@ -81,8 +78,3 @@ class Profile(Record, frozen=True, kw_only=True):
     operations_per_step: float | None = None
     shares: list[ProfileShare] = []
     operations: list[ProfiledOperation] = []
-
-    @property
-    def cell(self) -> Cell:
-        """Cell that was traced."""
-        return Cell(backend=self.backend, device=self.device, loop=self.loop)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from bench.schema.cell import Cell
+from bench.schema.cell import OfCell
 from bench.schema.parity import Judge
 from bench.schema.record import Record
 
@@ -114,7 +114,7 @@ class Settings(Record, frozen=True, kw_only=True):
         return self.precision is not None or self.budget_s is not None
 
 
-class Run(Record, frozen=True, kw_only=True):
+class Run(OfCell, frozen=True, kw_only=True):
     """The measurements of one worker, also of one that failed half-way.
 
     Attributes:
@@ -170,9 +170,6 @@ class Run(Record, frozen=True, kw_only=True):
             traced.
     """
 
-    backend: str
-    device: str
-    loop: str
     process: int
     seed: int
     status: Status
@@ -208,11 +205,6 @@ class Run(Record, frozen=True, kw_only=True):
     touched_rows: float | None = None
     log: str | None = None
     profile: str | None = None
-
-    @property
-    def cell(self) -> Cell:
-        """Cell that this run belongs to."""
-        return Cell(backend=self.backend, device=self.device, loop=self.loop)
 
     @property
     def trained(self) -> bool:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 
 from bench.report.widths import widest
-from bench.schema.derived import StepTime, cell_of
+from bench.schema.derived import StepTime
 from bench.schema.report import Report
 from bench.schema.run import Run, Settings
 from bench.text.numbers import three_digits
@@ -45,7 +45,7 @@ def cell_caveats(report: Report, rows: Iterable[StepTime]) -> list[str]:
     """Returns what there is to know of cells of a report: groups of processes, cores apart, and unsteady processes."""
     lines = []
     for row in rows:
-        cell = cell_of(row)
+        cell = row.cell
         if row.modes_ms is not None:
             fast, slow = map(three_digits, row.modes_ms)
             lines.append(f"{cell}: its processes fall into two groups, near {fast} and {slow} ms/step.")

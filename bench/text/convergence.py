@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from bench.schema.cell import Cell
 from bench.schema.derived import FirstStep, ReferenceRmse, TimeToTarget
 from bench.text.numbers import with_interval
 
@@ -49,8 +48,7 @@ def reference_rmse_lines(rows: Sequence[ReferenceRmse], names: Mapping[str, str]
 
 
 def _name(row: TimeToTarget | ReferenceRmse, names: Mapping[str, str]) -> str:
-    cell = str(Cell(backend=row.backend, device=row.device, loop=row.loop))
-    return names.get(cell, cell)
+    return names.get(str(row.cell), str(row.cell))
 
 
 def _padded(texts: Sequence[str]) -> list[str]:

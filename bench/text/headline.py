@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from bench.report.scores import metric_label
 from bench.report.summary import Summary, summarise
 from bench.schema.cell import FULL, precision_of, short_names
-from bench.schema.derived import MetricMean, Rmse, cell_of
+from bench.schema.derived import MetricMean, Rmse
 from bench.schema.parity import ORACLE, ParityResult, counts
 from bench.schema.report import Report
 from bench.schema.run import Run
@@ -65,9 +65,9 @@ def answer(report: Report) -> Answer:
         agreement=_agreement(report, names),
         failures=_failures(report.runs, names),
         reduced=reduced_lines(
-            {cell_of(row): row for row in everything.step_time},
+            {row.cell: row for row in everything.step_time},
             everything.ratios,
-            {cell_of(row): row for row in everything.rmse},
+            {row.cell: row for row in everything.rmse},
             report.parity,
             names,
         ),
@@ -83,14 +83,14 @@ def headline(report: Report) -> str:
 
 def _in_float32(summary: Summary) -> Summary:
     """Returns the part of float32, or all where no float32 step was timed."""
-    step_time = [row for row in summary.step_time if precision_of(cell_of(row)) == FULL]
-    rmse = [row for row in summary.rmse if precision_of(cell_of(row)) == FULL]
+    step_time = [row for row in summary.step_time if precision_of(row.cell) == FULL]
+    rmse = [row for row in summary.rmse if precision_of(row.cell) == FULL]
     return Summary(step_time=step_time, ratios=summary.ratios, rmse=rmse) if step_time else summary
 
 
 def _across_devices(summary: Summary, devices: Sequence[str], names: dict[str, str]) -> list[str]:
     """Returns how the fastest cell of each further device compares with the fastest of all."""
-    best = {device: str(next(cell_of(row) for row in summary.step_time if row.device == device)) for device in devices}
+    best = {device: str(next(row.cell for row in summary.step_time if row.device == device)) for device in devices}
     pairs = [row for row in summary.ratios if row.b == best[devices[0]] and row.a in best.values()]
     decided = [row for row in pairs if is_slower(row)]
     return [f"{names[row.a]} takes {times(row)} as long as {names[row.b]}." for row in decided]
@@ -105,14 +105,14 @@ def _place(report: Report, device: str) -> str:
 
 def _quality(report: Report, summary: Summary, names: dict[str, str]) -> str:
     rows: list[Rmse | MetricMean] = [*summary.rmse]
-    rows += [row for row in report.metrics if precision_of(cell_of(row)) == FULL]
+    rows += [row for row in report.metrics if precision_of(row.cell) == FULL]
     if not rows:
         return ""
     label = metric_label(report.workload)
     means = [f"{row.mean:.4f}" for row in rows]
     if len(rows) > MANY and len(set(means)) == 1:
         return f"Test {label} {means[0]} in all {len(rows)} cells."
-    values = ", ".join(f"{mean} ({names[str(cell_of(row))]})" for mean, row in zip(means, rows, strict=True))
+    values = ", ".join(f"{mean} ({names[str(row.cell)]})" for mean, row in zip(means, rows, strict=True))
     return f"Test {label} {values}."
 
 

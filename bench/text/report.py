@@ -10,7 +10,7 @@ from rich.console import Console
 
 from bench.report.scores import metric_label, score_rows
 from bench.schema.cell import FULL, Cell, full_precision, precision_of, short_names
-from bench.schema.derived import StepTime, cell_of
+from bench.schema.derived import StepTime
 from bench.schema.report import Report
 from bench.schema.run import Run
 from bench.text.caveats import caveats
@@ -49,7 +49,7 @@ def print_report(report: Report, directory: Path, console: Console) -> None:
 
 
 def _table(report: Report) -> FittingTable:
-    cells = [cell_of(row) for row in report.step_time]
+    cells = [row.cell for row in report.step_time]
     names = short_names(cells)
     rows = report.step_time
     counts = [row.processes for row in rows]
@@ -87,7 +87,7 @@ def _figures(report: Report, cell: Cell, row: StepTime, base: Cell) -> list[str]
         _times(report, cell, base),
         next((three_digits(floor.times_best_floor) for floor in report.floors if floor.cell == cell), "–"),
         _typical([run for run in runs if run.compile_cache != "warm"], "first_step_s", 2, " s"),
-        next((f"{scored.mean:.4f}" for scored in score_rows(report) if cell_of(scored) == cell), "–"),
+        next((f"{scored.mean:.4f}" for scored in score_rows(report) if scored.cell == cell), "–"),
         _typical(runs, "peak_rss_mib", 0),
     ]
 

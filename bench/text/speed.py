@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from bench.schema.cell import Cell, bare_loop
-from bench.schema.derived import Ratio, StepTime, cell_of
+from bench.schema.derived import Ratio, StepTime
 from bench.text.numbers import Interval, listed, three_digits, with_interval
 from bench.text.reduced import relative_step_time
 from movierank.loops import LOOP_NAMES
@@ -33,7 +33,7 @@ def speed_sentences(
     for place, loop in enumerate(loops):
         # Within its own sentence a loop need not be named again.
         of_loop = [row for row in rows if _loop(row) == loop]
-        backends = {str(cell_of(row)): row.backend for row in of_loop}
+        backends = {str(row.cell): row.backend for row in of_loop}
         parts.append(f"{f'{where} with' if place == 0 else 'With'} {loop}, {_fastest(of_loop, ratios, backends)}.")
     return [*parts, *_gains(rows, loops, ratios)]
 
@@ -54,7 +54,7 @@ def _times(ratio: float, ci95: Interval | None) -> str:
 
 
 def _fastest(rows: Sequence[StepTime], ratios: Sequence[Ratio], names: Mapping[str, str]) -> str:
-    taken = {str(cell_of(row)): f"{three_digits(row.median_ms)} ms/step" for row in rows}
+    taken = {str(row.cell): f"{three_digits(row.median_ms)} ms/step" for row in rows}
     best, *others = taken
     if not others:
         return f"{names[best]} takes {taken[best]}"

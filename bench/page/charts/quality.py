@@ -14,7 +14,6 @@ from bench.page.thinning import Curve, drawn_dots
 from bench.report.scores import final_scores, metric_label
 from bench.report.summary import mean_scores
 from bench.schema.cell import cell_named
-from bench.schema.derived import cell_of
 from bench.schema.parity import ORACLE, ParityResult, group_of, share_of_envelope
 from bench.schema.report import Report
 
@@ -31,11 +30,11 @@ def final_chart(report: Report, look: Look, *, thin: bool = False) -> Any:
     ends = final_scores(report)
     rows = [
         Row(
-            cell=cell_of(row),
+            cell=row.cell,
             value=row.mean,
             ci95=row.ci95,
             dots=drawn_dots(
-                [(value, f"process {run.process}, seed {run.seed}") for run, value in ends.get(cell_of(row), [])],
+                [(value, f"process {run.process}, seed {run.seed}") for run, value in ends.get(row.cell, [])],
                 thin=thin,
             ),
         )

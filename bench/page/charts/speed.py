@@ -15,7 +15,7 @@ from bench.report.floors import Rates, device_rates
 from bench.report.rounds import process_medians
 from bench.report.summary import summarise
 from bench.schema.cell import Cell
-from bench.schema.derived import Floor, cell_of
+from bench.schema.derived import Floor
 from bench.schema.profile import GROUPS, Group, Profile
 from bench.schema.report import Report
 from bench.schema.run import Run
@@ -52,10 +52,10 @@ def step_time_chart(report: Report, look: Look, *, thin: bool = False) -> Any:
     medians = process_medians(report.runs)
     rows = [
         Row(
-            cell=cell_of(row),
+            cell=row.cell,
             value=row.median_ms,
             ci95=row.ci95_ms,
-            dots=drawn_dots([(v, f"process {process}") for process, v in medians[cell_of(row)].items()], thin=thin),
+            dots=drawn_dots([(v, f"process {process}") for process, v in medians[row.cell].items()], thin=thin),
         )
         for row in summarise(report.runs).step_time
     ]
@@ -81,7 +81,7 @@ def time_to_target_chart(report: Report, look: Look) -> Any:
     """Returns how long each cell trains until its test RMSE is at the target."""
     rows = [
         Row(
-            cell=Cell(backend=row.backend, device=row.device, loop=row.loop),
+            cell=row.cell,
             value=row.typical_s,
             ci95=row.ci95_s,
         )

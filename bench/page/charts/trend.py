@@ -15,7 +15,6 @@ from bench.page.charts.look import INK, Look, finished, layer, plain, tip
 from bench.report.names import short_names
 from bench.report.summary import Summary
 from bench.schema.cell import cell_named
-from bench.schema.derived import cell_of
 from bench.statistics.change_points import FEWEST_REPORTS
 
 MOST_DATES = 10  # on one axis
@@ -33,7 +32,7 @@ def side_by_side_chart(summaries: Mapping[str, Summary], look: Look) -> Any:
     short = short_names(summaries)
     for cell in look.cells:
         for report, summary in summaries.items():
-            for row in (row for row in summary.step_time if cell_of(row) == cell):
+            for row in (row for row in summary.step_time if row.cell == cell):
                 fields = look.fields(cell)
                 label = f"{fields['name']} · {plain(short[report])}"
                 order.append(label)

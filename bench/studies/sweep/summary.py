@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from bench.schema.cell import Cell
-from bench.schema.derived import cell_of
 from bench.schema.report import Report
 from bench.schema.run import Run
 from bench.statistics.cost_model import fit_cost
@@ -24,7 +23,7 @@ def measured_at(point: Point, cell: Cell, report: Report | None, refusal: str | 
     """
     runs = [] if report is None else [run for run in report.runs if run.cell == cell]
     error, status = _what_is_missing(runs, refusal)
-    row = None if report is None else next((row for row in report.step_time if cell_of(row) == cell), None)
+    row = None if report is None else next((row for row in report.step_time if row.cell == cell), None)
     if row is None:
         return Measured(value=point.value, cell=cell, error=error, error_status=status)
     return Measured(

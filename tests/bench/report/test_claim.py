@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[3]
 HOLD = """
 import sys, time
 from pathlib import Path
-from bench.report_file import claimed
+from bench.report.file import claimed
 with claimed(Path(sys.argv[1])):
     print("claimed", flush=True)
     time.sleep(600)

@@ -189,7 +189,7 @@ FULL_DISK = """
 import resource, signal, sys
 from pathlib import Path
 from bench.errors import BenchError
-from bench.report_file import load_report, save_report
+from bench.report.file import load_report, save_report
 directory = Path(sys.argv[1])
 report = load_report(directory)
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
