@@ -15,7 +15,7 @@ from bench.measure.options import Options
 from bench.measure.process import WorkerLostError, WorkerProcess
 from bench.report.predictions import MOST_STORED
 from bench.schema.cell import bare_loop
-from bench.schema.messages import Describe, Described, Own, weights_name
+from bench.schema.messages import Describe, Described, CustomJob, weights_name
 from bench.schema.run import Workload
 from bench.system.environment import worker_environment
 from movierank.loops import parse_loop
@@ -57,11 +57,11 @@ class OwnWorkload:
         """How many test examples' predictions are stored: as many numbers as of the built-in workload."""
         return max(1, MOST_STORED // self.described.outputs)
 
-    def part_of_job(self, seed: int) -> Own:
+    def part_of_job(self, seed: int) -> CustomJob:
         """Returns what a job says of it."""
         weights = str((self.folder / weights_name(seed)).absolute())
         tests_epochs = self.described.target is not None
-        return Own(
+        return CustomJob(
             target=self.target,
             metric=self.described.metric,
             weights=weights,

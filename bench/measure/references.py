@@ -166,7 +166,7 @@ def _trained(
         early_stages=early,
         compile_cache=None,
         predictions=str((folder / "reference.npz").absolute()),
-        own=None if job.own is None else replace(job.own, tests_epochs=False),
+        custom=None if job.custom is None else replace(job.custom, tests_epochs=False),
     )
     try:
         copies = _trainings(side, job, range(COPIES), timeout_s)

@@ -251,5 +251,5 @@ def _job(
         trains=options.trains,
         compile_cache=str((parts / f"{cell.backend}-{cell.device}-{cell.loop}".replace(":", "-")).absolute()),
         early_stages=judges and options.init == "shared" and process == 0 and parameters <= EARLY_PARAMETERS,
-        own=None if own is None else own.part_of_job(seed),
+        custom=None if own is None else own.part_of_job(seed),
     )

@@ -20,7 +20,7 @@ from bench.schema.record import Message
 from bench.schema.run import Temperature
 
 
-class Own(msgspec.Struct, frozen=True, kw_only=True):
+class CustomJob(msgspec.Struct, frozen=True, kw_only=True):
     """What a worker needs to know of a workload of the user's own (`bench.schema.workload`).
 
     Attributes:
@@ -43,7 +43,7 @@ class Describe(Message, frozen=True, kw_only=True):
 
     Attributes:
         backend, device, threads: as in `Job`.
-        target: as in `Own`.
+        target: as in `CustomJob`.
         seeds: of the initial weights, 0 and up.
         folder: in which to leave them, `weights-SEED.npz` each.
     """
@@ -167,7 +167,7 @@ class Job(Message, frozen=True, kw_only=True):
     early_stages: bool = False
     compile_cache: str | None = None
     fault: str | None = None
-    own: Own | None = None
+    custom: CustomJob | None = None
 
 
 class Probe(Message, frozen=True, kw_only=True):

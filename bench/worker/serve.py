@@ -26,7 +26,7 @@ from bench.schema.messages import (
     Job,
     MeasureRound,
     MeasureScoring,
-    Own,
+    CustomJob,
     Probe,
     Profiled,
     Ready,
@@ -138,7 +138,7 @@ def _start(job: Job) -> tuple[Session, Ready]:
     import bench.worker.workloads.custom  # noqa: F401  # what a model needs, before the clock is read
 
     opened = time.perf_counter()
-    build = _opened(job) if job.own is None else _opened_own(job, job.own)
+    build = _opened(job) if job.custom is None else _opened_own(job, job.custom)
     data_s = time.perf_counter() - opened
     session = build()
     return session, Ready(
@@ -168,7 +168,7 @@ def _opened(job: Job) -> Callable[[], Session]:
     return lambda: Session(job, split, lambda: ranking_model(job, dataset))
 
 
-def _opened_own(job: Job, own: Own) -> Callable[[], Session]:
+def _opened_own(job: Job, own: CustomJob) -> Callable[[], Session]:
     """Takes the arrays of the user's own workload; returns what builds its model."""
     from bench.worker.workloads.custom import OwnSession, start
 

@@ -16,7 +16,7 @@ from bench.errors import WorkloadError
 from bench.parity.rounding import FLOAT32_EPS
 from bench.parity.stages import Values
 from bench.report.predictions import load_arrays
-from bench.schema.messages import Job, Own, Trained
+from bench.schema.messages import Job, CustomJob, Trained
 from bench.schema.workload import Workload
 from bench.worker.limits import measure_limits
 from bench.worker.session import Session
@@ -48,7 +48,7 @@ class OwnSession(Session):
         WorkloadError: the model cannot be built, or is another one than was described.
     """
 
-    def __init__(self, job: Job, own: Own, workload: Workload, parts: Parts) -> None:
+    def __init__(self, job: Job, own: CustomJob, workload: Workload, parts: Parts) -> None:
         self.metric = own.metric
         self.tests_epochs = own.tests_epochs
         self.has_floor = own.has_floor
@@ -110,7 +110,7 @@ class OwnSession(Session):
         return {stage: np.asarray(array, np.float32) for stage, array in values.items()}
 
 
-def start(job: Job, own: Own) -> tuple[Workload, Parts]:
+def start(job: Job, own: CustomJob) -> tuple[Workload, Parts]:
     """Imports the workload and takes its arrays.
 
     Raises:
@@ -133,7 +133,7 @@ def joined(outputs: Any) -> npt.NDArray[np.floating[Any]]:
     return rows[:, 0] if rows.shape[1] == 1 else rows
 
 
-def _build(job: Job, own: Own, workload: Workload, parts: Parts) -> keras.Model:
+def _build(job: Job, own: CustomJob, workload: Workload, parts: Parts) -> keras.Model:
     model = build_model(workload, job.seed, parts)
     if job.init == "shared":
         weights = list(load_arrays(Path(own.weights)).values())
