@@ -15,7 +15,7 @@ from bench.measure.options import Options
 from bench.measure.process import WorkerLostError, WorkerProcess
 from bench.report.predictions import MOST_STORED
 from bench.schema.cell import bare_loop
-from bench.schema.messages import Describe, Described, CustomJob, weights_name
+from bench.schema.messages import CustomJob, Describe, Described, weights_name
 from bench.schema.run import Workload
 from bench.system.environment import worker_environment
 from movierank.loops import parse_loop

@@ -16,7 +16,7 @@ from bench.errors import WorkloadError
 from bench.parity.rounding import FLOAT32_EPS
 from bench.parity.stages import Values
 from bench.report.predictions import load_arrays
-from bench.schema.messages import Job, CustomJob, Trained
+from bench.schema.messages import CustomJob, Job, Trained
 from bench.schema.workload import Workload
 from bench.worker.limits import measure_limits
 from bench.worker.session import Session
