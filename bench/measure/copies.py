@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from msgspec.structs import replace
 
-from bench.measure.plan import Side, start_worker
+from bench.measure.plan import Side
 from bench.measure.process import WorkerLostError
 from bench.measure.recorder import Recorder
 from bench.parity.distances import TestPart, Training
@@ -23,7 +23,7 @@ from bench.parity.numpy_oracle import envelope_between
 from bench.parity.stages import BIAS_TRACE
 from bench.report.predictions import MOST_STORED
 from bench.schema.cell import Cell
-from bench.schema.messages import Job, Stop, Train, Trained, log_name
+from bench.schema.messages import Job, Ready, Stop, Stopped, Train, Trained, log_name
 from bench.schema.parity import CellEnvelope, StageEnvelope
 from bench.schema.run import Workload
 from movierank.data.splits import Split
@@ -109,22 +109,15 @@ def _missing(recorder: Recorder, copies: int) -> list[tuple[Cell, int]]:
 
 
 def _train(side: Side, job: Job, copies: int, folder: Path) -> list[Copy]:
-    settings = side.recorder.report.settings
     name = log_name(job.backend, job.device, job.loop, job.process)
-    worker = start_worker(side, job, settings.threads, name.with_stem(f"{name.stem}-copies"))
-    try:
-        worker.ask_to_go_on(job, settings.timeout_s)
+    with side.start(job, name.with_stem(f"{name.stem}-copies")) as worker:
+        worker.ask(job, Ready)
         trained = []
         for number in range(copies):
-            reply = worker.ask_to_go_on(Train(copy=number), settings.timeout_s)
-            if not isinstance(reply, Trained):
-                raise TypeError(f"a worker answered Train with {type(reply).__name__}")
-            stages = Path(job.predictions).replace(folder / f"copy-{number}.npz")
-            trained.append(Copy(stages, reply.train_rmse))
-        worker.ask_to_go_on(Stop(), settings.timeout_s)
-        return trained
-    finally:
-        worker.kill()
+            train_rmse = worker.ask(Train(copy=number), Trained).train_rmse
+            trained.append(Copy(Path(job.predictions).replace(folder / f"copy-{number}.npz"), train_rmse))
+        worker.ask(Stop(), Stopped)
+    return trained
 
 
 def _initial(workload: Workload, seed: int) -> Weights:

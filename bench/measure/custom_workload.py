@@ -121,9 +121,9 @@ def describe(
             folder=str(folder.absolute()),
         )
         environment = worker_environment(backend, device, options.threads, variables)
-        process = WorkerProcess(worker_command, environment, options.output / LOG_NAME)
         try:
-            reply = process.ask_to_go_on(message, options.timeout_s)
+            with WorkerProcess(worker_command, environment, options.output / LOG_NAME, options.timeout_s) as worker:
+                described = worker.ask(message, Described)
         except WorkerLostError as error:
             if error.status == "skipped":
                 skipped.append(error.error)
@@ -131,11 +131,7 @@ def describe(
             raise BenchError(
                 f"{error.error}\n  (log: {options.output / LOG_NAME})" if "\n" not in error.error else error.error
             ) from error
-        finally:
-            process.kill()
-        if not isinstance(reply, Described):
-            raise BenchError(f"a worker answered {type(reply).__name__} when asked what {options.workload} is")
-        return OwnWorkload(target, reply, folder, _record(options, reply))
+        return OwnWorkload(target, described, folder, _record(options, described))
     raise BenchError(f"{options.workload}: no backend of the run is to be had here: {'; '.join(skipped)}")
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bench.measure.options import WORKER_COMMAND
 from bench.measure.process import WorkerLostError, WorkerProcess
-from bench.schema.messages import Available, Failed, Probe, Unavailable
+from bench.schema.messages import Available, Probe
 from bench.schema.record import Record
 from bench.statistics.calm import APART
 from bench.system.conditions import SAMPLE_S, conditions_between
@@ -70,25 +70,18 @@ def examine() -> Findings:
 
 
 def probe(backend: str, device: str, command: Sequence[str] = WORKER_COMMAND) -> tuple[bool, str]:
-    """Starts a worker that only imports `backend`; returns whether it sees `device`, and a word on it."""
+    """Start a worker that only imports `backend`; return whether it sees `device`, and a word on it."""
     threads = usable_cores()
-    with tempfile.TemporaryDirectory(prefix="movierank-bench-") as folder:
-        worker = WorkerProcess(command, worker_environment(backend, device, threads), Path(folder) / "probe.log")
-        try:
-            reply = worker.ask(Probe(backend=backend, device=device, threads=threads), PROBE_TIMEOUT_S)
-        except WorkerLostError as error:
-            return False, error.error
-        finally:
-            worker.kill()
-    match reply:
-        case Available():
-            return True, f"{reply.version}, {reply.device_name}, imported in {reply.import_s:.1f} s"
-        case Unavailable():
-            return False, reply.reason
-        case Failed():
-            return False, reply.error
-        case _:
-            return False, f"unexpected answer {type(reply).__name__}"
+    environment = worker_environment(backend, device, threads)
+    try:
+        with (
+            tempfile.TemporaryDirectory(prefix="movierank-bench-") as folder,
+            WorkerProcess(command, environment, Path(folder) / "probe.log", PROBE_TIMEOUT_S) as worker,
+        ):
+            found = worker.ask(Probe(backend=backend, device=device, threads=threads), Available)
+    except WorkerLostError as error:
+        return False, error.error
+    return True, f"{found.version}, {found.device_name}, imported in {found.import_s:.1f} s"
 
 
 def _cores() -> str:

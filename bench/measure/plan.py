@@ -1,4 +1,4 @@
-"""What is measured, and the sides, or environments, it is measured on."""
+"""What is measured, and the sides that it is measured on: one environment, or two that are compared."""
 
 from __future__ import annotations
 
@@ -15,15 +15,17 @@ from bench.schema.run import Settings
 from bench.system.compile_cache import with_cache
 from bench.system.environment import worker_environment
 
+FLOAT64 = {"JAX_ENABLE_X64": "1"}  # JAX narrows float64 to float32 without it
+
 
 @dataclass(frozen=True)
 class Plan:
     """What to measure.
 
     Attributes:
-        cells: to measure, in the order of the report.
-        settings: how.
-        profile: whether a worker of each cell is traced once it has measured.
+        cells: cells to measure, in the order of the report.
+        settings: how to measure them.
+        profile: whether to trace a worker of each cell once it has measured.
     """
 
     cells: Sequence[Cell]
@@ -33,14 +35,15 @@ class Plan:
 
 @dataclass(frozen=True, eq=False)
 class Side:
-    """An environment that is measured, and where.
+    """An environment that is measured, and its report.
 
     Attributes:
-        recorder: takes every answer; runs that it already has as `ok` are not measured again.
-        make_job: returns the job of a cell's process.
+        recorder: stores every reply; runs that it already has as `ok` are not measured again.
+        make_job: function that returns the job of a cell's process.
         worker_command: program and arguments of a worker, without the file descriptors.
-        variables: that a worker's environment starts from.
-        name: told with a cell where there are several sides.
+        variables: variables that a worker's environment starts from.
+        name: shown before a cell's name; empty where there is one side.
+        slowdown: share by which to prolong its rounds on purpose; for `bench.studies.power`.
     """
 
     recorder: Recorder
@@ -48,25 +51,26 @@ class Side:
     worker_command: Sequence[str]
     variables: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
     name: str = ""
+    slowdown: float = 0.0
 
     def called(self, cell: Cell) -> str:
-        """Returns a cell's name, with the side's before it where it has one."""
+        """Return a cell's name, with the side's before it where it has one."""
         return f"{self.name}:{cell}" if self.name else str(cell)
 
+    def start(self, job: Job, log: Path) -> WorkerProcess:
+        """Start a worker in this environment, to which the job is still to be sent.
 
-def start_worker(side: Side, job: Job, threads: int, log: Path) -> WorkerProcess:
-    """Starts the worker for a job, which it is not yet told.
+        Args:
+            job: gives the backend, the device, the threads, the arithmetic and the folder for compiled code.
+            log: file for its output, relative to the report's directory.
 
-    Args:
-        side: whose environment it has.
-        job: tells the backend, the device and where compiled code is kept.
-        threads: of a worker.
-        log: relative to the report's directory.
-
-    Raises:
-        BenchError: it cannot be started.
-    """
-    environment = worker_environment(job.backend, job.device, threads, side.variables)
-    if job.compile_cache is not None:
-        environment = with_cache(environment, Path(job.compile_cache))
-    return WorkerProcess(side.worker_command, environment, side.recorder.directory / log)
+        Raises:
+            BenchError: the worker cannot be started.
+        """
+        environment = worker_environment(job.backend, job.device, job.threads, self.variables)
+        if job.precision == "float64":
+            environment |= FLOAT64
+        if job.compile_cache is not None:
+            environment = with_cache(environment, Path(job.compile_cache))
+        settings = self.recorder.report.settings
+        return WorkerProcess(self.worker_command, environment, self.recorder.directory / log, settings.timeout_s)

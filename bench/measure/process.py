@@ -1,4 +1,4 @@
-"""The supervisor's side of one worker: start it, ask it, notice its death, end it."""
+"""The conversation with a worker process: start it, ask it, notice its death, end it."""
 
 from __future__ import annotations
 
@@ -10,23 +10,27 @@ import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Self, TypeVar
 
 import msgspec
 
 from bench.errors import BenchError
-from bench.schema.messages import Command, Failed, Reply, Unavailable, decode_reply, encode
+from bench.schema.messages import Command, Failed, Unavailable, decode_reply, encode
+from bench.schema.record import Message
 from bench.schema.run import Status
 from bench.system.interrupts import interruptible
+
+ReplyT = TypeVar("ReplyT", bound=Message)
 
 GRACE_S = 5.0
 LOG_TAIL_BYTES = 4096
 
 
 class WorkerLostError(Exception):
-    """A worker died, hung, spoke nonsense, or said that it cannot go on.
+    """A worker died, hung, sent an invalid reply, or reported that it cannot go on.
 
     Attributes:
-        status: what its run is to be recorded as.
+        status: status to record for its run; `skipped` where it reported that its backend, device or loop is missing.
         error: one line on what happened.
     """
 
@@ -37,19 +41,21 @@ class WorkerLostError(Exception):
 
 
 class WorkerProcess:
-    """One started worker.
+    """A started worker. As a context manager, it ends the worker on the way out.
 
     Args:
         command: program and arguments; the two file descriptors of the pipes are appended.
-        environment: all its variables.
+        environment: all variables of the process.
         log: file for its stdout and stderr.
+        timeout_s: longest wait for a reply, in seconds.
 
     Raises:
-        BenchError: it cannot be started, or its log cannot be written.
+        BenchError: the worker cannot be started, or its log cannot be written.
     """
 
-    def __init__(self, command: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str], log: Path, timeout_s: float) -> None:
         self.log = log
+        self.timeout_s = timeout_s
         self._buffer = b""
         command_read, self._commands = os.pipe()
         self._replies, reply_write = os.pipe()
@@ -74,46 +80,53 @@ class WorkerProcess:
             os.close(reply_write)
         self._end = _opened_end(self.process)
 
-    def ask(self, message: Command, timeout_s: float) -> Reply:
-        """Sends a command and waits, without using the processor, for its answer.
+    def __enter__(self) -> Self:
+        """Return this process."""
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """End the worker at once."""
+        self.kill()
+
+    def ask(self, command: Command, expected: type[ReplyT]) -> ReplyT:
+        """Send a command and return the reply, waiting for it without using the processor.
+
+        Args:
+            command: command to send.
+            expected: type of the reply to this command.
 
         Raises:
-            WorkerLostError: no valid answer came in time, or the worker ended without one.
+            WorkerLostError: no valid reply came in time, the worker ended without one, or it replied `Unavailable`,
+                `Failed` or something else than `expected`.
         """
-        # A dead worker is told by the answer that does not come, which says more than a broken pipe.
+        # A reply that does not come shows that a worker is dead, and its log says more than a broken pipe.
         with contextlib.suppress(BrokenPipeError):
-            os.write(self._commands, encode(message))
-        line = self._read_line(timeout_s)
+            os.write(self._commands, encode(command))
+        line = self._read_line()
         try:
-            reply: Reply = decode_reply(line)
+            reply = decode_reply(line)
         except msgspec.MsgspecError as error:
             self.kill()
             raise WorkerLostError("failed", f"the worker's answer cannot be read: {error}") from error
-        return reply
-
-    def ask_to_go_on(self, message: Command, timeout_s: float) -> Reply:
-        """Does what `ask` does, and takes `Unavailable` and `Failed` for the loss that they tell of.
-
-        Raises:
-            WorkerLostError: as `ask`, or the worker said that it is skipped or has failed.
-        """
-        match self.ask(message, timeout_s):
-            case Unavailable(reason=reason):
-                raise WorkerLostError("skipped", reason)
-            case Failed(error=error):
-                raise WorkerLostError("failed", error)
-            case reply:
+        match reply:
+            case Unavailable():
+                raise WorkerLostError("skipped", reply.reason)
+            case Failed():
+                raise WorkerLostError("failed", reply.error)
+            case expected():
                 return reply
+        asked, answered = type(command).__name__, type(reply).__name__
+        raise WorkerLostError("failed", f"the worker answered {asked} with {answered}")
 
     def close(self) -> None:
-        """Tells the worker that no more will come, waits a moment for its end, then ends it."""
+        """Close the pipe of commands, wait a moment for the worker to end, then end it."""
         self._close_commands()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(GRACE_S)
         self.kill()
 
     def kill(self) -> None:
-        """Ends the worker and all that it started, at once; harmless when called again."""
+        """End the worker and all processes that it started, at once; a second call changes nothing."""
         if self._replies == -1:
             return
         with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -130,15 +143,15 @@ class WorkerProcess:
             os.close(self._commands)
             self._commands = -1
 
-    def _read_line(self, timeout_s: float) -> bytes:
-        deadline = time.monotonic() + timeout_s
+    def _read_line(self) -> bytes:
+        deadline = time.monotonic() + self.timeout_s
         sources = [self._replies] if self._end is None else [self._replies, self._end]
         while b"\n" not in self._buffer:
             with interruptible():
                 readable, _, _ = select.select(sources, [], [], max(0.0, deadline - time.monotonic()))
             if not readable:
                 self.kill()
-                raise WorkerLostError("timeout", f"no answer within {timeout_s:g} s; --timeout allows more")
+                raise WorkerLostError("timeout", f"no answer within {self.timeout_s:g} s; --timeout allows more")
             if self._replies not in readable:
                 raise self._lost()
             chunk = os.read(self._replies, 65_536)
@@ -169,9 +182,9 @@ class WorkerProcess:
 
 
 def _opened_end(process: subprocess.Popen[bytes]) -> int | None:
-    """Returns a descriptor that is readable once `process` has ended; None where the system has none.
+    """Return a descriptor that is readable once `process` has ended; None where the system has no such descriptors.
 
-    A process that the worker started may hold the worker's pipe open, which then says nothing of its death.
+    A process that the worker started may hold the worker's pipe open, so the pipe alone does not show its death.
     """
     if not hasattr(os, "pidfd_open"):
         return None

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 
 from bench.errors import BenchError
 from bench.measure.plan import Side
-from bench.measure.process import WorkerLostError, WorkerProcess
+from bench.measure.process import WorkerLostError
 from bench.parity.backend_oracle import Mathematics, reference_of
 from bench.parity.custom_judge import judge_own
 from bench.parity.custom_references import to_arrays as custom_arrays
@@ -26,17 +26,14 @@ from bench.report.predictions import MOST_STORED, Arrays, load_arrays
 from bench.report.reference_rmse import reference_rmse
 from bench.report.scores import seed_rmse
 from bench.schema.cell import Cell
-from bench.schema.messages import Described, Job, Train, Trained, log_name
+from bench.schema.messages import Described, Job, Ready, Train, Trained, log_name
 from bench.schema.parity import CellEnvelope
 from bench.schema.run import Run, Workload
-from bench.system.environment import worker_environment
 from movierank.data.ratings import Ratings
 from movierank.data.splits import Split
 from movierank.weights import Weights, initial_weights
 
 COPIES = 6  # as of the oracle of the built-in workload (`bench.envelope`)
-
-FLOAT64 = {"JAX_ENABLE_X64": "1"}
 
 
 def check_parity(
@@ -116,16 +113,13 @@ def _save(path: Path, arrays: Weights | Ratings) -> str:
     return str(path)
 
 
-def check_own_parity(
-    side: Side, described: Described, folder: Path, timeout_s: float, say: Callable[[str], None]
-) -> Parity:
+def check_own_parity(side: Side, described: Described, folder: Path, say: Callable[[str], None]) -> Parity:
     """Compares every completed training with the oracle of its backend and with every other of its seed.
 
     Args:
         side: whose runs are judged; its jobs are what the references are trained by.
         described: the workload.
         folder: for files that are of no use afterwards.
-        timeout_s: longest wait for one answer of a worker.
         say: is told in a sentence what takes time, and what could not be had.
 
     Raises:
@@ -141,7 +135,7 @@ def check_own_parity(
     references = {}
     for (where, seed), early in sorted(needed.items()):
         say(f"Training {where} in float64 and {COPIES} float32 copies, seed {seed}")
-        trained = _trained(side, where, seed, early, folder, timeout_s, say)
+        trained = _trained(side, where, seed, early, folder, say)
         if trained is not None:
             references[where, seed] = reference_of(where, seed, *trained, examples)
     results, divergences = judge_own(found, references, described)
@@ -156,7 +150,6 @@ def _trained(
     seed: int,
     early: bool,
     folder: Path,
-    timeout_s: float,
     say: Callable[[str], None],
 ) -> tuple[Values | None, Values | None, list[Values]] | None:
     """Returns the float64 run or in its place a float32 one, and the copies; None where there are no copies."""
@@ -169,46 +162,38 @@ def _trained(
         custom=None if job.custom is None else replace(job.custom, tests_epochs=False),
     )
     try:
-        copies = _trainings(side, job, range(COPIES), timeout_s)
+        copies = _trainings(side, job, range(COPIES))
     except WorkerLostError as error:
         say(f"{where}: its parity is not judged, since its copies could not be trained: {error.error}")
         return None
     try:
-        (exact,) = _trainings(side, replace(job, precision="float64"), [None], timeout_s)
+        (exact,) = _trainings(side, replace(job, precision="float64"), [None])
     except WorkerLostError as error:
         say(f"{where}: no oracle in float64, so that only pairs of cells are judged: {error.error}")
     else:
         return exact, None, copies
     try:
-        (plain,) = _trainings(side, job, [None], timeout_s)
+        (plain,) = _trainings(side, job, [None])
     except WorkerLostError as error:
         say(f"{where}: its parity is not judged, since it could not be trained again: {error.error}")
         return None
     return None, plain, copies
 
 
-def _trainings(side: Side, job: Job, copies: Sequence[int | None], timeout_s: float) -> list[Values]:
+def _trainings(side: Side, job: Job, copies: Sequence[int | None]) -> list[Values]:
     """Trains one worker again and again, and returns the values of each training.
 
     Raises:
         WorkerLostError: the worker cannot go on, or what it left cannot be read.
     """
-    environment = worker_environment(job.backend, job.device, job.threads, side.variables)
-    if job.precision == "float64":
-        environment |= FLOAT64
     what = "oracle" if job.precision == "float64" else "copies"
-    log = side.recorder.directory / log_name(job.backend, job.device, f"{job.loop}-{what}", job.process)
-    process = WorkerProcess(side.worker_command, environment, log)
     found = []
     try:
-        process.ask_to_go_on(job, timeout_s)
-        for copy in copies:
-            reply = process.ask_to_go_on(Train(copy=copy), timeout_s)
-            if not isinstance(reply, Trained):
-                raise WorkerLostError("failed", f"a worker answered {type(reply).__name__} when asked to train")
-            found.append(load_arrays(Path(job.predictions)))
+        with side.start(job, log_name(job.backend, job.device, f"{job.loop}-{what}", job.process)) as worker:
+            worker.ask(job, Ready)
+            for copy in copies:
+                worker.ask(Train(copy=copy), Trained)
+                found.append(load_arrays(Path(job.predictions)))
     except BenchError as error:
         raise WorkerLostError("failed", str(error)) from error
-    finally:
-        process.kill()
     return found

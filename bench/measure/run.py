@@ -148,7 +148,7 @@ def _finished(
 
     if own is not None:
         if judges:
-            parity = check_own_parity(side, own.described, parts, options.timeout_s, say)
+            parity = check_own_parity(side, own.described, parts, say)
         return recorder.finish(parity, time_to_metric(recorder.runs, workload))
     if split is None:
         raise TypeError("the built-in workload has a split")

@@ -20,7 +20,7 @@ from msgspec.structs import replace
 from bench.errors import BenchError
 from bench.measure.design import Spent, fewest, next_rounds
 from bench.measure.giving_up import GivenUp
-from bench.measure.plan import Plan, Side, start_worker
+from bench.measure.plan import Plan, Side
 from bench.measure.process import WorkerLostError, WorkerProcess
 from bench.measure.profile import ask_for_profile
 from bench.measure.progress import Progress
@@ -28,7 +28,21 @@ from bench.measure.recorder import with_reply
 from bench.report.predictions import load_arrays
 from bench.report.rounds import ratios_of
 from bench.schema.cell import Cell
-from bench.schema.messages import Command, Job, MeasureRound, Rounded, Stop, Stopped, Train, Trained, WarmUp, log_name
+from bench.schema.messages import (
+    Command,
+    Job,
+    MeasureRound,
+    Ready,
+    Reply,
+    Rounded,
+    Steady,
+    Stop,
+    Stopped,
+    Train,
+    Trained,
+    WarmUp,
+    log_name,
+)
 from bench.schema.run import Run
 from bench.statistics.calm import calm, limit_of, marked
 from bench.system.watch import StateWatch
@@ -116,14 +130,14 @@ class Supervisor:
         self.watch.repeat(lambda: self._short_of(rounds), self._round, self.random_repeats, rounds)
         ended = time.monotonic()
         for worker in list(self.live):
-            self._ask(worker, Stop(limits=self._wants_limits(worker)))
+            self._ask(worker, Stop(limits=self._wants_limits(worker)), Stopped)
         outside_s = steady - started + time.monotonic() - ended
         self.note_conditions()
         return Spent(outside_s=outside_s, rounds_s=ended - steady, rounds=rounds, workers=workers)
 
     def _round(self, worker: LiveWorker) -> None:
         self.watch.before_round()
-        self._ask(worker, MeasureRound())
+        self._ask(worker, MeasureRound(slowdown=worker.side.slowdown), Rounded)
 
     def _short_of(self, rounds: int) -> list[LiveWorker]:
         """Returns the workers with fewer rounds than these that their report, as it is now, would count."""
@@ -161,16 +175,17 @@ class Supervisor:
             side.recorder.put(replace(run, status="skipped", error=reason, log=None))
             self.progress.skip(side.called(cell), process)
             return
-        worker = LiveWorker(side, start_worker(side, job, self.plan.settings.threads, name), job, run)
+        worker = LiveWorker(side, side.start(job, name), job, run)
         self.live.append(worker)
-        for command in (job, *((Train(),) if self.plan.settings.trains else ()), WarmUp()):
-            if worker in self.live:
-                self._ask(worker, command)
+        asked: list[tuple[Command, type[Reply]]] = [(job, Ready), (Train(), Trained), (WarmUp(), Steady)]
+        for command, expected in asked:
+            if worker in self.live and (self.plan.settings.trains or not isinstance(command, Train)):
+                self._ask(worker, command, expected)
 
-    def _ask(self, worker: LiveWorker, command: Command) -> None:
+    def _ask(self, worker: LiveWorker, command: Command, expected: type[Reply]) -> None:
         self.progress.show(worker.side.called(worker.run.cell), worker.run.process, command)
         try:
-            reply = worker.process.ask_to_go_on(command, self.plan.settings.timeout_s)
+            reply = worker.process.ask(command, expected)
         except WorkerLostError as error:
             self._lose(worker, replace(worker.run, status=error.status, error=error.error))
             return
@@ -204,7 +219,7 @@ class Supervisor:
         if any(profile.cell == cell for profile in recorder.report.profiles):
             return
         self.progress.tell(worker.side.called(cell), worker.run.process, "tracing")
-        profile = ask_for_profile(worker.process, worker.job, recorder.directory, self.plan.settings.timeout_s)
+        profile = ask_for_profile(worker.process, worker.job, recorder.directory)
         recorder.add_profile(profile)
         if profile.file is not None:
             worker.run = replace(worker.run, profile=profile.file)

@@ -34,7 +34,7 @@ from rich.console import Console
 from bench.errors import BenchError
 from bench.measure.matrix import parse_cells
 from bench.schema.cell import Cell
-from bench.schema.messages import MeasureRound
+from bench.schema.messages import MeasureRound, Rounded
 from bench.studies.overhead_records import Measured, StepTimes, by_cell, in_percent, stored
 from bench.studies.validate.options import Options
 from bench.studies.validate.sides import warm_worker
@@ -256,7 +256,7 @@ def _waiting_percent(backend: str) -> list[float]:
         with warm_worker(options, load_dataset(options.dataset).sha256, folder) as (worker, _):
             for _ in range(WAITED_ROUNDS):
                 started, used = time.perf_counter(), time.process_time()
-                worker.ask_to_go_on(MeasureRound(), options.timeout_s)
+                worker.ask(MeasureRound(), Rounded)
                 shares.append(100 * (time.process_time() - used) / (time.perf_counter() - started))
     return shares
 

@@ -28,7 +28,7 @@ from bench.measure.options import WORKER_COMMAND
 from bench.measure.process import WorkerProcess
 from bench.report.file import load_report
 from bench.report.rounds import counted_rounds
-from bench.schema.messages import MeasureRound, Rounded, Steady, Stop, WarmUp
+from bench.schema.messages import MeasureRound, Ready, Rounded, Steady, Stop, Stopped, WarmUp
 from bench.schema.report import Report
 from bench.statistics.calm import calm, limit_of, marked
 from bench.statistics.intervals import typical
@@ -60,23 +60,18 @@ def measured(backend: str, rounds: int) -> Series:
     watch = watch_of(threads, 20.0)
     with tempfile.TemporaryDirectory() as folder:
         options = Options(backend=backend, output=Path(folder) / "none.json", dataset=dataset.name, threads=threads)
-        worker = WorkerProcess(WORKER_COMMAND, worker_environment(backend, "cpu", threads), Path(folder) / "log")
-        try:
+        environment = worker_environment(backend, "cpu", threads)
+        with WorkerProcess(WORKER_COMMAND, environment, Path(folder) / "log", 120.0) as worker:
             job = job_of(options, dataset.sha256, folder)
-            worker.ask_to_go_on(msgspec.structs.replace(job, trains=False), 120.0)
+            worker.ask(msgspec.structs.replace(job, trains=False), Ready)
             watch.before_round()
-            reply = worker.ask_to_go_on(WarmUp(), 120.0)
-            assert isinstance(reply, Steady)
-            series = Series(backend, reply.steady, reply.warmup_ms, [], [])
+            steady = worker.ask(WarmUp(), Steady)
+            series = Series(backend, steady.steady, steady.warmup_ms, [], [])
             for _ in range(rounds):
                 watch.before_round()
-                timed = worker.ask_to_go_on(MeasureRound(), 120.0)
-                assert isinstance(timed, Rounded)
-                series.rounds_ms.append(timed.step_time_ms)
+                series.rounds_ms.append(worker.ask(MeasureRound(), Rounded).step_time_ms)
                 series.handover.append(watch.after_round())
-            worker.ask_to_go_on(Stop(), 120.0)
-        finally:
-            worker.kill()
+            worker.ask(Stop(), Stopped)
     return series
 
 

@@ -24,16 +24,12 @@ from bench.parity.numpy_oracle import Reference
 from bench.parity.numpy_process import SINGLE_THREADED, EnvelopeRequest, measure_in_process
 from bench.parity.trainings import Trajectory
 from bench.report.predictions import load_arrays
-from bench.schema.messages import Command, Failed, Reply, Stop, Train, Trained, Unavailable
+from bench.schema.messages import Ready, Stop, Stopped, Train, Trained
 from bench.studies.mutants.catalogue import FAULTS
 from bench.studies.mutants.clean_copies import CopiesRequest
 from bench.studies.mutants.records import CleanTrainings, FaultResult, StageRatio, earliest_stage, ratios
 from bench.studies.mutants.workload import ReferenceKey, Workload
 from bench.system.environment import worker_environment
-
-
-class TrainingFailedError(Exception):
-    """A training broke off; the message says why."""
 
 
 class MutantTrainings:
@@ -76,8 +72,8 @@ class MutantTrainings:
         test_rmse = error = None
         try:
             test_rmse, stages = self._train((self.seed, fault.batch_size), name)
-        except TrainingFailedError as failure:
-            error = str(failure)
+        except WorkerLostError as lost:
+            error = lost.error
         return FaultResult(
             name=name,
             what=fault.what,
@@ -99,8 +95,8 @@ class MutantTrainings:
         """
         try:
             test_rmse, stages = self._train(key, None)
-        except TrainingFailedError as failure:
-            raise BenchError(f"a training without a fault broke off: {failure}") from failure
+        except WorkerLostError as lost:
+            raise BenchError(f"a training without a fault broke off: {lost.error}") from lost
         self._clean_rmse[key] = test_rmse
         return CleanTrainings(
             trained_by=self.workload.backend,
@@ -143,40 +139,37 @@ class MutantTrainings:
                 _kill(pid)
 
     def _train(self, key: ReferenceKey, fault: str | None) -> tuple[float, list[StageRatio]]:
-        """Returns the test RMSE that the training reports, and how it is judged."""
+        """Return the test RMSE that the training reports, and its ratios by stage.
+
+        Raises:
+            WorkerLostError: the training broke off.
+            BenchError: the backend is not available.
+        """
         seed, _ = key
         name = f"{fault or 'clean'}-{seed}".replace(" ", "-").replace("/", "")
         job = self.workload.job(key, fault, self.workload.folder / f"{name}-{key[1]}.npz")
         environment = worker_environment(self.workload.backend, "cpu", self.workload.threads)
-        worker = WorkerProcess(self.workload.worker_command, environment, self.workload.folder / f"{name}.log")
+        log = self.workload.folder / f"{name}.log"
         try:
-            with self._noted(worker.process.pid):
-                self._ask(worker, job)
-                trained = self._ask(worker, Train())
-                self._ask(worker, Stop())
-        finally:
-            worker.kill()
-        if not isinstance(trained, Trained) or trained.test_rmse is None:
-            raise TypeError(f"a worker answered Train with {type(trained).__name__}")
+            with (
+                WorkerProcess(self.workload.worker_command, environment, log, self.workload.timeout_s) as worker,
+                self._noted(worker.process.pid),
+            ):
+                worker.ask(job, Ready)
+                trained = worker.ask(Train(), Trained)
+                worker.ask(Stop(), Stopped)
+        except WorkerLostError as lost:
+            if lost.status == "skipped":
+                raise BenchError(lost.error) from lost
+            raise
+        if trained.test_rmse is None:
+            raise TypeError("the built-in workload has a test RMSE")
         arrays: dict[str, npt.NDArray[Any]] = load_arrays(Path(job.predictions))
         Path(job.predictions).unlink()
         values = {**arrays, "training rmse": np.array(trained.train_rmse)}
         trajectory = Trajectory(self.workload.cell, seed, 0, values)
         judged = judge([trajectory], {seed: self.references[key]}, self._test, self.workload.epochs)
         return trained.test_rmse, ratios(judged)
-
-    def _ask(self, worker: WorkerProcess, command: Command) -> Reply:
-        try:
-            reply = worker.ask(command, self.workload.timeout_s)
-        except WorkerLostError as lost:
-            raise TrainingFailedError(lost.error) from lost
-        match reply:
-            case Unavailable():
-                raise BenchError(reply.reason)
-            case Failed():
-                raise TrainingFailedError(reply.error)
-            case _:
-                return reply
 
     @contextlib.contextmanager
     def _noted(self, pid: int) -> Iterator[None]:

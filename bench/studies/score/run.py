@@ -11,9 +11,9 @@ import numpy as np
 from msgspec.structs import replace
 from rich.console import Console
 
-from bench.measure.process import WorkerLostError, WorkerProcess
+from bench.measure.process import ReplyT, WorkerLostError, WorkerProcess
 from bench.schema.cell import Cell
-from bench.schema.messages import Command, MeasureScoring, Reply, Scored, ScoreJob, ScoreReady, Stop, Stopped
+from bench.schema.messages import Command, MeasureScoring, Scored, ScoreJob, ScoreReady, Stop, Stopped
 from bench.statistics.calm import calm, limit_of
 from bench.studies.score.agreement import Answer, judge
 from bench.studies.score.options import SEED, Options
@@ -120,7 +120,7 @@ class Scoring:
             return
         log = self.folder / f"{run.cell.replace('/', '-').replace(':', '')}-{process}.log"
         environment = worker_environment(cell.backend, cell.device, self.options.threads)
-        self.live[run.cell] = WorkerProcess(self.options.worker_command, environment, log)
+        self.live[run.cell] = WorkerProcess(self.options.worker_command, environment, log, self.options.timeout_s)
         job = ScoreJob(
             backend=cell.backend,
             device=cell.device,
@@ -133,8 +133,7 @@ class Scoring:
             seed=SEED,
             answers=str(self._answer_of(run.cell)) if process == 0 else None,
         )
-        reply = self._ask(run.cell, process, job)
-        if isinstance(reply, ScoreReady):
+        if (reply := self._ask(run.cell, process, job, ScoreReady)) is not None:
             ready = {name: getattr(reply, name) for name in reply.__struct_fields__}
             self.runs[run.cell, process] = replace(run, **ready)
 
@@ -143,8 +142,7 @@ class Scoring:
         if name not in self.live:
             return
         self.watch.before_round()
-        reply = self._ask(name, process, MeasureScoring(what=kind))
-        if isinstance(reply, Scored):
+        if (reply := self._ask(name, process, MeasureScoring(what=kind), Scored)) is not None:
             rates, looks = COLUMNS[kind]
             run, ratio = self.runs[name, process], self.watch.after_round()
             added = {rates: [*getattr(run, rates), reply.per_s], looks: [*getattr(run, looks), ratio]}
@@ -168,8 +166,7 @@ class Scoring:
         self.watch.repeat(lacking, take, self.order_of_repeats, self.options.rounds)
 
     def _stop(self, name: str, process: int) -> None:
-        reply = self._ask(name, process, Stop())
-        if isinstance(reply, Stopped):
+        if (reply := self._ask(name, process, Stop(), Stopped)) is not None:
             self.runs[name, process] = replace(
                 self.runs[name, process],
                 status="ok",
@@ -179,11 +176,11 @@ class Scoring:
             )
             self.live.pop(name).close()
 
-    def _ask(self, name: str, process: int, command: Command) -> Reply | None:
+    def _ask(self, name: str, process: int, command: Command, expected: type[ReplyT]) -> ReplyT | None:
         """Returns the answer; None, and the run is recorded as ended, where there was none."""
         run = self.runs[name, process]
         try:
-            return self.live[name].ask_to_go_on(command, self.options.timeout_s)
+            return self.live[name].ask(command, expected)
         except WorkerLostError as error:
             self._lose(replace(run, status=error.status, error=error.error))
             return None

@@ -21,7 +21,7 @@ from rich.console import Console
 from bench.comparison.drift import Trial
 from bench.errors import BenchError
 from bench.measure.process import WorkerLostError, WorkerProcess
-from bench.schema.messages import Command, Failed, Job, MeasureRound, Reply, Rounded, Steady, Stop, Unavailable, WarmUp
+from bench.schema.messages import Job, MeasureRound, Ready, Rounded, Steady, Stop, Stopped, WarmUp
 from bench.studies.validate.options import Options
 from bench.system.environment import worker_environment
 from bench.system.watch import StateWatch, watch_of
@@ -114,9 +114,9 @@ def _measure(options: Options, sha256: str, order: random.Random, watch: StateWa
             for place in order.sample(range(count), count)
         }
         for place, slowdown in wanted:
-            measured[place][slowdown].append(_round(workers[place], slowdown, watch, options.timeout_s))
+            measured[place][slowdown].append(_round(workers[place], slowdown, watch))
         for worker in workers.values():
-            _ask(worker, Stop(), options.timeout_s)
+            worker.ask(Stop(), Stopped)
     return measured
 
 
@@ -136,42 +136,27 @@ def warm_worker(
         BenchError: it cannot be started or is lost.
     """
     environment = worker_environment(options.backend, "cpu", options.threads)
-    worker = WorkerProcess(options.worker_command, environment, Path(folder) / f"{name}.log")
+    log = Path(folder) / f"{name}.log"
     try:
-        _ask(worker, job_of(options, sha256, folder), options.timeout_s)
-        steady = _ask(worker, WarmUp(), options.timeout_s)
-        if not isinstance(steady, Steady):
-            raise BenchError(f"a worker answered {type(steady).__name__} to a warm-up")
-        yield worker, steady
-    finally:
-        worker.kill()
+        with WorkerProcess(options.worker_command, environment, log, options.timeout_s) as worker:
+            worker.ask(job_of(options, sha256, folder), Ready)
+            yield worker, worker.ask(WarmUp(), Steady)
+    except WorkerLostError as lost:
+        if lost.status == "skipped":
+            raise BenchError(lost.error) from lost
+        how = "failed" if lost.status == "failed" else "was lost"
+        raise BenchError(f"a worker {how} while validating: {lost.error}") from lost
 
 
-def _round(worker: WorkerProcess, slowdown: float, watch: StateWatch, timeout_s: float) -> float:
+def _round(worker: WorkerProcess, slowdown: float, watch: StateWatch) -> float:
     """Returns the step time of a round in the machine's usual state, as `run` would time it, in ms."""
     while True:
         watch.before_round()
         started = time.monotonic()
-        reply = _ask(worker, MeasureRound(slowdown=slowdown), timeout_s)
-        if not isinstance(reply, Rounded):
-            raise BenchError(f"a worker answered {type(reply).__name__} to a round")
+        step_time_ms = worker.ask(MeasureRound(slowdown=slowdown), Rounded).step_time_ms
         if not watch.is_apart(watch.after_round()) or watch.patience_s <= 0:
-            return reply.step_time_ms
+            return step_time_ms
         watch.spend(time.monotonic() - started)
-
-
-def _ask(worker: WorkerProcess, command: Command, timeout_s: float) -> Reply:
-    try:
-        reply = worker.ask(command, timeout_s)
-    except WorkerLostError as error:
-        raise BenchError(f"a worker was lost while validating: {error.error}") from error
-    match reply:
-        case Unavailable():
-            raise BenchError(reply.reason)
-        case Failed():
-            raise BenchError(f"a worker failed while validating: {reply.error}")
-        case _:
-            return reply
 
 
 def job_of(options: Options, sha256: str, folder: str) -> Job:

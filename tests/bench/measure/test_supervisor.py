@@ -197,7 +197,7 @@ def test_no_worker_is_traced_unless_asked(fake):
 def test_rounds_timed_with_cores_apart_are_repeated_and_all_are_kept(fake, monkeypatch):
     looks = iter([1.3] * 8 + [3.3])
     monkeypatch.setattr(
-        "bench.system.watch.watch_of", lambda threads, patience: StateWatch(lambda: next(looks, 1.3), 9.0)
+        "bench.measure.run.watch_of", lambda threads, patience: StateWatch(lambda: next(looks, 1.3), 9.0)
     )
     (run,) = fake({"jax": {"step_time_ms": [1, 9, 3]}}, cells=parse_cells("jax", "cpu", "fit"), processes=1, rounds=2,
                   seeds=1).runs  # fmt: skip
@@ -210,7 +210,7 @@ def test_rounds_timed_with_cores_apart_are_repeated_and_all_are_kept(fake, monke
 def test_every_process_has_its_rounds_by_the_rule_that_its_report_judges_them_by(fake, monkeypatch, apart_at):
     """A lucky first look of 1.0 makes none of the usual rounds of 1.6 seem apart, to be repeated for nothing."""
     looks = iter([1.0, *(3.4 if look in apart_at else 1.6 for look in range(2, 60))])
-    monkeypatch.setattr("bench.system.watch.watch_of", lambda threads, patience: StateWatch(lambda: next(looks), 1e6))
+    monkeypatch.setattr("bench.measure.run.watch_of", lambda threads, patience: StateWatch(lambda: next(looks), 1e6))
     report = fake({}, cells=parse_cells("jax,torch", "cpu", "fit"), processes=1, rounds=3, seeds=1)
     apart = sum(ratio == 3.4 for run in report.runs for ratio in run.handover)
     assert [(row.rounds, row.calm) for row in report.step_time] == [(3, True)] * 2
@@ -221,7 +221,7 @@ def test_every_process_has_its_rounds_by_the_rule_that_its_report_judges_them_by
 def test_without_patience_rounds_timed_with_cores_apart_are_kept_and_not_repeated(fake, monkeypatch):
     looks = iter([1.3] * 5)
     monkeypatch.setattr(
-        "bench.system.watch.watch_of", lambda threads, patience: StateWatch(lambda: next(looks, 3.3), 0.0)
+        "bench.measure.run.watch_of", lambda threads, patience: StateWatch(lambda: next(looks, 3.3), 0.0)
     )
     report = fake({}, cells=parse_cells("jax", "cpu", "fit"), rounds=2)
     assert [run.handover for run in report.runs] == [[3.3, 3.3]] * 3

@@ -71,20 +71,16 @@ def trainings(tmp_path_factory: pytest.TempPathFactory) -> dict[int | None, Valu
         stored_predictions=20_000,
         early_stages=True,
     )
-    worker = WorkerProcess(WORKER_COMMAND, worker_environment(BACKEND, "cpu", 1), folder / "log")
     found: dict[int | None, Values] = {}
-    try:
-        assert isinstance(worker.ask(job, 120), Ready), worker.log.read_text()
+    with WorkerProcess(WORKER_COMMAND, worker_environment(BACKEND, "cpu", 1), folder / "log", 120) as worker:
+        worker.ask(job, Ready)
         for name, copy in ((None, None), (0, 0), (1, 1), (2, 2), (AGAIN, 1)):
-            done = worker.ask(Train(copy=copy), 120)
-            assert isinstance(done, Trained), worker.log.read_text()
+            done = worker.ask(Train(copy=copy), Trained)
             found[name] = {
                 **load_arrays(Path(job.predictions)),
                 "training rmse": np.array(done.train_rmse),
             }
-        assert isinstance(worker.ask(Stop(), 60), Stopped)
-    finally:
-        worker.close()
+        worker.ask(Stop(), Stopped)
     return found
 
 
