@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -88,8 +87,9 @@ def _compare(arguments: argparse.Namespace) -> int:
     )
     if arguments.json:
         from bench.comparison.words import as_json
+        from bench.text.console import print_json
 
-        print(json.dumps(as_json(comparison), indent=2))
+        print_json(as_json(comparison))
     else:
         print_comparison(comparison, arguments)
     if arguments.junit is not None:

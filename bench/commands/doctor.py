@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 
-from rich import box
 from rich.console import Console
 from rich.text import Text
 
@@ -21,35 +20,31 @@ DOCTOR_EXAMPLES = """examples:
 
 def _doctor(arguments: argparse.Namespace) -> int:
     from bench.measure.doctor import examine
+    from bench.text.console import LastingConsole, print_json
 
     findings = examine()
     if arguments.json:
-        import msgspec
-
-        print(msgspec.json.format(msgspec.json.encode(findings), indent=2).decode())
+        print_json(findings)
     else:
-        from bench.text.console import LastingConsole
-
         print_findings(findings, LastingConsole())
     return FINE if findings.works else RUNS_FAILED
 
 
 def print_findings(findings: Findings, console: Console) -> None:
     """Prints what works and what does not."""
-    table = FittingTable(title="Backends", title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
-    table.named_by = 2
+    table = FittingTable(title="Backends", title_justify="left", named_by=2)
     for column in ("Backend", "Device", "Works", "Detail"):
         table.add_column(column, no_wrap=column != "Detail", overflow="fold")
     for each in findings.backends:
         works = Text("yes", style="green") if each.works else Text("no", style="yellow")
         table.add_row(each.backend, each.device, works, Text(each.detail))
     console.print(table)
-    console.print(f"Data: {findings.data}", markup=False, highlight=False)
+    console.print(f"Data: {findings.data}")
     for warning in findings.noise:
-        console.print(f"Noise: {warning}", markup=False, highlight=False)
-    console.print(findings.cores, markup=False, highlight=False)
+        console.print(f"Noise: {warning}")
+    console.print(findings.cores)
     if findings.works:
         ready = ",".join(dict.fromkeys(each.backend for each in findings.backends if each.works))
-        console.print(f"Ready: python -m bench run --backends {ready}", markup=False, highlight=False)
+        console.print(f"Ready: python -m bench run --backends {ready}")
     else:
-        console.print(f"No backend works here: {install_hint('all')}", markup=False, highlight=False, soft_wrap=True)
+        console.print(f"No backend works here: {install_hint('all')}", soft_wrap=True)

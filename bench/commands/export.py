@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import sys
 from pathlib import Path
 
@@ -43,6 +42,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 def _export(arguments: argparse.Namespace) -> int:
     from bench.export.exported import load_exported
     from bench.export.writing import TEXTS, write_export
+    from bench.text.console import print_json
 
     if arguments.to != "mlflow" and (arguments.tracking_uri or arguments.experiment):
         raise BenchError("--tracking-uri and --experiment are for --to mlflow")
@@ -58,7 +58,7 @@ def _export(arguments: argparse.Namespace) -> int:
             arguments.experiment or "movierank-bench",
         )
     if arguments.json:
-        print(json.dumps(written.as_json(), indent=2))
+        print_json(written.as_json())
     elif written.told:
         print(written.told, file=sys.stderr)
     return FINE

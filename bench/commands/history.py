@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
@@ -33,6 +32,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def _history(arguments: argparse.Namespace) -> int:
     from bench.comparison.history import as_json, collect
+    from bench.text.console import LastingConsole, print_json
 
     groups = collect(arguments.paths, cell=arguments.cell, broken=lambda line: print(f"bench: {line}", file=sys.stderr))
     if arguments.output:
@@ -40,10 +40,9 @@ def _history(arguments: argparse.Namespace) -> int:
 
         write_history(groups, arguments.output)
     if arguments.json:
-        print(json.dumps(as_json(groups), indent=2))
+        print_json(as_json(groups))
     else:
         from bench.comparison.history_table import render
-        from bench.text.console import LastingConsole
 
         LastingConsole().print(render(groups))
     if arguments.output:

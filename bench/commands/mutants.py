@@ -42,13 +42,11 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 
 def _mutants(arguments: argparse.Namespace) -> int:
-    import msgspec
-
     from bench.studies.mutants.catalogue import FAULTS
     from bench.studies.mutants.run import Options, measure_mutants
     from bench.studies.mutants.table import as_markdown, print_mutants
     from bench.system.files import refuse_existing
-    from bench.text.console import LastingConsole
+    from bench.text.console import LastingConsole, print_json
 
     output = arguments.output or Path("results/local") / f"mutants-{arguments.backend}.json"
     refuse_existing(output, overwrite=arguments.overwrite)
@@ -68,7 +66,7 @@ def _mutants(arguments: argparse.Namespace) -> int:
         print(f"bench: interrupted{kept}", file=sys.stderr)
         return RUNS_FAILED
     if arguments.json:
-        print(msgspec.json.format(msgspec.json.encode(result), indent=1).decode())
+        print_json(result)
     elif arguments.markdown:
         print(as_markdown(result), end="")
     else:

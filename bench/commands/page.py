@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
 from bench.schema.outcome import FINE
@@ -34,6 +33,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 def _page(arguments: argparse.Namespace) -> int:
     from bench.page.inputs import load_shown
     from bench.page.write import check_output, write_page
+    from bench.text.console import print_json
 
     check_output(arguments.output)
     shown = load_shown(arguments.reports)
@@ -49,5 +49,5 @@ def _page(arguments: argparse.Namespace) -> int:
         "left_out": left_out,
         **{kind: [name for name, _ in getattr(shown, kind)] for kind in kinds},
     }
-    print(json.dumps(told, indent=2))
+    print_json(told)
     return FINE

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -146,7 +145,7 @@ def options_of(arguments: argparse.Namespace) -> Options:
 
 def _run(arguments: argparse.Namespace) -> int:
     from bench.report.file import REPORT_NAME
-    from bench.text.console import LastingConsole
+    from bench.text.console import LastingConsole, print_json
     from bench.text.report import print_report
 
     options = options_of(arguments)
@@ -158,7 +157,7 @@ def _run(arguments: argparse.Namespace) -> int:
             raise
         return cut_off(error, output, output / REPORT_NAME)
     if arguments.json:
-        print(json.dumps(as_json(report, output), indent=2))
+        print_json(as_json(report, output))
     else:
         print_report(report, output, LastingConsole())
     return exit_code(report)

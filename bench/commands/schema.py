@@ -16,6 +16,7 @@ def _schema(arguments: argparse.Namespace) -> int:
     import msgspec
 
     from bench.schema.report import Report
+    from bench.text.console import print_json
 
-    print(msgspec.json.format(msgspec.json.encode(msgspec.json.schema(Report)), indent=2).decode())
+    print_json(msgspec.json.schema(Report))
     return FINE

@@ -76,14 +76,12 @@ def parse_size(text: str) -> tuple[int, int]:
 
 
 def _score(arguments: argparse.Namespace) -> int:
-    import msgspec
-
     from bench.measure.matrix import parse_cells
     from bench.studies.score.options import Options
     from bench.studies.score.run import measure_scoring
     from bench.studies.score.table import print_scoring
     from bench.system.files import refuse_existing
-    from bench.text.console import LastingConsole
+    from bench.text.console import LastingConsole, print_json
 
     users, movies = arguments.size
     output = arguments.output or Path("results/local") / f"score-{users}x{movies}.json"
@@ -104,7 +102,7 @@ def _score(arguments: argparse.Namespace) -> int:
         print(f"bench: interrupted{kept}", file=sys.stderr)
         return RUNS_FAILED
     if arguments.json:
-        print(msgspec.json.format(msgspec.json.encode(report), indent=1).decode())
+        print_json(report)
     else:
         print_scoring(report, LastingConsole())
         print(f"Result: {output}")

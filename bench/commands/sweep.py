@@ -147,14 +147,12 @@ def _draw(result: Sweep, folder: Path) -> None:
 
 
 def _print(result: Sweep, as_json: bool) -> None:
-    if as_json:
-        import msgspec
-
-        print(msgspec.json.format(msgspec.json.encode(result), indent=1).decode())
-        return
     from bench.studies.sweep.table import print_sweep
-    from bench.text.console import LastingConsole
+    from bench.text.console import LastingConsole, print_json
 
+    if as_json:
+        print_json(result)
+        return
     print_sweep(result, LastingConsole())
 
 

@@ -97,12 +97,10 @@ def _validate(arguments: argparse.Namespace) -> int:
 
 
 def _print(result: Validation, as_json: bool) -> None:
-    if as_json:
-        import msgspec
-
-        print(msgspec.json.format(msgspec.json.encode(result), indent=1).decode())
-        return
     from bench.studies.validate.table import print_validation
-    from bench.text.console import LastingConsole
+    from bench.text.console import LastingConsole, print_json
 
+    if as_json:
+        print_json(result)
+        return
     print_validation(result, LastingConsole())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 
 from bench.commands import run as run_command
@@ -40,7 +39,7 @@ def _versus(arguments: argparse.Namespace) -> int:
     from bench.api import carry_out
     from bench.measure.asked import asked_of, versus_options_from
     from bench.report.file import REPORT_NAME
-    from bench.text.console import LastingConsole
+    from bench.text.console import LastingConsole, print_json
     from bench.text.parity import headline
 
     options = versus_options_from(arguments.output, asked_of(arguments))
@@ -52,7 +51,7 @@ def _versus(arguments: argparse.Namespace) -> int:
             raise
         return cut_off(error, options.output, options.output / "base" / REPORT_NAME)
     if arguments.json:
-        print(json.dumps(found.as_json(), indent=2))
+        print_json(found.as_json())
     else:
         print_comparison(found.comparison, arguments)
     if arguments.junit is not None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime
 
-from rich import box
 from rich.console import Group as Lines
 from rich.console import RenderableType
 from rich.text import Text
@@ -35,7 +34,7 @@ def render(groups: Sequence[Group]) -> RenderableType:
 
 
 def _table(series: Series) -> FittingTable:
-    table = FittingTable(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = FittingTable()
     table.add_column("measured", no_wrap=True)
     table.add_column("report", overflow="fold")
     for name in ("ms/step", _score_label(series)):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from rich import box
 from rich.console import Group, RenderableType
 from rich.text import Text
 
@@ -102,7 +101,7 @@ def _scores(comparison: Comparison) -> list[RenderableType]:
 
 
 def _table(*columns: str) -> FittingTable:
-    table = FittingTable(box=box.SIMPLE_HEAD, pad_edge=False)
+    table = FittingTable()
     for column in columns:
         # A long name or verdict may be folded in a narrow terminal; a number may not.
         words = column in ("cell", "verdict")

@@ -32,7 +32,7 @@ def tell_conditions(before: Snapshot, machine: Machine, threads: int, console: C
     # Where FORCE_COLOR is set, Rich calls a pipe a terminal too, and would cut a line for a script in pieces.
     whole = not console.file.isatty()
     for warning in conditions_between(before, None, machine, threads).warnings:
-        console.print(f"Noise: {warning}", highlight=False, markup=False, soft_wrap=whole)
+        console.print(f"Noise: {warning}", soft_wrap=whole)
 
 
 @contextlib.contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from rich import box
 from rich.console import Group, RenderableType
 from rich.text import Text
 
@@ -30,7 +29,7 @@ def live_table(title: str, seats: Seats, doing: Mapping[str, str], settings: Set
         doing: of some of them, in words.
         settings: how many processes are asked for.
     """
-    table = FittingTable(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 2, 0, 0))
+    table = FittingTable(show_edge=False, padding=(0, 2, 0, 0))
     table.add_column("", no_wrap=True)
     table.add_column("processes", justify="right", no_wrap=True)
     table.add_column("ms/step so far", justify="right", no_wrap=True)

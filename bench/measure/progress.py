@@ -79,7 +79,7 @@ class Progress:
         self._now = (cell, process, command)
         self._doing[cell] = DOING[type(command)]
         if isinstance(command, Job) and self._live is None:
-            self.console.print(f"{cell} process {process}: {DOING[Job]}", highlight=False)
+            self.console.print(f"{cell} process {process}: {DOING[Job]}")
         if isinstance(command, Job | Train | WarmUp):
             self._draw()
         self._asked = time.monotonic()
@@ -114,7 +114,7 @@ class Progress:
         self._left.give_up(cell, run.process)
         self._doing[cell] = run.status
         words = f"{cell} process {run.process}: {run.status}: {run.error}"
-        self.console.print(words, highlight=False, markup=False, soft_wrap=self._live is None)
+        self.console.print(words, soft_wrap=self._live is None)
 
     def _begin(self, process: int) -> None:
         """Tells what is known when the next process of every cell is about to start."""
@@ -122,7 +122,7 @@ class Progress:
         self._doing.clear()
         known = step_times_line(self._seats)
         if self._live is None and known:
-            self.console.print(f"{known}; {self._when()}", highlight=False, markup=False, soft_wrap=True)
+            self.console.print(f"{known}; {self._when()}", soft_wrap=True)
 
     def _when(self) -> str:
         gone = f"{in_words(time.monotonic() - self._began)} gone"

@@ -144,7 +144,7 @@ def _finished(
     workload, parity = recorder.report.workload, Parity()
 
     def say(line: str) -> None:
-        console.print(line, highlight=False, markup=False)
+        console.print(line)
 
     if own is not None:
         if judges:
@@ -185,7 +185,7 @@ def load_workload(options: Options, console: Console) -> tuple[Dataset, Split]:
             options.dataset,
             source=options.data_source,
             path=options.data_path,
-            progress=lambda line: console.print(line, highlight=False, markup=False),
+            progress=console.print,
         )
         split = split_ratings(dataset, options.split or default_split(options.dataset))
     except MovierankError as error:

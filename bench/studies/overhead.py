@@ -29,7 +29,6 @@ from pathlib import Path
 from statistics import median
 
 import msgspec
-from rich.console import Console
 
 from bench.errors import BenchError
 from bench.measure.matrix import parse_cells
@@ -44,6 +43,7 @@ from bench.system.files import add_line
 from bench.system.machine import describe_machine
 from bench.system.software import git_state
 from bench.system.watch import watch_of
+from bench.text.console import LastingConsole
 from bench.text.table import FittingTable
 from movierank.backends import BACKENDS
 from movierank.data.datasets import load_dataset
@@ -86,7 +86,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.buffer.write(msgspec.json.encode(of_worker))
         return 0
 
-    console = Console()
+    console = LastingConsole()
     try:
         cells = parse_cells(arguments.backends, "cpu", arguments.loops)
         measured = [] if arguments.output is None else stored(arguments.output)
@@ -101,7 +101,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     console.print(
         f"While a worker's round runs, the supervisor takes {median(shares):.2f} % of a core (median of {len(shares)} "
         f"rounds; at most {max(shares):.2f} %)",
-        highlight=False,
     )
     return 0
 

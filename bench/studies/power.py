@@ -21,7 +21,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
-from rich.console import Console
 
 from bench.comparison.reports import compare_reports
 from bench.errors import BenchError
@@ -29,6 +28,7 @@ from bench.report.file import load_report
 from bench.schema.outcome import BAD_INPUT, FINE, RUNS_FAILED, WORSE
 from bench.schema.report import Report
 from bench.system.files import add_line, read_lines
+from bench.text.console import LastingConsole
 from bench.text.table import FittingTable
 from movierank.backends import BACKENDS
 
@@ -104,7 +104,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error(f"--slowdowns are shares, such as 0.05,0; received {arguments.slowdowns}")
     try:
         measure_missing(arguments.file, arguments.backend, slowdowns, arguments.trials)
-        Console().print(table(stored(arguments.file)))
+        LastingConsole().print(table(stored(arguments.file)))
     except KeyboardInterrupt:
         print("interrupted; the same command goes on with what is missing", file=sys.stderr)
         return RUNS_FAILED

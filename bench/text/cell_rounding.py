@@ -7,7 +7,6 @@ import re
 from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
-from rich import box
 
 from bench.parity.thresholds import OWN_AT_MOST, typical
 from bench.schema.parity import CellEnvelope, StageEnvelope, group_of
@@ -47,8 +46,6 @@ def own_rounding_table(report: Report, names: Mapping[str, str]) -> FittingTable
         return None
     table = FittingTable(
         title=f"distances between {_copies(report.own_envelopes)} copies of each cell's own over the oracle's copies'",
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
         show_edge=False,
         padding=(0, 1, 0, 0),
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from rich import box
 from rich.console import Group, RenderableType
 from rich.text import Text
 
@@ -83,7 +82,7 @@ def _side_by_side(groups: Sequence[str], columns: Mapping[Pair, Sequence[Text]],
 
 
 def _table(groups: Sequence[str], columns: Sequence[Sequence[Text]]) -> FittingTable:
-    table = FittingTable(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 0, 0, 1))
+    table = FittingTable(padding=(0, 0, 0, 1))
     table.add_column("stage", no_wrap=True)
     for head, *_ in columns:
         table.add_column(head, justify="right", no_wrap=True)

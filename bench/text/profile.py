@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from rich import box
 from rich.console import Console
 
 from bench.schema.profile import GROUPS, Group, Profile
@@ -37,14 +36,12 @@ def print_profiles(profiles: Sequence[Profile], names: Mapping[str, str], consol
     if traced:
         console.print(_table(traced, names))
     for line in _lines(profiles, names):
-        console.print(line, highlight=False, markup=False)
+        console.print(line)
 
 
 def _table(traced: Sequence[Profile], names: Mapping[str, str]) -> FittingTable:
     table = FittingTable(
         title="Where a step goes, in % of its time when traced (docs/profile.md)",
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
         show_edge=False,
         padding=0,
     )

@@ -5,7 +5,6 @@ from __future__ import annotations
 import statistics
 from pathlib import Path
 
-from rich import box
 from rich.console import Console
 
 from bench.report.scores import metric_label, score_rows
@@ -27,7 +26,7 @@ def print_report(report: Report, directory: Path, console: Console) -> None:
     """Prints the answer, a table of the cells, and what is missing or out of parity."""
     if report.step_time:
         console.print(_table(report))
-    console.print(headline(report), highlight=False, markup=False)
+    console.print(headline(report))
     names = short_names(run.cell for run in report.runs)
     if (own := own_rounding_table(report, names)) is not None:
         console.print(own)
@@ -41,11 +40,11 @@ def print_report(report: Report, directory: Path, console: Console) -> None:
         *own_rounding_lines(report, names),
         *_not_measured(report),
     ]:
-        console.print(line, highlight=False, markup=False)
+        console.print(line)
     print_profiles(report.profiles, names, console)
     for line in caveats(report):
-        console.print(line, highlight=False, markup=False)
-    console.print(f"Report: {directory}", highlight=False, markup=False, soft_wrap=True)
+        console.print(line)
+    console.print(f"Report: {directory}", soft_wrap=True)
 
 
 def _table(report: Report) -> FittingTable:
@@ -59,8 +58,6 @@ def _table(report: Report) -> FittingTable:
     table = FittingTable(
         title=f"{report.workload.dataset}, batch {report.workload.batch_size}{shared}; "
         f"95 % intervals over {min(counts)} processes" + (" or more" if min(counts) < max(counts) else ""),
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
         show_edge=False,
         padding=(0, 1, 0, 0),
     )

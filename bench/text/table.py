@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
+from typing import Any
 
+from rich import box
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.measure import Measurement
 from rich.segment import Segment
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 FOLDED_TO_AT_LEAST = 12  # characters: a name in narrower pieces cannot be read
+UNLIMITED = 10_000  # characters
 
 
 class FittingTable(Table):
@@ -25,19 +27,18 @@ class FittingTable(Table):
         named_by: how many of the first columns name a row; one that is blank there has the name of the row above.
     """
 
-    named_by: int = 1
+    def __init__(self, *headings: Column | str, named_by: int = 1, **options: Any) -> None:
+        look: dict[str, Any] = {"box": box.SIMPLE_HEAD, "pad_edge": False}
+        super().__init__(*headings, **look | options)
+        self.named_by = named_by
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Yields the table, or its rows as blocks."""
+        """Yield the table, or its rows as blocks."""
         for column in self.columns:
-            if column.overflow == "fold":
-                longest = max((Measurement.get(console, options, cell).minimum for cell in column.cells), default=0)
-                column.min_width = min(longest, FOLDED_TO_AT_LEAST)
+            column.min_width = max(column.min_width or 0, _least_width(column, console))
         segments = list(self._segments(console, options))
-        if self._all_is_in(segments, console, options):
-            yield from segments
-        else:
-            yield from self._blocks(console)
+        widest = max(Segment.get_line_length(line) for line in Segment.split_lines(segments))
+        yield from segments if widest <= options.max_width else self._blocks(console)
 
     def _segments(self, console: Console, options: ConsoleOptions) -> Iterator[Segment]:
         for part in super().__rich_console__(console, options):
@@ -45,22 +46,6 @@ class FittingTable(Table):
                 yield part
             else:
                 yield from console.render(part, options)
-
-    def _all_is_in(self, segments: list[Segment], console: Console, options: ConsoleOptions) -> bool:
-        """Returns whether each character of headings and cells is in what would be shown."""
-        lines = Segment.split_and_crop_lines(segments, options.max_width, pad=False, include_new_lines=False)
-        shown = Counter(character for line in lines for segment in line for character in segment.text)
-        wanted = Counter(character for text in self._texts(console) for character in "".join(text.plain.split()))
-        return wanted <= shown
-
-    def _texts(self, console: Console) -> Iterator[Text]:
-        for around in (self.title, self.caption):
-            if around is not None:
-                yield _text(around, console)
-        for column in self.columns:
-            yield _text(column.header, console)
-            for cell in column.cells:
-                yield _text(cell, console)
 
     def _blocks(self, console: Console) -> Iterator[RenderableType]:
         if self.title is not None:
@@ -87,11 +72,21 @@ class FittingTable(Table):
             yield _text(self.caption, console)
 
 
+def _least_width(column: Column, console: Console) -> int:
+    """Return the width in characters below which a column would cut off, or split badly, a heading or cell."""
+    unlimited = console.options.update(max_width=UNLIMITED)
+    sizes = [Measurement.get(console, unlimited, text) for text in (column.header, *column.cells)]
+    if column.no_wrap:
+        return max(size.maximum for size in sizes)
+    longest_word = max(size.minimum for size in sizes)
+    return min(longest_word, FOLDED_TO_AT_LEAST) if column.overflow == "fold" else longest_word
+
+
 def _text(shown: RenderableType, console: Console) -> Text:
-    """Returns a cell, heading or title as a table would read it: text of ours may have markup."""
+    """Return a cell, heading or title as a table would read it: text of ours may have markup."""
     return shown.copy() if isinstance(shown, Text) else console.render_str(str(shown), highlight=False)
 
 
 def _in_one_line(text: Text) -> str:
-    """Joins the lines of a heading that was broken, or hyphenated, to be narrow."""
+    """Join the lines of a heading that was broken, or hyphenated, to be narrow."""
     return text.plain.replace("-\n", "").replace("\n", " ")

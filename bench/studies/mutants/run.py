@@ -89,7 +89,7 @@ def measure_mutants(options: Options, console: Console) -> Mutants:
     works, why = probe(options.backend, "cpu", options.worker_command)  # before the oracle trains for minutes
     if not works:
         raise BenchError(why)
-    dataset = load_dataset(options.dataset, progress=lambda line: console.print(line, highlight=False, markup=False))
+    dataset = load_dataset(options.dataset, progress=console.print)
     split = split_ratings(dataset, default_split(dataset.name))
     make_folder_of(options.output)
     result = Mutants(

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Literal
 
-from rich import box
 from rich.console import Console
 from rich.text import Text
 
@@ -26,7 +25,7 @@ def print_mutants(result: Mutants, console: Console) -> None:
     """Prints one line a fault, what was said of trainings without one, and what was not as expected."""
     columns = stage_groups(result)
     title = f"{result.backend}: {len(result.faults)} planted faults"
-    table = FittingTable(title=title, box=box.SIMPLE_HEAD, pad_edge=False, collapse_padding=True)
+    table = FittingTable(title=title, collapse_padding=True)
     for heading, justify in HEADINGS:
         table.add_column(heading, justify=justify, no_wrap=True)
     for fault in result.faults:

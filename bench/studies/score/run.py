@@ -80,7 +80,7 @@ class Scoring:
         """Measures processes of all cells side by side, then the next ones; judges the answers of the first."""
         for process in range(self.options.processes):
             if len(self.given_up) < len(self.options.cells):
-                self.console.print(f"process {process + 1} of {self.options.processes}", highlight=False)
+                self.console.print(f"process {process + 1} of {self.options.processes}")
             for cell in self.order.sample(list(self.options.cells), len(self.options.cells)):
                 self._start(cell, process)
             if process == 0:
@@ -189,7 +189,7 @@ class Scoring:
         """Records a run that has ended early; a cell that was never timed is not started again."""
         self.live.pop(run.cell).kill()
         self.runs[run.cell, run.process] = run
-        self.console.print(f"{run.cell} process {run.process}: {run.error}", highlight=False, markup=False)
+        self.console.print(f"{run.cell} process {run.process}: {run.error}")
         if not run.pairs_per_s:
             self.given_up[run.cell] = run.error or run.status
 

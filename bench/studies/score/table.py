@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from rich import box
 from rich.console import Console
 
 from bench.studies.score.records import EXACT, Interval, ScoreReport, Throughput
@@ -20,15 +19,13 @@ def print_scoring(report: ScoreReport, console: Console) -> None:
     if report.throughput:
         console.print(_table(report))
     for text in words(report):
-        console.print(text, highlight=False, markup=False, soft_wrap=True)
+        console.print(text, soft_wrap=True)
 
 
 def _table(report: ScoreReport) -> FittingTable:
     settings = report.settings
     table = FittingTable(
         title=f"top {settings.k} of {settings.num_movies:,} movies for {settings.num_users:,} users",
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
         padding=(0, 0, 0, 1),
     )
     table.add_column("backend", no_wrap=True)

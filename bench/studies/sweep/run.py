@@ -156,7 +156,7 @@ class _Sweeping:
         if not missing:
             return
         words = f"{self.options.over} {point.value:,}, process {process} ({place})"
-        self.console.print(words, highlight=False, markup=False)
+        self.console.print(words)
         report = measure(self.options.up_to(process, point, missing), self.console, tell_noise=False)
         self.reports[point.value] = report
         for run in report.runs:

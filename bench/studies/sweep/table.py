@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from rich import box
 from rich.console import Console
 from rich.text import Text
 
@@ -19,8 +18,7 @@ MOST_WARNINGS = 3
 def print_sweep(sweep: Sweep, console: Console) -> None:
     """Prints a table of all points, the cost model of each cell, and what is missing."""
     names = short_names(sweep.settings.cells)
-    table = FittingTable(title=title_of(sweep), box=box.SIMPLE_HEAD, pad_edge=False)
-    table.named_by = 2
+    table = FittingTable(title=title_of(sweep), named_by=2)
     table.add_column(sweep.settings.over, justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)
     for name in ("ms/step", "examples/s", "MiB"):

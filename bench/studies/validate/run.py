@@ -95,7 +95,7 @@ def validate(options: Options, console: Console) -> Validation:
         BenchError: a worker cannot be started or is lost, or the output cannot be written, is being written by another
             run, or holds a result of something else to go on with. Where comparisons are saved, the message says so.
     """
-    dataset = load_dataset(options.dataset, progress=lambda line: console.print(line, highlight=False, markup=False))
+    dataset = load_dataset(options.dataset, progress=console.print)
     with claimed_file(options.output):
         return _measured(options, _opened(options), dataset.sha256, console)
 

@@ -84,7 +84,7 @@ def _apart(options: Options, sha256: str, order: random.Random, missing: int, co
     before: list[Rounds] = []
     watch = watch_of(options.threads, options.patience_s)
     for side in range(missing + 1):
-        console.print(f"side {side + 1} of {missing + 1}", highlight=False)
+        console.print(f"side {side + 1} of {missing + 1}")
         watch.refill(options.patience_s)
         after = [rounds for _ in range(options.processes) for rounds in _measure(options, sha256, order, watch, 1)]
         if before:
@@ -97,7 +97,7 @@ def _together(options: Options, sha256: str, order: random.Random, missing: int,
     watch = watch_of(options.threads, options.patience_s)
     for stretch, done in enumerate(range(0, missing, SIDES_TOGETHER - 1)):
         count = min(SIDES_TOGETHER, missing - done + 1)
-        console.print(f"comparisons {done + 1} to {done + count - 1} of {missing}", highlight=False)
+        console.print(f"comparisons {done + 1} to {done + count - 1} of {missing}")
         watch.refill(options.patience_s)
         generations = [_measure(options, sha256, order, watch, count) for _ in range(options.processes)]
         yield from (Pair(base, new, stretch) for base, new in pairwise(zip(*generations, strict=True)))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich import box
 from rich.console import Console
 
 from bench.studies.validate.judged import Outcome
@@ -27,7 +26,6 @@ def print_validation(result: Validation, console: Console) -> None:
         console.print(
             f"+{outcome.slowdown:.0%}: estimated at {outcome.median_ratio - 1:+.1%}; one process a side under "
             f"pytest-benchmark's median:5% fails {outcome.pytest_benchmark_fails:.0%}",
-            highlight=False,
             soft_wrap=True,
         )
     if result.drift is not None:
@@ -36,10 +34,9 @@ def print_validation(result: Validation, console: Console) -> None:
         console.print(
             f"Sides scatter {seen if result.drift.at_most else f'by {beyond}'}; "
             "`bench compare --validation` allows for as much.",
-            highlight=False,
             soft_wrap=True,
         )
-    console.print("Neighbouring trials share a side, and those of all changes their base.", highlight=False)
+    console.print("Neighbouring trials share a side, and those of all changes their base.")
     if result.pooled:
         console.print(_outcomes("from the same samples, drawn together at random", result.pooled))
     simulated = _table(
@@ -78,7 +75,7 @@ def _stopped(rows: Sequence[Stopped]) -> FittingTable:
 
 
 def _table(title: str, columns: tuple[str, ...]) -> FittingTable:
-    table = FittingTable(title=title, box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    table = FittingTable(title=title, padding=(0, 1, 0, 0))
     for column in columns:
         table.add_column(column, justify="right")
     return table

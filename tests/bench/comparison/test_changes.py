@@ -7,7 +7,6 @@ from collections.abc import Callable
 
 import msgspec
 import pytest
-from rich.console import Console
 
 from bench.comparison.markdown import as_markdown
 from bench.comparison.records import Comparison
@@ -17,6 +16,7 @@ from bench.comparison.words import as_json
 from bench.export.junit import comparison_as_junit
 from bench.schema.machine import Conditions
 from bench.schema.report import Report
+from bench.text.console import LastingConsole
 
 pytestmark = pytest.mark.backend_free
 
@@ -28,7 +28,7 @@ HUGE_WORDS = "GLIBC_TUNABLES unset -> glibc.malloc.hugetlb=1"
 
 
 def shown(comparison: Comparison) -> str:
-    console = Console(file=io.StringIO(), width=2000)
+    console = LastingConsole(file=io.StringIO(), width=2000)
     console.print(render(comparison))
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from rich.console import Console
 
 from bench.commands.cli import main
 from bench.comparison import drift
@@ -33,6 +32,7 @@ from bench.report.file import save_report
 from bench.schema.machine import Machine
 from bench.schema.report import Report
 from bench.studies.validate.judged import judge
+from bench.text.console import LastingConsole
 
 pytestmark = pytest.mark.backend_free
 
@@ -183,7 +183,7 @@ def test_what_is_allowed_for_is_said_once(make_report: MakeReport, capsys: pytes
     cells = ("jax", "torch", "tensorflow")
     base, new = make_report(dict.fromkeys(cells, BASE)), make_report({c: [1.08 * v for v in BASE] for c in cells})
     comparison = compare_reports(base, new)
-    Console(width=400).print(render(comparison))
+    LastingConsole(width=400).print(render(comparison))
     printed = capsys.readouterr().out
     assert printed.count("3 % (standard deviation) of drift of the machine between the two is assumed") == 1
     assert "drift of the machine could explain it, however many processes" in printed

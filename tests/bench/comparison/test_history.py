@@ -8,7 +8,6 @@ from xml.etree import ElementTree
 
 import msgspec
 import pytest
-from rich.console import Console
 
 from bench.commands.cli import main
 from bench.comparison.history import Group, as_json, collect
@@ -17,6 +16,7 @@ from bench.errors import BenchError
 from bench.page.pictures import write_history
 from bench.report.file import save_report
 from bench.schema.report import Report
+from bench.text.console import LastingConsole
 
 pytestmark = pytest.mark.backend_free
 
@@ -53,7 +53,7 @@ def names(groups: Sequence[Group]) -> list[list[str]]:
 
 
 def shown(groups: Sequence[Group]) -> str:
-    console = Console(file=io.StringIO(), width=160)
+    console = LastingConsole(file=io.StringIO(), width=160)
     console.print(render(groups))
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()

@@ -7,12 +7,12 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from rich.console import Console
 
 from bench.comparison.records import Comparison
 from bench.comparison.reports import compare_reports
 from bench.comparison.table import render
 from bench.schema.report import Report
+from bench.text.console import LastingConsole
 
 pytestmark = pytest.mark.backend_free
 
@@ -23,7 +23,7 @@ BASE = (1.0, 1.01, 0.99, 1.0)
 
 def shown(comparison: Comparison) -> str:
     out = io.StringIO()
-    Console(file=out, width=200).print(render(comparison))
+    LastingConsole(file=out, width=200).print(render(comparison))
     return out.getvalue()
 
 

@@ -9,7 +9,6 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rich.console import Console
 
 from bench.comparison.drift import Drift
 from bench.comparison.records import Comparison, Timed
@@ -20,6 +19,7 @@ from bench.errors import BenchError
 from bench.schema.parity import ParityResult
 from bench.schema.report import Report
 from bench.schema.run import Run
+from bench.text.console import LastingConsole
 
 pytestmark = pytest.mark.backend_free
 
@@ -30,7 +30,7 @@ STILL = Drift(sd=0.0, origin="given")
 
 
 def shown(comparison: Comparison) -> str:
-    console = Console(file=io.StringIO(), width=200)
+    console = LastingConsole(file=io.StringIO(), width=200)
     console.print(render(comparison))
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from rich.console import Console
 
 from bench.comparison.drift import ASSUMED
 from bench.comparison.markdown import as_markdown
@@ -23,6 +22,7 @@ from bench.measure.versus import describe_other, python_of
 from bench.parity.join import JoinedParity, JoinedReport
 from bench.schema.parity import ParityResult
 from bench.schema.report import Report, Together
+from bench.text.console import LastingConsole
 
 pytestmark = pytest.mark.backend_free
 
@@ -127,7 +127,7 @@ def test_an_upgrade_that_mends_the_model_fails_the_gate_and_every_form_says_why(
     between = joined(BOTH, [outside("base:jax/cpu/fit", "oracle"), outside("base:jax/cpu/fit", "new:jax/cpu/fit")])
     found = outcome_of(base, new, tmp_path, 0.05, between)
     assert found.exit_code == 1
-    console = Console(file=io.StringIO(), width=200)
+    console = LastingConsole(file=io.StringIO(), width=200)
     console.print(render(found.comparison))
     answer = "Base and new are not the same model: base was out of parity, and new is not."
     for text in (console.file.getvalue(), as_markdown(found.comparison), comparison_as_junit(found.comparison, "x")):  # type: ignore[attr-defined]

@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 import pytest
-from rich.console import Console
 
 from bench.comparison.drift import Drift
 from bench.comparison.markdown import as_markdown
@@ -18,6 +17,7 @@ from bench.comparison.table import render
 from bench.export.junit import comparison_as_junit
 from bench.schema.parity import ParityResult
 from bench.schema.report import Report
+from bench.text.console import LastingConsole
 
 pytestmark = pytest.mark.backend_free
 
@@ -32,7 +32,7 @@ SLOWER = (
 
 
 def shown(comparison: Comparison) -> list[str]:
-    console = Console(file=io.StringIO(), width=250)
+    console = LastingConsole(file=io.StringIO(), width=250)
     console.print(render(comparison))
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue().splitlines()

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from rich.console import Console
 
 from bench.commands.cli import main
 from bench.comparison.markdown import as_markdown
@@ -22,6 +21,7 @@ from bench.report.summary import summarise
 from bench.schema.machine import Conditions
 from bench.schema.report import Report, Together
 from bench.text.caveats import caveats
+from bench.text.console import LastingConsole
 from bench.text.report import print_report
 
 pytestmark = pytest.mark.backend_free
@@ -47,8 +47,8 @@ def doubtful(report: Report, unsteady: Sequence[int] = (), noise: Sequence[str] 
     )
 
 
-def shown(printing: Callable[[Console], None]) -> str:
-    console = Console(file=io.StringIO(), width=200)
+def shown(printing: Callable[[LastingConsole], None]) -> str:
+    console = LastingConsole(file=io.StringIO(), width=200)
     printing(console)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()

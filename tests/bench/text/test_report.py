@@ -6,12 +6,12 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from rich.console import Console
 
 from bench.report.floors import floors
 from bench.report.summary import summarise
 from bench.schema.report import Report
 from bench.schema.run import Run
+from bench.text.console import LastingConsole
 from bench.text.report import print_report
 
 pytestmark = pytest.mark.backend_free
@@ -28,7 +28,7 @@ def printed(report: Report, width: int = 80, directory: Path = Path("results/loc
         rmse=summary.rmse,
         floors=floors(report.runs, summary.step_time, report.workload),
     )
-    console = Console(file=io.StringIO(), width=width)
+    console = LastingConsole(file=io.StringIO(), width=width)
     print_report(report, directory, console)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()

@@ -14,7 +14,7 @@ from types import SimpleNamespace
 import msgspec
 import pytest
 from rich import box
-from rich.console import Console, RenderableType
+from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -32,6 +32,7 @@ from bench.studies.score.records import ScoreReport
 from bench.studies.score.table import print_scoring
 from bench.studies.validate.run import Validation
 from bench.studies.validate.table import print_validation
+from bench.text.console import LastingConsole
 from bench.text.parity_table import render as render_parity
 from bench.text.profile import print_profiles
 from bench.text.report import print_report
@@ -46,7 +47,7 @@ NARROW = (40, 60)
 
 
 def printed(width: int, *parts: RenderableType) -> str:
-    console = Console(file=io.StringIO(), width=width)
+    console = LastingConsole(file=io.StringIO(), width=width)
     console.print(*parts)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
@@ -130,10 +131,10 @@ def test_commands_that_read_results(
     whole(texts[1], texts[0])
 
 
-def both(show: Callable[[Console], None], width: int) -> tuple[str, str]:
+def both(show: Callable[[LastingConsole], None], width: int) -> tuple[str, str]:
     texts = []
     for columns in (width, 400):
-        console = Console(file=io.StringIO(), width=columns)
+        console = LastingConsole(file=io.StringIO(), width=columns)
         show(console)
         assert isinstance(console.file, io.StringIO)
         texts.append(console.file.getvalue())
