@@ -208,6 +208,7 @@ def _points(reports: Sequence[_Dated], cell: Cell, names: Mapping[str, str]) -> 
     points = []
     for index, dated in enumerate(reports):
         before = reports[index - 1] if index else dated
+        custom = dated.report.workload.workload is not None
         points.append(
             Point(
                 created=dated.report.created,
@@ -215,7 +216,7 @@ def _points(reports: Sequence[_Dated], cell: Cell, names: Mapping[str, str]) -> 
                 name=names[_place(dated)],
                 changes=changes_between(before.report, dated.report),
                 step_time=next(row for row in dated.summary.step_time if row.cell == cell),
-                rmse=next((row for row in dated.summary.rmse if row.cell == cell), None),
+                rmse=next((row for row in dated.summary.scores if row.cell == cell and not custom), None),
                 change=changes.get(index),
                 level_ms=level_of[index].ms,
                 metric=next((row for row in dated.report.metrics if row.cell == cell), None),

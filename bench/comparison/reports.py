@@ -178,7 +178,7 @@ def _timed(row: StepTime) -> Timed:
 
 
 def _scored_pairs(base: Report, new: Report, cells: tuple[Cell, Cell] | None) -> list[ScoredPair]:
-    old, recent = seed_scores(base), seed_scores(new)
+    old, recent = seed_scores(base.runs), seed_scores(new.runs)
     own = new.workload.workload is not None
     return [
         ScoredPair(

@@ -9,11 +9,8 @@ from pathlib import Path
 
 from bench.errors import BenchError
 from bench.report.file import load_report, report_path
-from bench.report.scores import metric_means
 from bench.report.summary import Summary, summarise
-from bench.schema.derived import MetricMean, Rmse
 from bench.schema.report import Report
-from bench.schema.run import Run
 
 
 @dataclass(frozen=True)
@@ -33,12 +30,6 @@ class Exported:
     summary: Summary
 
     @property
-    def scores(self) -> Sequence[Rmse | MetricMean]:
-        """Each cell's test score after the last epoch, by the measure that its workload is told by."""
-        report = self.report
-        return self.summary.rmse if report.workload.workload is None else metric_means(report.runs, report.workload)
-
-    @property
     def started(self) -> datetime:
         """When measuring began, in UTC.
 
@@ -55,28 +46,6 @@ class Exported:
             BenchError: the report does not tell in ISO 8601.
         """
         return None if self.report.finished is None else _time(self.report.finished, self.file)
-
-
-@dataclass(frozen=True)
-class Score:
-    """How well a worker's model did.
-
-    Attributes:
-        name: of the measure.
-        by_epoch: on the train part, one value an epoch; empty where it did not train.
-        test: on the test part after the last epoch; None where it did not get there.
-    """
-
-    name: str
-    by_epoch: Sequence[float]
-    test: float | None
-
-
-def score_of(report: Report, run: Run) -> Score:
-    """Returns how well a worker's model did, by the measure that its workload is told by."""
-    if report.workload.workload is not None:
-        return Score(report.workload.metric, run.train_metric, run.test_metric)
-    return Score("rmse", run.train_rmse, run.test_rmse)
 
 
 def load_exported(paths: Sequence[Path]) -> list[Exported]:

@@ -110,7 +110,7 @@ def _cell(exported: Exported, cell: Cell) -> Case:
         if row.cell == cell
     ]
     label = metric_label(exported.report.workload)
-    lines += [f"test {label} {row.mean:.5f}" for row in exported.scores if row.cell == cell]
+    lines += [f"test {label} {row.mean:.5f}" for row in exported.summary.scores if row.cell == cell]
     reason = next((run.error for run in runs if run.error), "") or ""
     if all(run.status == "skipped" for run in runs):
         return Case("cell", str(cell), "skipped", reason)

@@ -47,7 +47,7 @@ def _cells(exported: Exported) -> str:
     rows = exported.summary.step_time
     cells = [row.cell for row in rows]
     names = short_names(run.cell for run in exported.report.runs)
-    scores = {row.cell: f"{row.mean:.4f}" for row in exported.scores}
+    scores = {row.cell: f"{row.mean:.4f}" for row in exported.summary.scores}
     label = plain(metric_label(exported.report.workload))
     first = names[str(cells[0])]
     header = ("cell", "ms/step [95 %]", f"× {plain(first)}", f"test {label}", "processes")

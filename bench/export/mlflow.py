@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from bench.errors import BenchError
-from bench.export.exported import Exported, score_of
+from bench.export.exported import Exported
 from bench.report.file import PAGE_NAME
 from bench.report.rounds import rounds_by_process
 from bench.schema.run import Run
@@ -125,7 +125,7 @@ class _Logger:
             if row.ci95_ms is not None:
                 yield f"{cell}/step_time_ms_low", 0, row.ci95_ms[0]
                 yield f"{cell}/step_time_ms_high", 0, row.ci95_ms[1]
-        for score in self.exported.scores:
+        for score in self.exported.summary.scores:
             yield f"{str(score.cell).replace(':', '-')}/test_{self.exported.report.workload.metric}", 0, score.mean
 
     @contextlib.contextmanager
@@ -158,11 +158,11 @@ class _Logger:
 
 def _measured(exported: Exported, run: Run) -> Iterator[tuple[str, int, float]]:
     """Yields name, step and value of all that a worker measured; the step is an epoch or a round, from 1, or 0."""
-    score = score_of(exported.report, run)
-    for epoch, value in enumerate(score.by_epoch, start=1):
-        yield f"train_{score.name}", epoch, value
-    if score.test is not None:
-        yield f"test_{score.name}", len(score.by_epoch), score.test
+    metric = exported.report.workload.metric
+    for epoch, value in enumerate(run.train_scores, start=1):
+        yield f"train_{metric}", epoch, value
+    if run.test_score is not None:
+        yield f"test_{metric}", len(run.train_scores), run.test_score
     for name in ("warmup_ms", "step_time_ms", "fit_setup_ms"):
         for number, value in enumerate(getattr(run, name), start=1):
             yield name, number, value

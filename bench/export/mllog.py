@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from bench.errors import BenchError
-from bench.export.exported import Exported, score_of
+from bench.export.exported import Exported
 from bench.schema.report import Report
 from bench.schema.run import Run
 
@@ -91,20 +91,20 @@ def _events(report: Report, run: Run) -> Iterator[Event]:
         return
     now = sum(phase for phase in phases if phase is not None)
     yield now, END, "init_stop", None, {}
-    score = score_of(report, run)
-    if run.train_s is None or not score.by_epoch:
+    if run.train_s is None or not run.train_scores:
         return
-    block = {"first_epoch_num": 1, "epoch_count": len(score.by_epoch)}
+    block = {"first_epoch_num": 1, "epoch_count": len(run.train_scores)}
     yield now, START, "run_start", None, {}
     yield now, START, "block_start", None, block
     now += run.train_s
     yield now, END, "block_stop", None, block
-    if run.evaluate_s is None or score.test is None:
+    if run.evaluate_s is None or run.test_score is None:
         return
-    epoch = {"epoch_num": len(score.by_epoch)}
+    epoch = {"epoch_num": len(run.train_scores)}
     yield now, START, "eval_start", None, epoch
     now += run.evaluate_s
-    yield now, POINT, "eval_accuracy", score.test, {**epoch, "metric": score.name, "better": report.workload.better}
+    named = {"metric": report.workload.metric, "better": report.workload.better}
+    yield now, POINT, "eval_accuracy", run.test_score, {**epoch, **named}
     yield now, END, "eval_stop", None, epoch
     yield now, END, "run_stop", None, {"status": "success" if run.status == "ok" else "aborted"}
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import BenchError
-from bench.export.exported import Exported, score_of
+from bench.export.exported import Exported
 from bench.export.folder import new_folder
 from bench.schema.run import Run
 from movierank.install_hint import install_hint
@@ -64,11 +64,11 @@ def _hparams(exported: Exported, run: Run) -> dict[str, Any]:
 
 def _values(exported: Exported, run: Run) -> Iterator[tuple[str, int, float]]:
     """Yields tag, step and value of all that a worker measured; the step is an epoch or a round, from 1."""
-    score = score_of(exported.report, run)
-    for epoch, value in enumerate(score.by_epoch, start=1):
-        yield f"train/{score.name}", epoch, value
-    if score.test is not None:
-        yield f"test/{score.name}", max(1, len(score.by_epoch)), score.test
+    metric = exported.report.workload.metric
+    for epoch, value in enumerate(run.train_scores, start=1):
+        yield f"train/{metric}", epoch, value
+    if run.test_score is not None:
+        yield f"test/{metric}", max(1, len(run.train_scores)), run.test_score
     for number, value in enumerate(run.warmup_ms, start=1):
         yield "step_time_ms/warm-up", number, value
     for number, value in enumerate(run.step_time_ms, start=1):

@@ -12,10 +12,9 @@ from bench.parity.trainings import Parity
 from bench.report.file import save_report
 from bench.report.floors import floors
 from bench.report.predictions import Arrays, key_of, save_predictions
-from bench.report.scores import metric_means
 from bench.report.summary import first_steps, summarise
 from bench.schema.cell import Cell
-from bench.schema.derived import TimeToTarget
+from bench.schema.derived import MetricMean, TimeToTarget
 from bench.schema.machine import Conditions
 from bench.schema.messages import Ready, Reply, Rounded, Steady, Stopped, Trained
 from bench.schema.parity import CellEnvelope
@@ -44,7 +43,7 @@ class Recorder:
         self.directory = directory
         self.report = report
         self._runs: dict[RunKey, Run] = {(run.cell, run.process): run for run in report.runs}
-        trained = tuple(key_of(run, "") for run in report.runs if run.train_rmse or run.train_metric)
+        trained = tuple(key_of(run, "") for run in report.runs if run.train_scores)
         self.arrays = {key: array for key, array in arrays.items() if key.startswith(trained)}
         self._unsaved = len(self.arrays) < len(arrays)
         self._held: dict[RunKey, Arrays] = {}
@@ -81,7 +80,7 @@ class Recorder:
             self._save_predictions()
         self._runs[key] = run
         self.save()
-        if not (run.train_rmse or run.train_metric) and self._drop_predictions(run):
+        if not run.train_scores and self._drop_predictions(run):
             self._save_predictions()
 
     def hold_predictions(self, run: Run, arrays: Arrays) -> None:
@@ -143,16 +142,18 @@ class Recorder:
 
     def save(self) -> Report:
         """Writes the report with all figures derived anew, and returns it."""
-        summary = summarise(self.runs)
+        summary, workload = summarise(self.runs), self.report.workload
+        custom = workload.workload is not None
+        metrics = [MetricMean(metric=workload.metric, **msgspec.structs.asdict(row)) for row in summary.scores]
         self.report = msgspec.structs.replace(
             self.report,
             runs=self.runs,
             step_time=summary.step_time,
             ratios=summary.ratios,
-            rmse=summary.rmse,
-            metrics=metric_means(self.runs, self.report.workload),
+            rmse=[] if custom else summary.scores,
+            metrics=metrics if custom else [],
             first_steps=first_steps(self.runs),
-            floors=floors(self.runs, summary.step_time, self.report.workload),
+            floors=floors(self.runs, summary.step_time, workload),
         )
         save_report(self.report, self.directory)
         return self.report

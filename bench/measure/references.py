@@ -24,7 +24,7 @@ from bench.parity.stored import to_arrays
 from bench.parity.trainings import Parity, envelopes_of, known_deviation, trajectories
 from bench.report.predictions import MOST_STORED, Arrays, load_arrays
 from bench.report.reference_rmse import reference_rmse
-from bench.report.scores import seed_rmse
+from bench.report.scores import seed_scores
 from bench.schema.cell import Cell
 from bench.schema.messages import Described, Job, Ready, Train, Trained, log_name
 from bench.schema.parity import CellEnvelope
@@ -80,7 +80,7 @@ def check_parity(
     }
     return Parity(
         results=judge(found, references, part, workload.epochs),
-        reference_rmse=reference_rmse(seed_rmse(runs), rmses) if len(test) == len(split.test) else [],
+        reference_rmse=reference_rmse(seed_scores(runs), rmses) if len(test) == len(split.test) else [],
         envelopes=envelopes_of(references),
         divergences=divergences(found, references),
         arrays=to_arrays(references),

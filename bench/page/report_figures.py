@@ -12,7 +12,7 @@ from bench.page.tables import Table, cell_name, decimals, ends, number, small
 from bench.page.thinning import drawn_curves, drawn_parity
 from bench.report.rounds import process_medians
 from bench.report.scores import final_scores, metric_label
-from bench.report.summary import Summary, mean_scores
+from bench.report.summary import Summary
 from bench.schema.cell import cell_named
 from bench.schema.parity import group_of
 from bench.schema.report import Report
@@ -36,7 +36,7 @@ def report_figures(key: str, report: Report, summary: Summary, look: Look, *, th
         thin: whether to draw less than all (`bench.page.thinning`).
     """
     yield _step_time(key, report, summary, look, thin)
-    yield _final(key, report, look, thin)
+    yield _final(key, report, summary, look, thin)
     yield _epochs(key, report, look, thin)
     yield _parity(key, report, look, thin)
     yield from cost_figures(key, report, look)
@@ -70,11 +70,11 @@ def _step_time(key: str, report: Report, summary: Summary, look: Look, thin: boo
     )
 
 
-def _final(key: str, report: Report, look: Look, thin: bool) -> Figure:
+def _final(key: str, report: Report, summary: Summary, look: Look, thin: bool) -> Figure:
     name, ends_at = metric_label(report.workload), final_scores(report)
     beside = {row.cell: row for row in report.reference_rmse}
     rows = []
-    for row in mean_scores(report):
+    for row in summary.scores:
         cell = row.cell
         oracle = beside.get(row.cell)
         rows.append(
@@ -91,7 +91,7 @@ def _final(key: str, report: Report, look: Look, thin: bool) -> Figure:
                 [str(cell)],
             )
         )
-    said = [f"{cell_name(row.cell, look.names)} {row.mean:.4f}" for row in mean_scores(report)]
+    said = [f"{cell_name(row.cell, look.names)} {row.mean:.4f}" for row in summary.scores]
     header = ("Cell", f"Mean {name}", "95 % interval", "Seeds", "Each process", "Minus the oracle's", "Verdict")
     grey = " Grey: where 95 % of the float64 oracle's means lie, dashed its mean." if report.reference_rmse else ""
     return Figure(

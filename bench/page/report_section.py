@@ -12,7 +12,7 @@ from bench.page.figure import Figure
 from bench.page.report_figures import report_figures
 from bench.page.tables import Table, cell_name, decimals, estimate, facts, folded, number, text
 from bench.report.scores import final_scores, metric_label
-from bench.report.summary import Summary, mean_scores
+from bench.report.summary import Summary
 from bench.schema.report import Report
 from bench.text.headline import answer
 from bench.text.reduced import relative_step_time
@@ -91,7 +91,7 @@ page of its own: <code>python -m bench page {text(shlex.quote(name))} -o FILE.ht
 
 def _cells_table(report: Report, summary: Summary, look: Look) -> Table:
     """Returns one line a cell, fastest first, with what a reader asks first."""
-    rmse = {row.cell: row for row in mean_scores(report)}
+    rmse = {row.cell: row for row in summary.scores}
     floors = {row.cell: row for row in report.floors}
     first = {row.cell: row for row in report.first_steps}
     target = {row.cell: row for row in report.time_to_target}

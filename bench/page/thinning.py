@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from bench.report.scores import epoch_scores
 from bench.schema.parity import ORACLE, ParityResult, group_of, share_of_envelope, worst_by_group
 from bench.schema.report import Report
 from bench.schema.run import Run
@@ -45,7 +44,7 @@ def drawn_curves(report: Report, *, thin: bool) -> list[Curve]:
         thin: return the first process of each cell and seed alone, and of its epochs some evenly spread, the first
             and the last among them.
     """
-    curves = [(run, dict(enumerate(scores, start=1))) for run, scores in epoch_scores(report)]
+    curves = [(run, dict(enumerate(run.train_scores, start=1))) for run in report.runs if run.train_scores]
     if not thin:
         return curves
     first: dict[tuple[str, int], Curve] = {}
@@ -73,7 +72,7 @@ def thinned_words(reports: Sequence[Report]) -> list[str]:
         )
     if any(_fewer(report, drawn_curves) for report in reports):
         phrases.append("trainings over epochs, but for each cell's first process of a seed")
-    if any(len(scores) > MOST_EPOCHS for report in reports for _, scores in epoch_scores(report)):
+    if any(len(run.train_scores) > MOST_EPOCHS for report in reports for run in report.runs):
         phrases.append(f"epochs, but for at most {MOST_EPOCHS} of a training")
     cells = [sum(run.cell == cell for run in r.runs) for r in reports for cell in {run.cell for run in r.runs}]
     if any(count > MOST_DOTS for count in cells):

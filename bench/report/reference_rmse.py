@@ -17,7 +17,7 @@ def reference_rmse(by_seed: Mapping[Cell, Mapping[int, float]], reference: Mappi
     """Compares each cell's final test RMSE with the oracle's.
 
     Args:
-        by_seed: final test RMSE of each cell by seed, as `bench.report.scores.seed_rmse` returns it.
+        by_seed: final test RMSE of each cell by seed, as `bench.report.scores.seed_scores` returns it.
         reference: the oracle's on the same test part, by seed.
 
     Returns:

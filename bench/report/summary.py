@@ -1,4 +1,4 @@
-"""What the raw samples of a report say: step times, ratios and RMSE."""
+"""What the raw samples of a report say: step times, ratios and mean scores."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from dataclasses import replace
 from itertools import combinations
 
 from bench.report.rounds import Counted, _medians, counted_rounds, interleaved, turns_of
-from bench.report.scores import seed_rmse
+from bench.report.scores import seed_scores
 from bench.schema.cell import Cell
-from bench.schema.derived import FirstStep, MetricMean, Ratio, Rmse, StepTime
+from bench.schema.derived import FirstStep, Ratio, Rmse, StepTime
 from bench.schema.record import Record
-from bench.schema.report import Report
 from bench.schema.run import Run
 from bench.statistics import intervals
 from bench.statistics.scatter import components, two_modes
@@ -24,20 +23,20 @@ class Summary(Record, frozen=True, kw_only=True):
     Attributes:
         step_time: one a cell with at least one steady round, fastest first.
         ratios: one a pair of such cells with a process index in common, in the order of `step_time`.
-        rmse: one a cell with at least one run that is `ok`, in the same order: an order by RMSE would make a
-            ranking of what is mostly noise.
+        scores: final test score of each cell with a run that is `ok`, in the same order, since an order by score would
+            rank what is mostly noise. A custom workload's metric stands in place of the RMSE.
     """
 
     step_time: list[StepTime]
     ratios: list[Ratio]
-    rmse: list[Rmse]
+    scores: list[Rmse]
 
 
 def summarise(runs: Sequence[Run]) -> Summary:
-    """Derives step times, ratios and RMSE from the raw samples.
+    """Derive step times, ratios and mean scores from the raw samples.
 
     Raises:
-        ValueError: if a step time is not finite and positive.
+        ValueError: a step time is not finite and positive.
     """
     counted = counted_rounds(runs)
     medians = {cell: _medians(of_cell.rounds) for cell, of_cell in counted.items()}
@@ -50,10 +49,10 @@ def summarise(runs: Sequence[Run]) -> Summary:
         for b, a in combinations(cells, 2)
         if (pairs := interleaved(turns[a], turns[b], len(cells)))
     ]
-    scores = seed_rmse(runs)
+    scores = seed_scores(runs)
     untimed = sorted(scores.keys() - set(cells))
-    rmse = [_rmse(cell, scores[cell]) for cell in [*cells, *untimed] if cell in scores]
-    return Summary(step_time=step_time, ratios=ratios, rmse=rmse)
+    means = [_mean_score(cell, scores[cell]) for cell in [*cells, *untimed] if cell in scores]
+    return Summary(step_time=step_time, ratios=ratios, scores=means)
 
 
 def step_time_of(runs: Iterable[Run], cell: Cell, processes: Container[int]) -> StepTime:
@@ -96,7 +95,7 @@ def _ratio(first: Cell, second: Cell, medians: dict[Cell, dict[int, float]], pro
     return Ratio(a=str(a), b=str(b), ratio=estimate.value, ci95=estimate.ci95, pairs=len(processes))
 
 
-def _rmse(cell: Cell, by_seed: dict[int, float]) -> Rmse:
+def _mean_score(cell: Cell, by_seed: dict[int, float]) -> Rmse:
     estimate = intervals.mean(list(by_seed.values()))
     return Rmse(
         backend=cell.backend,
@@ -129,8 +128,3 @@ def _first_step(runs: Sequence[Run]) -> FirstStep:
         warm_s=statistics.median(warm) if warm else None,
         warm_processes=len(warm),
     )
-
-
-def mean_scores(report: Report) -> list[Rmse | MetricMean]:
-    """Returns what each cell ends at on the test part, the mean over seeds."""
-    return [*summarise(report.runs).rmse, *report.metrics]

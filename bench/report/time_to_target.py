@@ -210,37 +210,33 @@ def time_to_rmse(
         target: RMSE in label units.
     """
     label = split.test.take(slice(0, MOST_STORED)).label
-    counted = rounds_by_process(runs)
-    curves = [
-        learning_curve(
-            run,
-            counted.get(run.cell, {}).get(run.process, []),
-            rmse_by_epoch(_epochs_of(run, arrays, len(label)), label),
-            num_train=workload.num_train,
-            batch_size=workload.batch_size,
-        )
-        for run in runs
-    ]
-    return time_to_target([curve for curve in curves if curve is not None], target)
+    scores = [rmse_by_epoch(_epochs_of(run, arrays, len(label)), label) for run in runs]
+    return time_to_target(_curves(runs, scores, workload), target)
 
 
 def time_to_metric(runs: Sequence[Run], workload: Workload) -> list[TimeToTarget]:
-    """Returns the same until an own workload's metric is at its target or better; nothing where it names none."""
+    """Return the same until a custom workload's metric is at its target or better; nothing where it names none."""
     if workload.target is None:
         return []
+    scores = [[math.nan if score is None else score for score in run.test_metric_by_epoch] for run in runs]
+    return time_to_score(_curves(runs, scores, workload), workload.target)
+
+
+def _curves(runs: Sequence[Run], scores: Sequence[Sequence[float]], workload: Workload) -> list[LearningCurve]:
+    """Return the learning curves of runs whose test scores by epoch are given."""
     counted = rounds_by_process(runs)
     curves = [
         learning_curve(
             run,
             counted.get(run.cell, {}).get(run.process, []),
-            [math.nan if score is None else score for score in run.test_metric_by_epoch],
+            by_epoch,
             num_train=workload.num_train,
             batch_size=workload.batch_size,
             better=workload.better,
         )
-        for run in runs
+        for run, by_epoch in zip(runs, scores, strict=True)
     ]
-    return time_to_score([curve for curve in curves if curve is not None], workload.target)
+    return [curve for curve in curves if curve is not None]
 
 
 def _epochs_of(run: Run, stored: Arrays, count: int) -> Arrays:

@@ -207,6 +207,16 @@ class Run(OfCell, frozen=True, kw_only=True):
     profile: str | None = None
 
     @property
+    def train_scores(self) -> list[float]:
+        """Train values of the workload's metric, one an epoch: of the built-in workload the RMSE."""
+        return self.train_rmse or self.train_metric
+
+    @property
+    def test_score(self) -> float | None:
+        """Test value of the workload's metric after the last epoch: of the built-in workload the RMSE."""
+        return self.test_metric if self.test_rmse is None else self.test_rmse
+
+    @property
     def trained(self) -> bool:
         """Whether the convergence run was completed and tested."""
-        return self.test_rmse is not None or self.test_metric is not None
+        return self.test_score is not None

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from bench.report.scores import metric_label
 from bench.report.summary import Summary, summarise
 from bench.schema.cell import FULL, precision_of, short_names
-from bench.schema.derived import MetricMean, Rmse
 from bench.schema.parity import ORACLE, ParityResult, counts
 from bench.schema.report import Report
 from bench.schema.run import Run
@@ -67,7 +66,7 @@ def answer(report: Report) -> Answer:
         reduced=reduced_lines(
             {row.cell: row for row in everything.step_time},
             everything.ratios,
-            {row.cell: row for row in everything.rmse},
+            {row.cell: row for row in everything.scores if report.workload.workload is None},
             report.parity,
             names,
         ),
@@ -84,8 +83,8 @@ def headline(report: Report) -> str:
 def _in_float32(summary: Summary) -> Summary:
     """Returns the part of float32, or all where no float32 step was timed."""
     step_time = [row for row in summary.step_time if precision_of(row.cell) == FULL]
-    rmse = [row for row in summary.rmse if precision_of(row.cell) == FULL]
-    return Summary(step_time=step_time, ratios=summary.ratios, rmse=rmse) if step_time else summary
+    scores = [row for row in summary.scores if precision_of(row.cell) == FULL]
+    return Summary(step_time=step_time, ratios=summary.ratios, scores=scores) if step_time else summary
 
 
 def _across_devices(summary: Summary, devices: Sequence[str], names: dict[str, str]) -> list[str]:
@@ -104,8 +103,7 @@ def _place(report: Report, device: str) -> str:
 
 
 def _quality(report: Report, summary: Summary, names: dict[str, str]) -> str:
-    rows: list[Rmse | MetricMean] = [*summary.rmse]
-    rows += [row for row in report.metrics if precision_of(row.cell) == FULL]
+    rows = summary.scores
     if not rows:
         return ""
     label = metric_label(report.workload)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench.report.scores import metric_label, score_rows
+from bench.report.scores import metric_label
 from bench.schema.cell import FULL, Cell, full_precision, precision_of, short_names
 from bench.schema.derived import StepTime
 from bench.schema.report import Report
@@ -79,12 +79,13 @@ def _metric_head(report: Report) -> str:
 
 def _figures(report: Report, cell: Cell, row: StepTime, base: Cell) -> list[str]:
     runs = [run for run in report.runs if run.cell == cell]
+    scores = {row.cell: row.mean for row in report.rmse} | {row.cell: row.mean for row in report.metrics}
     return [
         with_interval(row.median_ms, row.ci95_ms),
         _times(report, cell, base),
         next((three_digits(floor.times_best_floor) for floor in report.floors if floor.cell == cell), "–"),
         _typical([run for run in runs if run.compile_cache != "warm"], "first_step_s", 2, " s"),
-        next((f"{scored.mean:.4f}" for scored in score_rows(report) if scored.cell == cell), "–"),
+        f"{scores[cell]:.4f}" if cell in scores else "–",
         _typical(runs, "peak_rss_mib", 0),
     ]
 

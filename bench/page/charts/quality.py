@@ -12,7 +12,7 @@ from bench.page.charts.intervals import GOLDEN, Band, Row, rows_chart
 from bench.page.charts.look import ALARM, BOTH_SHOWN, INK, Look, finished, layer, nothing, tip
 from bench.page.thinning import Curve, drawn_dots
 from bench.report.scores import final_scores, metric_label
-from bench.report.summary import mean_scores
+from bench.report.summary import summarise
 from bench.schema.cell import cell_named
 from bench.schema.parity import ORACLE, ParityResult, group_of, share_of_envelope
 from bench.schema.report import Report
@@ -38,7 +38,7 @@ def final_chart(report: Report, look: Look, *, thin: bool = False) -> Any:
                 thin=thin,
             ),
         )
-        for row in mean_scores(report)
+        for row in summarise(report.runs).scores
     ]
     title = f"test {metric_label(report.workload)} after {report.workload.epochs} epochs"
     return rows_chart(

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from bench.report.rounds import process_medians
-from bench.report.scores import seed_rmse
+from bench.report.scores import seed_scores
 from bench.report.summary import summarise
 from bench.schema.cell import Cell
 from bench.schema.parity import ParityResult
@@ -75,7 +75,7 @@ def test_a_run_that_broke_off_counts_for_step_time_but_not_for_rmse() -> None:
     summary = summarise([run(0, step_time_ms=[1.0], test_rmse=0.25), broken, never_steady])
     assert summary.step_time[0].processes == 2
     assert summary.step_time[0].rounds == 3
-    assert (summary.rmse[0].mean, summary.rmse[0].seeds, summary.rmse[0].ci95) == (0.25, 1, None)
+    assert (summary.scores[0].mean, summary.scores[0].seeds, summary.scores[0].ci95) == (0.25, 1, None)
 
 
 def test_a_repeated_process_counts_once_and_the_later_run_wins() -> None:
@@ -86,8 +86,8 @@ def test_a_repeated_process_counts_once_and_the_later_run_wins() -> None:
 
 def test_processes_of_one_seed_are_one_sample_of_rmse() -> None:
     runs = [run(0, test_rmse=0.25), run(1, test_rmse=0.26), run(2, seed=0, test_rmse=0.27), run(3, test_rmse=math.nan)]
-    assert seed_rmse(runs) == {JAX: {0: pytest.approx(0.26), 1: 0.26}}
-    assert summarise(runs).rmse[0].seeds == 2
+    assert seed_scores(runs) == {JAX: {0: pytest.approx(0.26), 1: 0.26}}
+    assert summarise(runs).scores[0].seeds == 2
 
 
 def test_the_interval_holds_the_median_of_a_lopsided_cell() -> None:

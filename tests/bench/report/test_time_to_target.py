@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bench.errors import BenchError
 from bench.report.reference_rmse import reference_rmse
-from bench.report.scores import seed_rmse
+from bench.report.scores import seed_scores
 from bench.report.time_to_target import LearningCurve, learning_curve, rmse_by_epoch, time_to_target
 from bench.schema.cell import Cell, short_names
 from bench.schema.report import Report
@@ -278,7 +278,7 @@ def test_both_records_survive_the_report_file(make_report: MakeReport) -> None:
     report = make_report()
     full = msgspec.structs.replace(
         report,
-        reference_rmse=reference_rmse(seed_rmse(report.runs), ORACLE),
+        reference_rmse=reference_rmse(seed_scores(report.runs), ORACLE),
         time_to_target=time_to_target([*curves(JAX, TIMED, epochs=5), *curves(TORCH, [3.0], epochs=2)]),
     )
     assert len(full.reference_rmse) == 3

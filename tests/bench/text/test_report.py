@@ -25,7 +25,7 @@ def printed(report: Report, width: int = 80, directory: Path = Path("results/loc
         report,
         step_time=summary.step_time,
         ratios=summary.ratios,
-        rmse=summary.rmse,
+        rmse=summary.scores,
         floors=floors(report.runs, summary.step_time, report.workload),
     )
     console = LastingConsole(file=io.StringIO(), width=width)

@@ -59,7 +59,7 @@ def in_precision(report: Report, backend: str, precision: str, speed: float, rms
 
 def printed(report: Report) -> str:
     summary = summarise(report.runs)
-    report = msgspec.structs.replace(report, step_time=summary.step_time, ratios=summary.ratios, rmse=summary.rmse)
+    report = msgspec.structs.replace(report, step_time=summary.step_time, ratios=summary.ratios, rmse=summary.scores)
     file = io.StringIO()
     print_report(report, Path("r"), Console(file=file, width=80))
     return file.getvalue()
