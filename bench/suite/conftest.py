@@ -1,4 +1,4 @@
-"""What the suite measures: the tutorial's training under the backend that KERAS_BACKEND names."""
+"""The subject of the suite: the tutorial's training under the backend that KERAS_BACKEND names."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ BACKEND = os.environ.get("KERAS_BACKEND", "")
 if BACKEND not in BACKENDS:
     raise pytest.UsageError(f"set KERAS_BACKEND to one of {', '.join(BACKENDS)}; received {BACKEND!r}")
 
-# As in a worker, before Keras is imported; a framework that other tests of this process have imported stays.
+# A worker does so too, before it imports Keras. A framework that other tests of this process have imported stays.
 hide(hidden_modules(BACKEND))
 
 
@@ -33,11 +33,11 @@ class Tutorial:
     """A model that was trained as the tutorial does, from the weights that all backends share.
 
     Attributes:
-        session: what a worker has of its framework, with the model.
-        initial: the model's and the optimizer's state before the first step.
-        trained: the same after the last epoch.
-        test_rmse: then, as `evaluate` reports it.
-        described: what the numbers were measured with.
+        session: a worker's session with its framework and the model.
+        initial: state of the model and the optimizer before the first step.
+        trained: state of the model and the optimizer after the last epoch.
+        test_rmse: test RMSE after the last epoch, as `evaluate` reports it.
+        described: backend, versions and device, for `extra_info`.
     """
 
     session: Session
@@ -50,7 +50,7 @@ class Tutorial:
 # The backend is a parameter so that `pytest-benchmark compare` prints it.
 @pytest.fixture(scope="session", params=[BACKEND])
 def tutorial(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Tutorial:
-    """The tutorial's training on MovieLens 100K, done once."""
+    """Train once as the tutorial does, on MovieLens 100K."""
     device, device_name = _configure(request.param)
 
     import keras
@@ -108,7 +108,7 @@ def tutorial(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 
 @pytest.fixture(scope="session")
 def state() -> StateBetweenRounds:
-    """What looks at the machine's state, for all benchmarks."""
+    """Return the watch on the machine's state, for all benchmarks."""
     return StateBetweenRounds()
 
 

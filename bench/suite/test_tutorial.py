@@ -1,7 +1,7 @@
 """Train, evaluate and predict as the tutorial does, for pytest-benchmark.
 
-A quick look under one backend, in one process; `python -m bench run` measures several processes, which is
-what an interval needs. Compare two backends' files with `pytest-benchmark compare A.json B.json`.
+This is a quick look under one backend, in one process. `python -m bench run` measures several processes, which an
+interval needs. Compare two backends' files with `pytest-benchmark compare A.json B.json`.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from bench.suite.state import StateBetweenRounds
     from bench.worker.timed_fit import TimedFit
 
-ORACLE_RMSE = 0.25776  # of the NumPy float64 oracle after the same five epochs from the same weights
-ROUNDING = 5e-4  # float32 predictions lie up to 4.4e-4 rms from the oracle's by then, hence their RMSE no further
+ORACLE_RMSE = 0.25776  # RMSE of the NumPy float64 oracle after the same five epochs from the same weights
+ROUNDING = 5e-4  # float32 predictions then lie up to 4.4e-4 rms from the oracle's, hence their RMSE no further
 
 
 @pytest.mark.benchmark(group="train epoch")
@@ -58,7 +58,7 @@ def test_train_epoch(benchmark: BenchmarkFixture, tutorial: Tutorial, state: Sta
         loop=loop,
         test_rmse=test_rmse,
         steps_per_round=steps,
-        # A round's time has the set-up of its `fit` call in it; the step time does not.
+        # A round's time includes the set-up of its `fit` call; the step time does not.
         step_time_ms=median(1e3 * call.epochs_s / steps for call in timed[-rounds:]),
         fit_setup_ms=median(1e3 * call.setup_s for call in timed[-rounds:]),
     )

@@ -1,10 +1,15 @@
-"""The faults that `bench mutants` plants: what each is, and the earliest stage at which it can be seen.
+"""The faults that `bench mutants` plants: what each is, and the earliest stage that shows it.
 
-How they are planted is in `bench.worker.faults`, which only a worker imports. The earliest stage follows from what a
-fault touches. `forward` sees the function and the initial weights; `loss` the labels, the first batch and the loss;
-`gradient` what only the way back does; `probe` the optimizer's rule; `accumulators 1` what an accumulator starts from,
-since the probe sets it; `accumulators 10` the first ten batches and their order; the epochs what happens later. What
-only a metric reports is seen by `training rmse` alone.
+`bench.worker.faults`, which only a worker imports, plants them. The earliest stage follows from what a fault touches:
+
+- `forward`: the function and the initial weights;
+- `loss`: the labels, the first batch and the loss;
+- `gradient`: the backward pass;
+- `probe`: the optimizer's rule;
+- `accumulators 1`: the start of an accumulator, since the probe sets it;
+- `accumulators 10`: the first ten batches and their order;
+- an epoch: later events;
+- `training rmse`: faults in a metric only.
 """
 
 from __future__ import annotations
@@ -22,12 +27,12 @@ class Fault:
     """A planted fault.
 
     Attributes:
-        what: it does, in a line.
-        earliest: the first group of stages (`bench.parity.stages`) at which it can be seen; `last epoch` for that of
-            the workload. Empty for a fault that cannot be seen.
+        what: effect of the fault, in a line.
+        earliest: first group of stages (`bench.parity.stages`) that shows it; `last epoch` for the workload's last
+            epoch. Empty for a fault that no stage shows.
         batch_size: examples a step.
-        invisible: why no comparison of trainings can see it; None where one can.
-        invisible_on: the same for single backends, by name.
+        invisible: reason why no comparison of trainings can show it; None where one can.
+        invisible_on: reason why a backend cannot show it, by the backend's name.
     """
 
     what: str
@@ -37,7 +42,7 @@ class Fault:
     invisible_on: Mapping[str, str] = field(default_factory=dict)
 
     def reason(self, backend: str) -> str | None:
-        """Return why it cannot be seen on a backend; None where it can."""
+        """Return why a backend cannot show the fault; None where it can."""
         return self.invisible or self.invisible_on.get(backend)
 
 
@@ -64,7 +69,7 @@ FAULTS: dict[str, Fault] = {
     "order reversed": Fault("batches in reverse order", "loss"),
     "sum of squares": Fault("loss summed over the batch instead of averaged", "loss"),
     "L2 penalty": Fault("a penalty of 1e-6 times the squares of the first kernel", "loss"),
-    # The way back
+    # The backward pass
     "user gradient missing": Fault("no gradient reaches the user embedding", "gradient"),
     "movie gradient missing": Fault("no gradient reaches the candidate embedding", "gradient"),
     "last of repeated ids": Fault("of users repeated in a batch only the last example counts", "gradient"),

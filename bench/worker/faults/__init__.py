@@ -1,6 +1,6 @@
 """Plant a fault of `bench.studies.mutants.catalogue` in a worker's session.
 
-Each changes a session whose model is compiled and has its initial weights, before anything is trained or predicted.
+Each fault changes a session whose model is compiled and has its initial weights, before it trains or predicts.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Faults in what is trained on: labels, ids, and the order of batches."""
+"""Faults in the training data: labels, ids, and the order of batches."""
 
 from __future__ import annotations
 

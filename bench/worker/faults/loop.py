@@ -1,4 +1,4 @@
-"""Faults in how training is driven, and in what its loss and metric are."""
+"""Faults in the training loop, and in its loss and metric."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 
 
 class NeverReset(keras.metrics.RootMeanSquaredError):  # type: ignore[misc]  # Keras ships no types
-    """An RMSE that goes on over all epochs."""
+    """An RMSE that continues over all epochs."""
 
     def reset_state(self) -> None:
         """Do nothing."""
 
 
 class MeanOfBatches(keras.metrics.Mean):  # type: ignore[misc]
-    """The mean over batches of their RMSE."""
+    """The mean of the batches' RMSEs."""
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
         """Add one batch."""
@@ -53,16 +53,16 @@ def _metric(session: Session, kind: type[keras.Metric]) -> None:
 
 
 class InEpoch(keras.callbacks.Callback):  # type: ignore[misc]
-    """Knows whether an epoch is being trained: `fit` traces a function of its own meanwhile."""
+    """A callback that knows whether an epoch is being trained, during which `fit` traces a separate function."""
 
     now = False
 
     def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """Note that it is."""
+        """Note that an epoch has begun."""
         self.now = True
 
     def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Note that it is over; callbacks that come later may predict."""
+        """Note that the epoch has ended; later callbacks may predict."""
         self.now = False
 
 
@@ -108,7 +108,7 @@ def _one_epoch_short(session: Session) -> None:
 
 
 def _change_fit(session: Session, change: Callable[[Callable[..., Any], dict[str, Any]], Any]) -> None:
-    """Let `change(fit, options)` train each epoch by a call of `fit`; `initial_epoch` counts those before it."""
+    """Train each epoch by a call of `change(fit, options)`, where `initial_epoch` counts the epochs before it."""
     inner = session.model.fit
 
     def fit(x: Any, y: Any, *, epochs: int, **options: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Faults in the network: its initial weights, the function it computes, and the gradient of that function."""
+"""Faults in the network: its initial weights, its function, and the gradient of that function."""
 
 from __future__ import annotations
 
@@ -115,10 +115,10 @@ def _mean_of_repeated_ids(session: Session) -> None:
 
 
 def round_to(x: Any, bits: int) -> Any:
-    """Return float32 values rounded to so many significant bits; the gradient passes as it is.
+    """Return float32 values rounded to `bits` significant bits, with an unchanged gradient.
 
-    By Veltkamp's splitting (Dekker, 1971, "A floating-point technique for extending the available precision"), since
-    XLA may leave out a cast to a shorter type and back.
+    The method is Veltkamp's splitting (Dekker, 1971, "A floating-point technique for extending the available
+    precision"), since XLA may leave out a cast to a shorter type and back.
     """
     large = x * float(2 ** (24 - bits) + 1)
     rounded = large - (large - x)
@@ -134,7 +134,7 @@ def _same(ids: Any) -> Any:
 
 
 def _scale_gradient(values: Any, by: Any) -> Any:
-    """Return `values` unchanged, whose gradient is multiplied."""
+    """Return `values` with a gradient that is multiplied by `by`."""
     fixed = ops.stop_gradient(values)
     return fixed + by * (values - fixed)
 

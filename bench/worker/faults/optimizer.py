@@ -1,4 +1,4 @@
-"""Faults in the optimizer: Adagrad's constants, its rule, and what reaches it."""
+"""Faults in the optimizer: Adagrad's constants, its rule, and its gradients."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ TABLES = ("user_embedding", "candidate_embedding")
 
 
 class WrittenOut(keras.optimizers.Adagrad):  # type: ignore[misc]  # Keras ships no types
-    """Adagrad, each part of whose step can be another; without a change it is Keras's."""
+    """Adagrad in replaceable parts; unchanged, it equals Keras's."""
 
     def gradient(self, name: str, gradient: Any) -> Any:
-        """Return the gradient to step along; None leaves the weight as it is."""
+        """Return the gradient of the step; None leaves the weight as it is."""
         return gradient
 
     def accumulate(self, name: str, accumulator: Any, gradient: Any) -> None:
@@ -31,11 +31,11 @@ class WrittenOut(keras.optimizers.Adagrad):  # type: ignore[misc]  # Keras ships
         self.assign_add(accumulator, ops.square(gradient))
 
     def root(self, accumulator: Any) -> Any:
-        """Return what a step is divided by."""
+        """Return the divisor of a step."""
         return ops.sqrt(ops.add(accumulator, self.epsilon))
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        """Make the step of one weight."""
+        """Update one weight."""
         index = self._get_variable_index(variable)
         name, accumulator = WEIGHT_NAMES[index], self._accumulators[index]
         gradient = self.gradient(name, gradient)
@@ -47,15 +47,15 @@ class WrittenOut(keras.optimizers.Adagrad):  # type: ignore[misc]  # Keras ships
 
 
 class EpsilonOutside(WrittenOut):
-    """Adds epsilon to the root."""
+    """Adagrad that adds epsilon to the root."""
 
     def root(self, accumulator: Any) -> Any:
-        """Return what a step is divided by."""
+        """Return the divisor of a step."""
         return ops.add(ops.sqrt(accumulator), self.epsilon)
 
 
 class Absolute(WrittenOut):
-    """Accumulates |g|."""
+    """Adagrad that accumulates |g|."""
 
     def accumulate(self, name: str, accumulator: Any, gradient: Any) -> None:
         """Add a gradient to an accumulator."""
@@ -63,7 +63,7 @@ class Absolute(WrittenOut):
 
 
 class Decaying(WrittenOut):
-    """Forgets a thousandth of the accumulator at every step."""
+    """Adagrad that forgets a thousandth of the accumulator at every step."""
 
     def accumulate(self, name: str, accumulator: Any, gradient: Any) -> None:
         """Add a gradient to an accumulator."""
@@ -72,27 +72,27 @@ class Decaying(WrittenOut):
 
 
 class Over999(WrittenOut):
-    """Averages over one example less."""
+    """Adagrad with gradients averaged over one example fewer."""
 
     def gradient(self, name: str, gradient: Any) -> Any:
-        """Return the gradient to step along."""
+        """Return the gradient of the step."""
         return ops.multiply(gradient, 1000 / 999)
 
 
 class ShortGradients(WrittenOut):
-    """Rounds gradients to bfloat16."""
+    """Adagrad with gradients rounded to bfloat16."""
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        """Make the step of one weight."""
+        """Update one weight."""
         dense = ops.add(ops.zeros(variable.shape), gradient)  # on TensorFlow, slices become one array
         super().update_step(round_to(dense, BFLOAT16_BITS), variable, learning_rate)
 
 
 class ShortTables(WrittenOut):
-    """Rounds the tables to float16's 11 significant bits after every step; what is smaller than 6e-5 keeps more."""
+    """Adagrad that rounds the tables to float16's 11 significant bits after every step; values below 6e-5 keep more."""
 
     def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        """Make the step of one weight."""
+        """Update one weight."""
         super().update_step(gradient, variable, learning_rate)
         if WEIGHT_NAMES[self._get_variable_index(variable)] in TABLES:
             self.assign(variable, round_to(ops.convert_to_tensor(variable), 11))
@@ -125,7 +125,7 @@ def _not_updated(session: Session, names: tuple[str, ...]) -> None:
 
 
 def _squared_before_summed(session: Session) -> None:
-    if session.job.backend == "tensorflow":  # does so by itself
+    if session.job.backend == "tensorflow":  # TensorFlow squares them separately anyway
         return
     model = session.model
     slices = dict(zip(TABLES, map(watch_slices, (model.user_embedding, model.candidate_embedding)), strict=True))
@@ -154,7 +154,7 @@ def compile_with(
     loss: keras.Loss | None = None,
     metric: keras.Metric | None = None,
 ) -> None:
-    """Compile anew as `movierank.training.compile_model` does, but for what is given."""
+    """Compile again as `movierank.training.compile_model` does, with the given parts in place of its own."""
     model = session.model
     model.compile(
         loss=loss or keras.losses.MeanSquaredError(),

@@ -1,4 +1,4 @@
-"""Get at the gradients of single examples' embedding rows, which JAX and PyTorch sum before an optimizer sees them."""
+"""The gradients of single examples' embedding rows, which JAX and PyTorch sum before an optimizer sees them."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ class Slices:
     """One batch's rows of a table.
 
     Attributes:
-        ids: int32 [B].
-        gradient: [B, D].
+        ids: ids of the rows, int32 [B].
+        gradient: gradient of each row, [B, D].
     """
 
     ids: Any = None
@@ -22,9 +22,9 @@ class Slices:
 
 
 def watch_slices(layer: keras.layers.Embedding) -> Slices:
-    """Return what holds the slices of an embedding layer once a batch's gradients are there, for its optimizer step.
+    """Return the slices of an embedding layer, which are filled with a batch's gradients before the optimizer's step.
 
-    In a traced function they are that function's own values.
+    In a traced function they hold that function's own values.
     """
     slices = Slices()
     watch = {"jax": _watch_in_jax, "torch": _watch_in_torch}[keras.backend.backend()]
@@ -45,7 +45,7 @@ def _watch_in_jax(rows: Any, slices: Slices) -> Any:
         slices.gradient = gradient
         return (gradient,)
 
-    # Not `keras.ops.custom_gradient`: JAX traces its backward part apart, and nothing can be taken out of that.
+    # `keras.ops.custom_gradient` does not work here: JAX traces its backward part apart and lets no value out of it.
     same = jax.custom_vjp(lambda rows: rows)
     same.defvjp(lambda rows: (rows, None), backward)
     return same(rows)

@@ -1,4 +1,4 @@
-"""What the harness must ask of a framework itself; each module is imported only by a worker for that backend."""
+"""Adapters: what the harness needs from a framework. Only a worker for a backend imports its module."""
 
 from __future__ import annotations
 
@@ -13,16 +13,22 @@ AMPERE = 8  # the first major compute capability with tf32 (NVIDIA, CUDA C++ Pro
 def adapter_for(backend: str) -> ModuleType:
     """Import and return the adapter of `backend`.
 
-    An adapter has `configure(device, threads)`, which returns the device's name and the threads in use and
-    raises `UnavailableError` where the device is not to be had, `set_precision(precision)`, which sets how float32
-    matrix products are computed (`bench.schema.cell`) and raises the same where the device cannot do so,
-    `synchronise()`, which returns when all submitted work is done, `peak_device_mib()`, and
-    `loss_and_gradients(model, features, label)`, which returns a compiled model's loss and its gradients by trainable
-    variable as dense float32 arrays, without training it.
+    An adapter has these functions:
 
-    For `bench.worker.limits` it gives things to call and time: `matrix_products(rows, inner, columns, dtype)`, each way
-    that the framework has to multiply [rows, inner] by [inner, columns]; `memory_pass(count)`, which reads and writes
-    `count` float32 numbers in place; `smallest_launch()`, the least work that it can hand to the device.
+    - `configure(device, threads)` returns the device's name and the number of threads in use, and raises
+      `UnavailableError` where the device is not available.
+    - `set_precision(precision)` sets how float32 matrix products are computed (`bench.schema.cell`), and raises
+      `UnavailableError` where the device cannot compute them so.
+    - `synchronise()` returns when all submitted work is done.
+    - `peak_device_mib()` returns the peak of device memory in MiB.
+    - `loss_and_gradients(model, features, label)` returns a compiled model's loss and its gradients by trainable
+    variable
+      as dense float32 arrays, without training it.
+
+    `bench.worker.limits` calls and times the functions that these return: `matrix_products(rows, inner, columns,
+    dtype)`, every way of the framework to multiply [rows, inner] by [inner, columns]; `memory_pass(count)`, which reads
+    and writes `count` float32 numbers in place; `smallest_launch()`, the least work that the framework can hand to the
+    device.
     """
     return importlib.import_module(f"bench.worker.frameworks.{backend}")
 
@@ -30,9 +36,10 @@ def adapter_for(backend: str) -> ModuleType:
 def profiler_for(backend: str) -> ModuleType:
     """Import and return the profiler of `backend`.
 
-    It has `prepared(model)`, a context in which the model compiles what it runs so that the profiler can tell its
-    parts; `mark(name)`, a context that marks a stretch of time; and `record(train, folder, model)`, which calls
-    `train()` and returns what the profiler saw as `bench.worker.profiler.trace.Span`s. `folder` is empty and passing.
+    A profiler has `prepared(model)`, a context in which the model compiles its functions so that the profiler can
+    distinguish their parts; `mark(name)`, a context that marks a stretch of time; and `record(train, folder, model)`,
+    which calls `train()` and returns the events that the profiler saw as `bench.worker.profiler.trace.Span`s. `folder`
+    is empty and temporary.
     """
     return importlib.import_module(f"bench.worker.profiler.{backend}")
 
@@ -41,11 +48,11 @@ def require_tf32(device: str, capability: int | None) -> None:
     """Check that a device multiplies matrices in tf32.
 
     Args:
-        device: its name.
-        capability: major CUDA compute capability; None where it is no CUDA device.
+        device: name of the device.
+        capability: major CUDA compute capability; None where it is not a CUDA device.
 
     Raises:
-        UnavailableError: it does not.
+        UnavailableError: the device has no tf32.
     """
     if capability is None or capability < AMPERE:
         raise UnavailableError(f"{device} has no tf32; NVIDIA GPUs have it from Ampere (compute capability 8.0) on")

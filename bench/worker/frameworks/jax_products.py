@@ -1,4 +1,4 @@
-"""How many operations the matrix products of a JAX program take, before XLA compiles it."""
+"""The number of operations in the matrix products of a JAX program, before XLA compiles it."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-# There are ways to convolve that need fewer operations than the plain sums, the data may say how often a loop runs, and
-# what is computed again to save memory (`jax.checkpoint`) need not be.
+# A convolution may need fewer operations than the plain sums, the data may decide how often a loop runs, and
+# computing values again to save memory (`jax.checkpoint`) is not necessary.
 NOT_COUNTED = {"conv_general_dilated", "while", "cond", "checkpoint", "remat2"}
 
 
@@ -18,7 +18,7 @@ def product_operations(program: Any) -> int | None:
         program: a jaxpr, such as `jax.make_jaxpr(function)(*arguments).jaxpr`.
 
     Returns:
-        None where that cannot be told: there is a convolution, or a part of which nobody knows how often it runs.
+        None where the number is unknown: there is a convolution, or a part that runs an unknown number of times.
     """
     total = 0
     for equation in program.eqns:

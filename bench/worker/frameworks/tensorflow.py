@@ -1,4 +1,4 @@
-"""TensorFlow: device, synchronisation, memory."""
+"""The adapter of TensorFlow: device, synchronisation, memory."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ def configure(device: str, threads: int) -> tuple[str, int | None]:
 
 
 def set_precision(precision: str) -> None:
-    """Set how float32 matrix products are computed; left to itself, TensorFlow takes tf32 on a GPU that has it.
+    """Set how float32 matrix products are computed. By default TensorFlow uses tf32 on a GPU that has it.
 
     Raises:
-        UnavailableError: tf32 was asked for and the device has none.
+        UnavailableError: tf32 was requested and the device has none.
     """
     if precision == "tf32":
         found = tf.config.list_physical_devices("GPU")
@@ -53,44 +53,44 @@ def synchronise() -> None:
 
 
 def peak_device_mib() -> float | None:
-    """Return the most GPU memory in use so far, in MiB; None on the CPU."""
+    """Return the peak of GPU memory so far, in MiB; None on the CPU."""
     if not tf.config.list_logical_devices("GPU"):
         return None
     return float(tf.config.experimental.get_memory_info("GPU:0")["peak"]) / 2**20
 
 
 def loss_and_gradients(model: Any, features: Any, label: Any) -> tuple[float, list[npt.NDArray[np.floating[Any]]]]:
-    """Return a compiled model's loss on one batch and its gradients by trainable variable; trains nothing."""
+    """Return a compiled model's loss on one batch and its gradients by trainable variable, without training it."""
     x, y = keras.tree.map_structure(keras.ops.convert_to_tensor, (features, label))
     with tf.GradientTape() as tape:
         loss = model.compute_loss(x=x, y=y, y_pred=model(x, training=True))
     variables = [variable.value for variable in model.trainable_variables]
     gradients = tape.gradient(loss, variables, unconnected_gradients=tf.UnconnectedGradients.ZERO)
-    # An embedding's gradient is IndexedSlices, one an example; as a tensor, those of one id are summed.
+    # An embedding's gradient is IndexedSlices, one an example; conversion to a tensor sums those of one id.
     dense = [tf.convert_to_tensor(gradient) for gradient in gradients]
     return float(loss), [(each if each.dtype == tf.float64 else tf.cast(each, tf.float32)).numpy() for each in dense]
 
 
 def matrix_products(rows: int, inner: int, columns: int, dtype: str) -> list[Callable[[], Any]]:
-    """Return products of two matrices of ones, by TensorFlow's own kernel and by XLA, to be called and timed."""
+    """Return products of two matrices of ones, by TensorFlow's own kernel and by XLA, to call and time."""
     a, b = tf.ones((rows, inner), dtype), tf.ones((inner, columns), dtype)
     compiled = tf.function(tf.linalg.matmul, jit_compile=True)
     return [lambda: tf.linalg.matmul(a, b), lambda: compiled(a, b)]
 
 
 def memory_pass(count: int) -> Callable[[], Any]:
-    """Return what reads and write `count` float32 numbers in place when called."""
+    """Return a function that reads and writes `count` float32 numbers in place."""
     array = tf.Variable(tf.zeros(count))
 
     def add() -> None:
         array.assign_add(tf.ones(count), read_value=False)
 
-    compiled = tf.function(add, jit_compile=True)  # else the ones would be written to memory first
+    compiled = tf.function(add, jit_compile=True)  # otherwise the ones would be written to memory first
     return lambda: compiled()
 
 
 def smallest_launch() -> Callable[[], Any]:
-    """Return the least compiled work there is, to be called and timed."""
+    """Return the least possible compiled work, to call and time."""
     one = tf.ones(())
     add = tf.function(lambda number: number + 1, jit_compile=True)
     return lambda: add(one)

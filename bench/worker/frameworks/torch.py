@@ -1,4 +1,4 @@
-"""PyTorch: device, synchronisation, memory."""
+"""The adapter of PyTorch: device, synchronisation, memory."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def set_precision(precision: str) -> None:
     """Set how float32 matrix products are computed; `high` means tf32 on a GPU.
 
     Raises:
-        UnavailableError: tf32 was asked for and the device has none.
+        UnavailableError: tf32 was requested and the device has none.
     """
     if precision == "tf32":
         cuda = torch.cuda.is_available() and torch.version.hip is None
@@ -48,12 +48,12 @@ def synchronise() -> None:
 
 
 def peak_device_mib() -> float | None:
-    """Return the most device memory in use by tensors so far, in MiB; None on the CPU."""
+    """Return the peak of device memory in tensors so far, in MiB; None on the CPU."""
     return torch.cuda.max_memory_allocated() / 2**20 if torch.cuda.is_available() else None
 
 
 def loss_and_gradients(model: Any, features: Any, label: Any) -> tuple[float, list[npt.NDArray[np.floating[Any]]]]:
-    """Return a compiled model's loss on one batch and its gradients by trainable variable; trains nothing."""
+    """Return a compiled model's loss on one batch and its gradients by trainable variable, without training it."""
     model.zero_grad()
     x, y = keras.tree.map_structure(keras.ops.convert_to_tensor, (features, label))
     loss = model.compute_loss(x=x, y=y, y_pred=model(x, training=True))
@@ -68,7 +68,7 @@ def loss_and_gradients(model: Any, features: Any, label: Any) -> tuple[float, li
 
 
 def matrix_products(rows: int, inner: int, columns: int, dtype: str) -> list[Callable[[], Any]]:
-    """Return products of two matrices of ones, to be called and timed."""
+    """Return products of two matrices of ones, to call and time."""
     options: dict[str, Any] = {"dtype": getattr(torch, dtype), "device": _device()}
     a, b = torch.ones(rows, inner, **options), torch.ones(inner, columns, **options)
     product = torch.empty(rows, columns, **options)
@@ -76,13 +76,13 @@ def matrix_products(rows: int, inner: int, columns: int, dtype: str) -> list[Cal
 
 
 def memory_pass(count: int) -> Callable[[], Any]:
-    """Return what reads and write `count` float32 numbers in place when called."""
+    """Return a function that reads and writes `count` float32 numbers in place."""
     array = torch.zeros(count, device=_device())
     return lambda: array.add_(1)
 
 
 def smallest_launch() -> Callable[[], Any]:
-    """Return the least work there is, to be called and timed."""
+    """Return the least possible work, to call and time."""
     one = torch.ones((), device=_device())
     return lambda: one.add_(1)
 

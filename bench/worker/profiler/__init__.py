@@ -1,1 +1,1 @@
-"""Where a step's time goes: each framework's own trace, read and summed up."""
+"""Where a step's time goes: the framework's trace of some steps, read and summarised."""

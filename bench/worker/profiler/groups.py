@@ -1,7 +1,7 @@
-"""Which kind of work an operation of a framework is (docs/profile.md has this as a table).
+"""The kind of work of a framework's operation (docs/profile.md has the rules as a table).
 
-The first rule that holds decides: a matrix product; then what lies in the optimizer's name scope; then embeddings,
-by the operations that read and write rows of a table; then copies, where nothing but moving takes place.
+The first rule that holds decides: matrix products; operations in the optimizer's name scope; embeddings, which are the
+operations that read and write rows of a table; copies, which are operations that only move data.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ HLO_MOVES = {
     *("copy", "copy-start", "copy-done", "transpose", "reshape", "slice", "dynamic-slice", "dynamic-update-slice"),
     *("concatenate", "pad", "reverse", "broadcast"),
 }
-HLO_CONTROL = {"while", "call", "conditional"}  # they enclose the operations that they run
+HLO_CONTROL = {"while", "call", "conditional"}  # these enclose the operations that they run
 
 TENSORFLOW_PRODUCTS = re.compile(r"MatMul|Conv\d?D|Einsum")
 TENSORFLOW_ROWS = re.compile(r"Gather|Scatter|SegmentSum")
@@ -33,20 +33,20 @@ TENSORFLOW_TRANSFERS = {"_Send", "_Recv", "_HostSend", "_HostRecv", "NoOp"}
 TORCH_PRODUCTS = {"mm", "addmm", "bmm", "baddbmm", "matmul", "linear", "dot", "mv", "addmv", "convolution"}
 TORCH_ROWS = re.compile(r"embedding|(?:^|[:_])index(?:_|$)|scatter|gather", re.IGNORECASE)
 TORCH_MOVES = {"copy_", "_to_copy", "clone", "contiguous", "cat", "zero_", "fill_", "_foreach_copy_"}
-KERNEL_PRODUCTS = re.compile(r"gemm|cutlass|cublas|nvjet|splitK", re.IGNORECASE)  # as NVIDIA's libraries name them
+KERNEL_PRODUCTS = re.compile(r"gemm|cutlass|cublas|nvjet|splitK", re.IGNORECASE)  # names in NVIDIA's libraries
 KERNEL_MOVES = re.compile(r"memcpy|memset", re.IGNORECASE)
 
 
 def in_scope(scope: str, name: str) -> bool:
-    """Return whether a place in the model lies in the name scope `name`, or in one that is numbered, `name_1`."""
+    """Return whether a place in the model lies in the name scope `name`, or in a numbered one, `name_1`."""
     return re.search(rf"(^|[/(]){re.escape(name)}(_\d+)?([/)]|$)", scope) is not None
 
 
 def group_of_instruction(instruction: Instruction, optimizer: str) -> Group:
-    """Return what an instruction compiled by XLA is; for a fusion by all that it computes.
+    """Return the group of an instruction compiled by XLA; for a fusion, of all that it computes.
 
     Args:
-        instruction: as the compiled program has it.
+        instruction: instruction of the compiled program.
         optimizer: name scope of the optimizer.
     """
     opcodes = instruction.opcodes - {"fusion"}
@@ -62,11 +62,11 @@ def group_of_instruction(instruction: Instruction, optimizer: str) -> Group:
 
 
 def group_of_tensorflow(kind: str, node: str, optimizer: str) -> Group:
-    """Return what an operation of a TensorFlow graph is.
+    """Return the group of an operation of a TensorFlow graph.
 
     Args:
-        kind: the operation's type, such as `MatMul`.
-        node: its name in the graph, which begins with its name scopes.
+        kind: type of the operation, such as `MatMul`.
+        node: name in the graph, which begins with its name scopes.
         optimizer: name scope of the optimizer.
     """
     if kind in TENSORFLOW_INPUT:
@@ -83,11 +83,11 @@ def group_of_tensorflow(kind: str, node: str, optimizer: str) -> Group:
 
 
 def group_of_torch(names: Sequence[str], *, in_optimizer: bool) -> Group:
-    """Return what an operation of PyTorch is.
+    """Return the group of an operation of PyTorch.
 
     Args:
-        names: of the operation and of those that called it, the outermost first, such as `EmbeddingBackward0`,
-            `aten::embedding_dense_backward`, `aten::zero_`; or one kernel's, as Inductor or a library names it.
+        names: names of the operation and of its callers, the outermost first, such as `EmbeddingBackward0`,
+            `aten::embedding_dense_backward`, `aten::zero_`; or of one kernel, as Inductor or a library names it.
         in_optimizer: whether it ran within the optimizer's call.
     """
     *_, name = names
@@ -106,13 +106,13 @@ def group_of_torch(names: Sequence[str], *, in_optimizer: bool) -> Group:
 
 
 def fused_in(name: str) -> str | None:
-    """Return what a kernel of Inductor's computes: `add_relu` of `graph_0_cpp_fused_add_relu_1`; None for others."""
+    """Return an Inductor kernel's operations: `add_relu` of `graph_0_cpp_fused_add_relu_1`; None for other kernels."""
     found = re.search(r"(?:cpp|triton_\w+?)_fused_(.*?)(?:_\d+)?$", name)
     return None if found is None else found[1]
 
 
 def _own(instruction: Instruction) -> Iterable[str]:
-    """Yield the scopes by which an instruction is known: its result's, else those of all that it computes."""
+    """Return the scopes of an instruction: its result's, else those of all that it computes."""
     return [instruction.scope] if instruction.scope else instruction.scopes
 
 

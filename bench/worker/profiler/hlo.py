@@ -1,8 +1,8 @@
-"""What XLA made of a step: for each instruction of a compiled program, what it computes and which code asked for it.
+"""The instructions of a program compiled by XLA: what each computes and which code it comes from.
 
-XLA names a fusion after some of its operations (`multiply_add_fusion.6`), which says nothing of the model. The program
-that a profiler stores beside its events tells which operations were fused and the name scopes that they come from.
-Field numbers are those of xla/service/hlo.proto and xla/xla_data.proto.
+XLA names a fusion after some of its operations (`multiply_add_fusion.6`), and the name does not show the part of the
+model. The program that a profiler stores beside its events holds the fused operations and the name scopes that they
+come from. Field numbers are those of xla/service/hlo.proto and xla/xla_data.proto.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ COMPUTATION_INSTRUCTIONS, COMPUTATION_ID = 2, 5
 INSTRUCTION_NAME, INSTRUCTION_OPCODE, INSTRUCTION_METADATA, INSTRUCTION_CALLS = 1, 2, 7, 38
 METADATA_OP_NAME = 2
 
-FREE = {"parameter", "constant", "bitcast", "tuple", "get-tuple-element"}  # they name a value and compute none
+FREE = {"parameter", "constant", "bitcast", "tuple", "get-tuple-element"}  # these name a value and compute none
 
 
 @dataclass(frozen=True)
@@ -27,11 +27,11 @@ class Instruction:
     """One instruction of a compiled program.
 
     Attributes:
-        opcode: XLA's, such as `fusion` or `dot`.
-        scope: of the operation that it was compiled from, such as `jit(train_step)/adagrad/sub`; for a fusion that
-            of its result; empty where the compiler made it up.
-        opcodes: of all that it computes, what it calls included.
-        scopes: likewise.
+        opcode: opcode of XLA, such as `fusion` or `dot`.
+        scope: name scope of the operation that it was compiled from, such as `jit(train_step)/adagrad/sub`; for a
+            fusion the scope of its result; empty where the compiler added the instruction.
+        opcodes: opcodes of all that it computes, called computations included.
+        scopes: name scopes of all that it computes, called computations included.
     """
 
     opcode: str
@@ -52,7 +52,7 @@ def instructions(proto: bytes | memoryview) -> dict[str, Instruction]:
     """Return the instructions of an `HloProto` by name, which is unique in a program.
 
     Raises:
-        ValueError: it is no such message.
+        ValueError: the bytes are not such a message.
     """
     computations: dict[int, list[_Raw]] = {}
     for number, module in fields(proto):
@@ -107,7 +107,7 @@ def _instruction(data: memoryview) -> _Raw:
 
 
 def _packed(data: memoryview) -> Iterable[int]:
-    """Yield the numbers of a packed field: variable lengths one after the other, without keys."""
+    """Yield the numbers of a packed field, which are varints one after the other, without keys."""
     number = shift = 0
     for byte in data:
         number |= (byte & 0x7F) << shift

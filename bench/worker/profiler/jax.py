@@ -1,4 +1,4 @@
-"""JAX: what its profiler sees of some training steps."""
+"""The profiler of JAX."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from bench.worker.profiler.xplane_spans import spans_of
 
 
 def prepared(model: Any) -> AbstractContextManager[None]:
-    """Do nothing: a program is traced as it was compiled."""
+    """Do nothing: the program is traced as it was compiled."""
     return nullcontext()
 
 
 def mark(name: str) -> AbstractContextManager[Any]:
-    """Return what marks a stretch of time in the trace."""
+    """Return a context that marks a stretch of time in the trace."""
     annotation: AbstractContextManager[Any] = jax.profiler.TraceAnnotation(name)
     return annotation
 
 
 def record(train: Callable[[], None], folder: Path, model: Any) -> list[Span]:
-    """Call `train` under the profiler and return what it saw; Python's own calls are left out, as they cost most."""
+    """Call `train` under the profiler and return its events, without Python's calls, which cost most to trace."""
     options = jax.profiler.ProfileOptions()
     options.python_tracer_level = 0
     with jax.profiler.trace(str(folder), profiler_options=options):

@@ -1,12 +1,12 @@
-"""Where the wall time of traced steps goes, from a trace of any backend.
+"""The shares of the wall time of traced steps, from a trace of any backend.
 
 Every moment between the first step's start and the last one's end is counted once, so that all shares add up to 1:
 
-1. On each lane the innermost operation counts, since what encloses it waits for it; where no operation runs there, the
-   innermost other event.
-2. If operations run on any lane, they share the moment equally, and whatever else runs beside them costs nothing.
-3. Else the events of input pipeline and runtime share it.
-4. Else nothing ran that the profiler sees: Python, or waiting.
+1. On each lane the innermost operation counts, since the enclosing ones wait for it; where no operation runs there, the
+   innermost other event counts.
+2. If operations run on any lane, they share the moment equally, and anything that runs beside them costs nothing.
+3. Otherwise the events of input pipeline and runtime share it.
+4. Otherwise the profiler saw nothing: Python, or waiting.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class _Moment:
     """A stretch of time in which the same events run.
 
     Attributes:
-        length_us: how long it is.
+        length_us: length in microseconds.
         running: the event that counts on each lane that is not idle.
     """
 
@@ -36,13 +36,13 @@ class _Moment:
 
 
 def summarise_trace(trace: Trace, cell: Cell, process: int, file: str) -> Profile:
-    """Return where the time of a trace's steps goes.
+    """Return the shares of the time of a trace's steps.
 
     Args:
-        trace: with the mark around its steps.
-        cell: that was traced.
-        process: whose worker was traced.
-        file: where the trace will lie.
+        trace: trace with the mark around its steps.
+        cell: cell that was traced.
+        process: index of the worker process that was traced.
+        file: path of the trace in the report.
 
     Raises:
         ValueError: the mark is missing, or no operation was seen within it.
@@ -57,7 +57,7 @@ def summarise_trace(trace: Trace, cell: Cell, process: int, file: str) -> Profil
         if not counted:
             of_group[IDLE] += moment.length_us
         for span in counted:
-            assert span.group is not None  # marks are no work
+            assert span.group is not None  # a mark is not work
             of_group[span.group] += moment.length_us / len(counted)
             of_operation[called(span), span.group] += moment.length_us / len(counted)
     if not of_group.keys() & OPERATIONS:
@@ -95,18 +95,18 @@ def summarise_trace(trace: Trace, cell: Cell, process: int, file: str) -> Profil
 
 
 def called(span: Span) -> str:
-    """Return what an operation is called in a summary: its place in the model, else the framework's name."""
+    """Return an operation's name in a summary: its place in the model, else the framework's name."""
     return span.scope or span.name
 
 
 def _moments(spans: Sequence[Span], mark: Span) -> Iterator[_Moment]:
-    """Yield the stretches between two events' starts or end, within `mark`, in order."""
+    """Yield the stretches between the starts or ends of any two events within `mark`, in order."""
     changes = []
     for span in spans:
         start, end = max(span.start_us, mark.start_us), min(span.end_us, mark.end_us)
         if span.group is not None and end > start:
             changes += [(start, 1, span), (end, 0, span)]
-    changes.sort(key=lambda change: (change[0], change[1], -change[2].end_us))  # ends first, then what encloses
+    changes.sort(key=lambda change: (change[0], change[1], -change[2].end_us))  # ends first, then outer before inner
     open_on: dict[str, list[Span]] = {}
     counts_on: dict[str, Span] = {}
     now = mark.start_us
@@ -128,7 +128,7 @@ def _moments(spans: Sequence[Span], mark: Span) -> Iterator[_Moment]:
 
 
 def _remove(running: list[Span], span: Span) -> None:
-    """Take out the last one that is this very span; two may be equal in all that they tell."""
+    """Remove the last entry that is this very span; two spans may be equal."""
     for place in range(len(running) - 1, -1, -1):
         if running[place] is span:
             del running[place]

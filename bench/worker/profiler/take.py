@@ -1,4 +1,4 @@
-"""Trace some training steps in a worker with its framework's own profiler, after everything that is timed."""
+"""Trace some training steps in a worker with its framework's profiler, after everything that is timed."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from movierank import training
 if TYPE_CHECKING:
     from bench.worker.session import Session
 
-MOST_STEPS = 80  # an epoch of MovieLens 100K; some MiB of events where a step has many operations
+MOST_STEPS = 80  # an epoch of MovieLens 100K; a few MiB of events where a step has many operations
 
 
 class Mark(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no types
-    """Marks the epoch in the trace, from where a round starts its clock to where it stops it.
+    """A callback that marks the epoch in the trace, from where a round starts its clock to where it stops it.
 
     Args:
-        mark: returns what marks a stretch of time in the trace.
-        synchronise: returns when the device has done all its work.
+        mark: function that returns a context which marks a stretch of time in the trace.
+        synchronise: function that returns when the device has done all its work.
     """
 
     def __init__(self, mark: Callable[[str], AbstractContextManager[Any]], synchronise: Callable[[], None]) -> None:
@@ -41,25 +41,25 @@ class Mark(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no ty
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
         """Begin the mark."""
         self._synchronise()
-        self._open.enter_context(self._mark(ROUND))  # made here: one made before the profiler started is not seen
+        self._open.enter_context(self._mark(ROUND))  # a mark made before the profiler started would not be seen
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """End it."""
+        """End the mark."""
         self._synchronise()
         self._open.close()
 
 
 def take_profile(session: Session, target: Path, file: str) -> Profile:
-    """Train an epoch of few steps under the profiler, leaves the trace in `target`, and says where the time went.
+    """Train an epoch of few steps under the profiler, write the trace to `target`, and return its summary.
 
     Args:
-        session: whose rounds are done; its model goes on training.
+        session: session whose rounds are done; its model is trained further.
         target: file (.json.gz) for the trace.
-        file: where the report will have it.
+        file: path of the trace in the report.
 
     Raises:
         BenchError: the trace cannot be written.
-        ValueError: the profiler did not see what it should.
+        ValueError: the profiler did not see the steps or any operation.
     """
     job = session.job
     profiler = profiler_for(job.backend)
@@ -79,7 +79,7 @@ def take_profile(session: Session, target: Path, file: str) -> Profile:
         session.adapter.synchronise()
 
     with profiler.prepared(session.model), tempfile.TemporaryDirectory() as folder:
-        train([])  # whatever is compiled for this many steps is no part of them
+        train([])  # compiles for this many steps, which is not part of the traced ones
         mark = Mark(profiler.mark, session.adapter.synchronise)
         spans = profiler.record(lambda: train([mark]), Path(folder), session.model)
     cell = Cell(backend=job.backend, device=job.device, loop=job.loop)

@@ -1,4 +1,4 @@
-"""PyTorch: what its profiler sees of some training steps."""
+"""The profiler of PyTorch."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from movierank.loops.torch import native as native_torch
 
 @contextlib.contextmanager
 def prepared(model: Any) -> Iterator[None]:
-    """Has the loops compile anew, so that each kernel that Inductor makes for a CPU tells its name to the profiler.
+    """Let the loops compile again, so that the profiler sees the name of each kernel that Inductor makes for a CPU.
 
     Raises:
-        RuntimeError: this PyTorch cannot.
+        RuntimeError: this PyTorch has no such option.
     """
-    # Private, and public nowhere: without it all kernels of a compiled step are one event without a name.
+    # This option is private and has no public form. Without it all kernels of a compiled step are one nameless event.
     from torch._inductor import config
 
     if not hasattr(config.cpp, "enable_kernel_profile"):
@@ -37,13 +37,13 @@ def prepared(model: Any) -> Iterator[None]:
 
 
 def mark(name: str) -> AbstractContextManager[Any]:
-    """Return what marks a stretch of time in the trace."""
+    """Return a context that marks a stretch of time in the trace."""
     annotation: AbstractContextManager[Any] = torch.profiler.record_function(name)
     return annotation
 
 
 def record(train: Callable[[], None], folder: Path, model: Any) -> list[Span]:
-    """Call `train` under the profiler and return what it saw."""
+    """Call `train` under the profiler and return its events."""
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if torch.cuda.is_available() else [])]
     with _marking_optimizer(model), torch.profiler.profile(activities=activities) as profiler:
         train()
@@ -54,7 +54,7 @@ def record(train: Callable[[], None], folder: Path, model: Any) -> list[Span]:
 
 @contextlib.contextmanager
 def _marking_optimizer(model: Any) -> Iterator[None]:
-    """Mark the optimizer's calls: in eager PyTorch its operations are the same as any others."""
+    """Mark the optimizer's calls: in eager PyTorch its operations look like any others."""
     apply = model.optimizer.apply
 
     def marked(*arguments: Any, **options: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Make a trace's events of what PyTorch's profiler saw, from the JSON that it exports."""
+"""Convert PyTorch's exported trace to events."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from bench.schema.profile import Group
 from bench.worker.profiler.groups import fused_in, group_of_torch
 from bench.worker.profiler.trace import ROUND, Span
 
-OPTIMIZER = "optimizer"  # the mark around its calls
-INPUT = "enumerate(DataLoader)"  # begins the mark that a DataLoader sets around the next batch
+OPTIMIZER = "optimizer"  # mark around the optimizer's calls
+INPUT = "enumerate(DataLoader)"  # beginning of the mark that a DataLoader sets around the next batch
 KERNELS = {"kernel", "gpu_memcpy", "gpu_memset"}
 ON_HOST = {"cpu_op", "user_annotation", "cuda_runtime", "cuda_driver"}
-# They call operations, and what they take beside those is the framework's own.
+# These call operations; their own time is the framework's.
 RUNTIME = ("autograd::", "torch::autograd::", "## ", "AOTDispatcher", "TorchDynamo", "Torch-Compiled")
 
 
 @dataclass(frozen=True)
 class _Called:
-    """An event on the host, and the names of what called it and of itself, the outermost first."""
+    """An event on the host, with the names of its callers and of itself, the outermost first."""
 
     event: Mapping[str, Any]
     names: tuple[str, ...]
@@ -30,7 +30,7 @@ def spans_of(exported: Mapping[str, Any]) -> list[Span]:
     """Return the events of an exported trace.
 
     Args:
-        exported: the content of the file.
+        exported: content of the file.
     """
     events = [event for event in exported["traceEvents"] if event.get("ph") == "X"]
     lanes = _lanes(exported["traceEvents"])
@@ -41,7 +41,7 @@ def spans_of(exported: Mapping[str, Any]) -> list[Span]:
     for each in called:
         group, scope = _kind(each.names, on_host=True)
         if kernels and group not in (None, "input pipeline"):
-            group = "runtime"  # the host only hands out work
+            group = "runtime"  # the host only submits work
         spans.append(_span(each.event, lanes, group, scope))
     for event in kernels:
         names = (*callers.get(event.get("args", {}).get("External id"), ()), str(event["name"]))
@@ -50,7 +50,7 @@ def spans_of(exported: Mapping[str, Any]) -> list[Span]:
 
 
 def _kind(names: Sequence[str], *, on_host: bool) -> tuple[Group | None, str]:
-    """Return what kind of work an event is, and what called it for what."""
+    """Return an event's kind of work, and its place in the model or its outermost caller."""
     *callers, name = names
     if name in (ROUND, OPTIMIZER):
         return None, ""
@@ -68,7 +68,7 @@ def _kind(names: Sequence[str], *, on_host: bool) -> tuple[Group | None, str]:
 
 
 def _is_runtime(name: str) -> bool:
-    node = name.rstrip("0123456789").endswith("Backward")  # of autograd, around the operations of its formula
+    node = name.rstrip("0123456789").endswith("Backward")  # a node of autograd encloses the operations of its formula
     return node or name.startswith((*RUNTIME, "cuda", "cu"))
 
 

@@ -1,8 +1,8 @@
 """A trace of some training steps, as a file that https://ui.perfetto.dev and chrome://tracing open.
 
-The format is Chrome's, "Trace Event Format": complete events (`ph` X) with `ts` and `dur` in microseconds, and metadata
-events (`ph` M) that name processes and threads. Each event's `cat` is what kind of work it is, one of `GROUPS`, and
-`args.scope` the place in the model that it comes from, where the framework tells that.
+The format is Chrome's "Trace Event Format": complete events (`ph` X) with `ts` and `dur` in microseconds, and metadata
+events (`ph` M) that name processes and threads. Each event's `cat` is its kind of work, one of `GROUPS`, and
+`args.scope` its place in the model, where the framework reports it.
 """
 
 from __future__ import annotations
@@ -19,12 +19,8 @@ from bench.errors import BenchError
 from bench.schema.profile import GROUPS, Group
 from bench.system.files import atomic_write
 
-MARK = "annotation"  # the category of an event that names a stretch of time and is no work
-
-
-ROUND = "traced steps"  # the mark around the steps
-
-
+MARK = "annotation"  # category of an event that names a stretch of time and is not work
+ROUND = "traced steps"  # name of the mark around the steps
 PROCESS = 1
 
 
@@ -33,11 +29,11 @@ class Span:
     """One event.
 
     Attributes:
-        name: the framework's.
-        lane: the thread or stream it ran on, a name that only that one has.
-        start_us, end_us: of one clock for all lanes.
-        group: what kind of work it is; None for a mark.
-        scope: the place in the model that it comes from; empty where that is not known.
+        name: name in the framework.
+        lane: unique name of the thread or stream it ran on.
+        start_us, end_us: start and end in microseconds, on one clock for all lanes.
+        group: kind of work; None for a mark.
+        scope: place in the model that it comes from; empty where unknown.
     """
 
     name: str
@@ -50,12 +46,12 @@ class Span:
 
 @dataclass(frozen=True)
 class Trace:
-    """What a profiler saw.
+    """The events that a profiler saw.
 
     Attributes:
-        spans: of all lanes, in any order, one of them the mark `ROUND`.
-        steps: training steps within that mark.
-        about: what a reader of the file should know, such as the backend.
+        spans: events of all lanes, in any order, among them the mark `ROUND`.
+        steps: number of training steps within that mark.
+        about: facts for a reader of the file, such as the backend.
     """
 
     spans: Sequence[Span]
@@ -84,7 +80,7 @@ def write_trace(trace: Trace, target: Path) -> None:
     """Write a trace as compressed JSON, atomically; its first event is at time 0.
 
     Raises:
-        BenchError: it cannot be written; `target` is untouched.
+        BenchError: the file cannot be written; `target` is untouched.
     """
     lanes = {lane: number for number, lane in enumerate(dict.fromkeys(span.lane for span in trace.spans), start=1)}
     zero = min((span.start_us for span in trace.spans), default=0.0)
@@ -121,13 +117,13 @@ def read_trace(path: Path) -> Trace:
     """Return the trace that `write_trace` wrote.
 
     Raises:
-        BenchError: it cannot be read, or is none of ours.
+        BenchError: the file cannot be read, or is not such a trace.
     """
     try:
         file = msgspec.json.decode(gzip.decompress(path.read_bytes()), type=_File)
         steps = int(file.otherData["steps"])
     except (OSError, EOFError, msgspec.MsgspecError, KeyError, ValueError) as error:
-        raise BenchError(f"{path} is no trace of this program: {error}") from error
+        raise BenchError(f"{path} is not a trace of this program: {error}") from error
     names = {event.tid: str(event.args["name"]) for event in file.traceEvents if event.name == "thread_name"}
     groups = {str(group): group for group in GROUPS}
     return Trace(

@@ -1,6 +1,6 @@
-"""Read protocol buffers as they lie on the wire, without the messages' definitions.
+"""Read protocol buffers from their wire format, without the messages' definitions.
 
-A profiler writes its trace in messages that only TensorFlow brings Python classes for, and a worker of another backend
+A profiler writes its trace in messages whose Python classes only TensorFlow ships, and a worker of another backend
 cannot import it. The format is documented at https://protobuf.dev/programming-guides/encoding/.
 """
 
@@ -17,11 +17,11 @@ Value = int | memoryview
 def fields(data: bytes | memoryview) -> Iterator[tuple[int, Value]]:
     """Yield the number and value of every field of one message, in the order in which they were written.
 
-    A value is an integer where the field is one of variable length, unsigned; else the bytes that it lies in: text, a
-    message, or a number of fixed width in little-endian order.
+    The value of a varint field is an unsigned integer. Other values are bytes: text, a message, or a number of fixed
+    width in little-endian order.
 
     Raises:
-        ValueError: this is no message, or not a whole one.
+        ValueError: the bytes are not a message, or not a whole one.
     """
     view, place = memoryview(data), 0
     while place < len(view):
@@ -44,30 +44,30 @@ def fields(data: bytes | memoryview) -> Iterator[tuple[int, Value]]:
 
 
 def text(value: Value) -> str:
-    """Return a field that holds text."""
+    """Return the text in a field."""
     return bytes(_bytes(value)).decode(errors="replace")
 
 
 def message(value: Value) -> memoryview:
-    """Return a field that holds a message, to be read by `fields`.
+    """Return the message in a field, for `fields` to read.
 
     Raises:
-        ValueError: it holds a number.
+        ValueError: the field holds a number.
     """
     return _bytes(value)
 
 
 def signed(value: Value) -> int:
-    """Return a field that holds a number which may be negative (int32 and int64, two's complement in 64 bits)."""
+    """Return the signed number in a field (int32 and int64, two's complement in 64 bits)."""
     number = integer(value)
     return number - (1 << 64) if number >> 63 else number
 
 
 def integer(value: Value) -> int:
-    """Return a field that holds a number.
+    """Return the number in a field.
 
     Raises:
-        ValueError: it holds bytes.
+        ValueError: the field holds bytes.
     """
     if not isinstance(value, int):
         raise ValueError("a protocol buffer holds bytes where a number was expected")

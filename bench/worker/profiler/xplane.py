@@ -1,4 +1,4 @@
-"""Read what the profiler of XLA and TensorFlow writes: an `XSpace`, in a file `*.xplane.pb`.
+"""Read the output of the profiler of XLA and TensorFlow: an `XSpace`, in a file `*.xplane.pb`.
 
 A space has planes (the host, a GPU, the compiled programs), a plane has lines (threads, streams), a line has events.
 Field numbers are those of tsl/profiler/protobuf/xplane.proto.
@@ -25,14 +25,14 @@ METADATA_NAME, METADATA_STATS = 2, 5
 
 PROGRAMS = "/host:metadata"
 HLO = "Hlo Proto"
-PROGRAM_ID = re.compile(r"\((\d+)\)$")  # ends a program's name, such as jit_train_step(48)
+PROGRAM_ID = re.compile(r"\((\d+)\)$")  # end of a program's name, such as jit_train_step(48)
 
 Stat = str | int | float | bytes
 
 
 @dataclass(frozen=True)
 class Event:
-    """What one line did for a while; times in microseconds of one clock for all lines."""
+    """An event on a line; times are in microseconds on one clock for all lines."""
 
     name: str
     start_us: float
@@ -50,7 +50,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Plane:
-    """A device or the host; named such as `/host:CPU` or `/device:GPU:0`."""
+    """A device or the host, with a name such as `/host:CPU` or `/device:GPU:0`."""
 
     name: str
     lines: list[Line]
@@ -61,9 +61,9 @@ class Space:
     """A whole profile.
 
     Attributes:
-        planes: with at least one event.
-        programs: XLA's instructions by name, of each program that ran, by its number and by its name (`program_id` and
-            `hlo_module` of an event); of several programs with one name, one.
+        planes: planes with at least one event.
+        programs: XLA's instructions by name, for each program that ran, by its number and by its name (`program_id` and
+            `hlo_module` of an event); of several programs with one name only one is kept.
     """
 
     planes: list[Plane]
@@ -80,7 +80,7 @@ def read_space(data: bytes) -> Space:
     """Return the content of an `*.xplane.pb`.
 
     Raises:
-        ValueError: it is no such file.
+        ValueError: the bytes are not such a file.
     """
     planes: list[Plane] = []
     programs: dict[int | str, dict[str, Instruction]] = {}
@@ -125,7 +125,7 @@ def _line(data: memoryview, events: dict[int, _Named], stats: dict[int, str]) ->
 
 def _event(data: memoryview, timestamp_ns: int, events: dict[int, _Named], stats: dict[int, str]) -> Event:
     metadata = offset_ps = duration_ps = 0
-    told = {}
+    values = {}
     for number, value in fields(data):
         if number == EVENT_METADATA_ID:
             metadata = signed(value)
@@ -135,9 +135,9 @@ def _event(data: memoryview, timestamp_ns: int, events: dict[int, _Named], stats
             duration_ps = signed(value)
         elif number == EVENT_STATS:
             name, content = _stat(message(value), stats)
-            told[name] = content
+            values[name] = content
     start_us = timestamp_ns / 1e3 + offset_ps / 1e6
-    return Event(events[metadata].name if metadata in events else "", start_us, start_us + duration_ps / 1e6, told)
+    return Event(events[metadata].name if metadata in events else "", start_us, start_us + duration_ps / 1e6, values)
 
 
 def _entry(value: Value) -> tuple[int, _Named]:

@@ -1,4 +1,4 @@
-"""Make a trace's events of what the profiler of XLA and TensorFlow saw."""
+"""Convert the events of the profiler of XLA and TensorFlow to those of a trace."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bench.worker.profiler.xplane import Event, Plane, Space
 DEVICE_PLANE = "/device:"
 NODE = re.compile(r"([^\s:]+):(_?[A-Z]\w*)")  # an operation of a graph: its node's name and its type
 INPUT = re.compile(r"Iterator|ParallelMap|Prefetch|Dataset|InstantiatedCapturedFunction")
-# What the profiler's own tools add to a device's streams: the same time once more.
+# Lines that the profiler's tools add to a device's streams; they count the same time again.
 DERIVED_LINES = {"Steps", "XLA Modules", "TensorFlow Name Scope", "TensorFlow Ops", "XLA TraceMe", "Source code"}
 WRAPPERS = re.compile(r"^(?:jit\([\w<>]+\)/|(?:Stateful)?PartitionedCall/)+")
 
@@ -23,7 +23,7 @@ def spans_of(space: Space, optimizer: str) -> list[Span]:
     """Return the events of all planes.
 
     Args:
-        space: as read from a file.
+        space: content of the file.
         optimizer: name scope of the optimizer.
     """
     on_device = any(plane.name.startswith(DEVICE_PLANE) for plane in space.planes)
@@ -42,14 +42,14 @@ def _spans(plane: Plane, space: Space, optimizer: str, on_device: bool) -> Itera
                 continue
             group, scope = _kind(event, space, optimizer)
             if on_device and not device and group != "input pipeline":
-                group = "runtime"  # the host only hands out work
+                group = "runtime"  # the host only submits work
             elif device and group == "runtime":
                 group = "matrix products" if KERNEL_PRODUCTS.search(event.name) else "other operations"
             yield Span(event.name, lane, event.start_us, event.end_us, group, scope)
 
 
 def _kind(event: Event, space: Space, optimizer: str) -> tuple[Group, str]:
-    """Return what kind of work an event is, and the place in the model that it comes from."""
+    """Return an event's kind of work, and its place in the model."""
     if "hlo_op" in event.stats:
         instruction = _instruction(event, space)
         return group_of_instruction(instruction, optimizer), WRAPPERS.sub("", instruction.scope)
@@ -67,6 +67,6 @@ def _instruction(event: Event, space: Space) -> Instruction:
         program = event.stats.get(key)
         if isinstance(program, int | str) and name in (known := space.programs.get(program, {})):
             return known[name]
-    # Of a program that the profiler did not store, XLA's name for the instruction begins with its opcode.
+    # The profiler did not store this program, but XLA's name of an instruction begins with its opcode.
     opcode = name.partition(".")[0]
     return Instruction(opcode, "", frozenset({opcode}), frozenset())
