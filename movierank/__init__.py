@@ -1,4 +1,4 @@
 """The workload: MovieLens data, the two-tower ranking model, its training and its ranking.
 
-Nothing here knows about timing. Importing this package imports neither Keras nor a framework.
+This package does not time anything. Importing it imports neither Keras nor a framework.
 """

@@ -1,8 +1,8 @@
-"""The Keras backends that this project knows, and what installs them."""
+"""The Keras backends that this project supports, and the extras that install them."""
 
 BACKENDS = ("jax", "torch", "tensorflow")
 
 
 def extra_of(backend: str) -> str:
-    """Return the extra of this package that installs a backend: its name, but `tf` for tensorflow."""
+    """Return the extra of this package that installs a backend: the backend's name, except `tf` for TensorFlow."""
     return {"tensorflow": "tf"}.get(backend, backend)

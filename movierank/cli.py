@@ -19,7 +19,7 @@ EXAMPLES = """examples:
   python -m movierank train --backend jax
   python -m movierank rank --user 42 --movies 204,141,131
   python -m movierank rank --user 42 --top 10 --exclude-rated --backend torch
-  python -m movierank train --help            all its options; likewise for each command
+  python -m movierank train --help            all options of a command
 
 exit codes: 0 fine; 2 bad input or usage; 3 interrupted
 """
@@ -31,7 +31,7 @@ PREPARE_EXAMPLES = """examples:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; returns the exit code: 0 fine, 2 bad input, 3 interrupted."""
+    """Run one command and return the exit code: 0 fine, 2 bad input, 3 interrupted."""
     with lasting_output():
         return _carry_out(_parser().parse_args(argv))
 
@@ -62,11 +62,11 @@ def _parser() -> argparse.ArgumentParser:
     prepare = commands.add_parser(
         "prepare",
         help="fetch a dataset into the cache",
-        description="Fetches a dataset into the cache, where the other commands find it; they do so themselves, too.",
+        description="Fetches a dataset into the cache. The other commands also do so where it is missing.",
         epilog=PREPARE_EXAMPLES,
     )
     add_data_options(prepare)
-    prepare.add_argument("--refresh", action="store_true", help="build it anew, also when the cache has it")
+    prepare.add_argument("--refresh", action="store_true", help="build it again even if the cache has it")
     prepare.add_argument("--json", action="store_true", help="print JSON instead of a sentence")
     prepare.set_defaults(command=_prepare)
 
@@ -78,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
 def _prepare(arguments: argparse.Namespace) -> int:
     dataset = dataset_from(arguments, refresh=arguments.refresh)
     if arguments.json:
-        told = {
+        summary = {
             "dataset": dataset.name,
             "source": dataset.source,
             "ratings": len(dataset.ratings),
@@ -87,7 +87,7 @@ def _prepare(arguments: argparse.Namespace) -> int:
             "sha256": dataset.sha256,
             "cache": str(CacheSlot(cache_root(), dataset.name).folder),
         }
-        print(json.dumps(told, indent=2))
+        print(json.dumps(summary, indent=2))
         return 0
     print(
         f"{dataset.name} from {dataset.source}: {len(dataset.ratings):,} ratings, highest user id "

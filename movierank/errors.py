@@ -1,4 +1,4 @@
-"""The one exception a user of this package has to know."""
+"""The exception of this package."""
 
 
 class MovierankError(Exception):

@@ -1,4 +1,4 @@
-"""What to type to install an extra of this package, which lies on no index where it runs from a clone."""
+"""The shell command that installs an extra of this package, which is on no index while it runs from a clone."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ NAME = "movierank-bench"
 
 
 def install_hint(extra: str, *, for_report: bool = False) -> str:
-    """Return a command for a shell: `pip install '.[jax]'` in the clone, with its folder from anywhere else.
+    """Return a command for a shell: `pip install '.[jax]'` in the clone, with the clone's folder from anywhere else.
 
-    A clone is where `pyproject.toml` lies beside the package, or what pip says that it installed the package from
-    (`direct_url.json` of the distribution, PEP 610). An archive or a repository that pip was given is named likewise;
-    without either the package came from an index.
+    The package runs from a clone where `pyproject.toml` lies beside it, or where pip recorded a folder as its origin
+    (`direct_url.json` of the distribution, PEP 610). If pip recorded an archive or a repository, the command names
+    that. Otherwise the package came from an index.
 
     Args:
-        extra: of this package, such as `jax`.
-        for_report: whether it is kept in a report, which others read; then it names no folder of this machine.
+        extra: extra of this package, such as `jax`.
+        for_report: whether the command is for a report, which others read; then it names no folder of this machine.
     """
     origin = _origin()
     url = str(origin.get("url", ""))
@@ -47,7 +47,7 @@ def _in_clone(folder: Path, extra: str, editable: bool, for_report: bool) -> str
 
 
 def _origin() -> dict[str, Any]:
-    """Return what pip wrote of where the package came from; nothing where it is not installed or from an index."""
+    """Return pip's record of the package's origin; an empty dict where it is not installed or came from an index."""
     try:
         text = distribution(NAME).read_text("direct_url.json")
     except PackageNotFoundError:

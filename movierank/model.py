@@ -12,14 +12,14 @@ from movierank.weights import HIDDEN_UNITS, Weights
 
 @keras.saving.register_keras_serializable(package="movierank")
 class RankingModel(keras.Model):  # type: ignore[misc]  # Keras ships no types
-    """Predicts how a user rates a movie.
+    """The model that predicts how a user rates a movie.
 
     Inputs are a dict of `user_id` and `movie_id`, int32 of shape [B] each; the output is float32 [B, 1], on
     the labels' scale (stars - 1) / 4.
 
     Args:
-        num_users: rows of the user embedding table: highest user id + 1, since id 0 takes a row too. Any
-            integer type will do, NumPy's included.
+        num_users: rows of the user embedding table: highest user id + 1, since id 0 has a row too. Any
+            integer type is accepted, NumPy's included.
         num_candidates: rows of the candidate embedding table: highest movie id + 1.
         embedding_dimension: width of both tables.
         **kwargs: as for `keras.Model`.
@@ -58,7 +58,7 @@ class RankingModel(keras.Model):  # type: ignore[misc]  # Keras ships no types
         self.built = True
 
     def call(self, inputs: dict[str, Any]) -> Any:
-        """Return the prediction, [B, 1]."""
+        """Return the predictions, [B, 1]."""
         embeddings = [
             self.user_embedding(inputs["user_id"]),
             self.candidate_embedding(inputs["movie_id"]),
@@ -75,7 +75,7 @@ class RankingModel(keras.Model):  # type: ignore[misc]  # Keras ships no types
         }
 
     def load_initial_weights(self, weights: Weights) -> None:
-        """Build the model where it is not, and set all its weights.
+        """Set all weights, and build the model first if necessary.
 
         Raises:
             ValueError: a shape differs from the model's.

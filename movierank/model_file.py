@@ -1,4 +1,4 @@
-"""A model's file: written whole or not at all, and read with a word on what is wrong with it."""
+"""A model's file: written whole or not at all, and read with clear errors."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 def save_model(model: RankingModel, path: Path) -> None:
-    """Write a model as `.keras`; on a full disk an older one stays.
+    """Write a model as `.keras`; on a full disk an older file stays.
 
     Raises:
-        MovierankError: it cannot be written.
+        MovierankError: the file cannot be written.
     """
     temporary = path.with_name(f".{os.getpid()}.keras")  # a full disk must not cost an older model
     try:
@@ -30,22 +30,22 @@ def save_model(model: RankingModel, path: Path) -> None:
 
 
 def check_model(path: Path) -> None:
-    """Look whether a file may be a model, which takes no Keras.
+    """Check that a file may be a model, without importing Keras.
 
     Raises:
-        MovierankError: there is none, or it is no `.keras` file.
+        MovierankError: there is no file, or it is not a `.keras` file.
     """
     if not path.is_file():
         raise MovierankError(f"no model at {path}; train one with `python -m movierank train`")
     if not zipfile.is_zipfile(path):
-        raise MovierankError(f"{path} is damaged or no .keras file; train a model with `python -m movierank train`")
+        raise MovierankError(f"{path} is damaged or not a .keras file; train a model with `python -m movierank train`")
 
 
 def load_model(path: Path) -> RankingModel:
     """Read a model that `save_model` wrote, under any backend.
 
     Raises:
-        MovierankError: it is none, or cannot be read.
+        MovierankError: the file is not such a model, or cannot be read.
     """
     check_model(path)
     import keras
@@ -54,7 +54,7 @@ def load_model(path: Path) -> RankingModel:
 
     try:
         model = keras.saving.load_model(path)
-    except Exception as error:  # Keras raises whatever the part that it failed in raises
+    except Exception as error:  # Keras passes on the exceptions of its parts
         reason = next(iter(str(error).splitlines()), type(error).__name__)
         raise MovierankError(f"cannot load {path}: {reason}") from error
     if not isinstance(model, RankingModel):

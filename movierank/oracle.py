@@ -1,4 +1,4 @@
-"""The ranking model in NumPy: the judge that every backend is compared with.
+"""The ranking model in NumPy, which every backend is compared with.
 
 With u and m the embedding rows of a user and a movie, x = [u, m], r(z) = max(z, 0):
 
@@ -9,7 +9,7 @@ and Keras's Adagrad (keras/src/optimizers/adagrad.py, the same since Keras 3.0; 
     accumulator += gradient^2
     weight      -= learning_rate * gradient / sqrt(accumulator + epsilon)
 
-In float64 it is the judge. In float32 it shows what rounding alone does (see `bench.parity.numpy_process`).
+In float64 it is the reference. In float32 it shows the effect of rounding alone (see `bench.parity.numpy_process`).
 """
 
 from __future__ import annotations
@@ -40,20 +40,20 @@ KNOWN_VARIANTS: Mapping[str, Squares] = MappingProxyType({"tensorflow-indexed-sl
 example. Keras squares the slices one by one (keras/src/backend/tensorflow/sparse.py, `elementwise_unary`) and
 scatters them into the accumulator one after the other, so an id that a batch holds more than once adds the sum of
 squares instead of the square of the sum. The weight then moves by each slice over the root of that accumulator, one
-after the other too. Each addition rounds: what is below half a float32 spacing is lost.
+after the other too. Each addition rounds: an addend below half a float32 spacing is lost.
 """
 
 
 @dataclass(frozen=True)
 class RowGradient:
-    """The gradient of an embedding table, of its touched rows alone.
+    """The gradient of an embedding table in its touched rows only.
 
     Attributes:
-        rows: int [R], the distinct ids of the batch, rising.
+        rows: int [R], the distinct ids of the batch, ascending.
         total: [R, D], the gradient: the sum over all examples with that id.
-        squares: [R, D], what Adagrad adds to the accumulator.
+        squares: [R, D], the addend of Adagrad's accumulator.
         slices: [N, D], the gradients of the single examples, ordered by id.
-        places: int [N], to which of `rows` each of `slices` belongs.
+        places: int [N], index in `rows` of each of `slices`.
     """
 
     rows: Ids
@@ -73,20 +73,20 @@ class Gradients:
 
 
 class Oracle:
-    """Trains the ranking model in NumPy.
+    """The ranking model, trained in NumPy.
 
     Args:
-        weights: to start from; copied.
-        learning_rate: Adagrad's.
-        epsilon: Adagrad's.
+        weights: initial weights; copied.
+        learning_rate: learning rate of Adagrad.
+        epsilon: epsilon of Adagrad.
         squares: `sum_then_square` is Adagrad; `square_then_sum` sums the squares of the single examples'
             embedding gradients; `one_by_one` adds them to a float32 accumulator, as TensorFlow does (see
             `KNOWN_VARIANTS`).
-        dtype: float64 or float32; everything is kept and computed in it.
+        dtype: float64 or float32, for all values and computations.
 
     Attributes:
-        weights: the present weights, changed in place by `step`; `weights.astype` copies.
-        accumulators: Adagrad's, in the shapes of the weights, changed in place by `step`.
+        weights: the current weights, changed in place by `step`; `weights.astype` copies.
+        accumulators: accumulators of Adagrad, in the shapes of the weights, changed in place by `step`.
     """
 
     def __init__(
@@ -110,7 +110,7 @@ class Oracle:
         return prediction
 
     def preactivations(self, user_id: Ids, movie_id: Ids) -> tuple[Array, Array]:
-        """Return what enters the two hidden layers' relu, [N, 256] and [N, 64]."""
+        """Return the inputs of the two hidden layers' relu, [N, 256] and [N, 64]."""
         w = self.weights
         z1 = self._embed(user_id, movie_id) @ w.kernel1 + w.bias1
         return z1, np.maximum(z1, 0) @ w.kernel2 + w.bias2
@@ -128,7 +128,7 @@ class Oracle:
         loss, gradients = self._gradients(batch)
         user, candidate, *dense = zip(self.weights.as_list(), self.accumulators.as_list(), strict=True)
         for (table, accumulator), gradient in ((user, gradients.user), (candidate, gradients.candidate)):
-            # The other rows have no gradient: Adagrad leaves them and their accumulators exactly as they are.
+            # The other rows have no gradient, so Adagrad leaves them and their accumulators exactly as they are.
             if self._squares == "one_by_one":
                 self._step_one_by_one(table, accumulator, gradient)
                 continue

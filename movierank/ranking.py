@@ -21,9 +21,9 @@ class RankedMovie:
     """One line of a ranking.
 
     Attributes:
-        movie_id: as in the dataset.
-        title: as in the dataset.
-        stars: predicted, 1 + 4p for a prediction p; not clipped to 1..5.
+        movie_id: id in the dataset.
+        title: title in the dataset.
+        stars: predicted stars, 1 + 4p for a prediction p; not clipped to 1..5.
     """
 
     movie_id: int
@@ -49,12 +49,12 @@ def rank_movies(
     """Rank `movie_ids`, or the whole catalogue, for one user, best first; equal scores by movie id.
 
     Args:
-        model: trained on `dataset`.
-        dataset: gives titles, the catalogue and who has rated what.
-        user_id: from 1 to `dataset.num_users`.
+        model: model trained on `dataset`.
+        dataset: dataset with titles, the catalogue and the users' ratings.
+        user_id: user, from 1 to `dataset.num_users`.
         movie_ids: candidates; None for every movie with a title.
-        top: how many to return; None for all.
-        exclude_rated: leave out the movies that the user has rated.
+        top: number of movies to return; None for all.
+        exclude_rated: whether to leave out the movies that the user has rated.
 
     Raises:
         MovierankError: a user or movie is not in the dataset, `top` is below 1, or the model's tables have

@@ -1,4 +1,4 @@
-"""What a training step must do at least: operations, and bytes of memory traffic."""
+"""The least work of a training step: operations, and bytes of memory traffic."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def state_bytes(embedding_dimension: int, table_rows: float, bytes_of_weight: in
 
     Args:
         embedding_dimension: width of both tables.
-        table_rows: rows of both tables together that are updated.
-        bytes_of_weight: 4 in float32.
+        table_rows: number of updated rows of both tables together.
+        bytes_of_weight: bytes of a weight, 4 in float32.
     """
     dense = sum(rows * columns + columns for rows, columns in layer_shapes(embedding_dimension))
     return 2 * bytes_of_weight * (dense + table_rows * embedding_dimension)
@@ -36,14 +36,14 @@ def table_rows(loop: str, workload_rows: int, touched_rows: float) -> float:
     """Return how many rows of both tables a step of `loop` updates.
 
     Args:
-        loop: without an arithmetic.
-        workload_rows: all there are.
-        touched_rows: that a batch uses. They are taken where a loop chooses between the two ways by itself.
+        loop: name of the loop without an arithmetic.
+        workload_rows: number of all rows.
+        touched_rows: number of rows that a batch uses, which also counts for a loop that chooses between the two ways.
     """
     return workload_rows if sweeps_tables(loop) else touched_rows
 
 
 def sweeps_tables(loop: str) -> bool:
-    """Return whether each step of `loop` updates whole tables; one that may choose is taken for one that does not."""
+    """Return whether each step of `loop` updates whole tables; False for a loop that chooses between the two ways."""
     kind, updates = parse_loop(loop)
     return kind == "fit" or updates == "tables"

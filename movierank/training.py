@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from movierank.data.ratings import Float32Array, Ratings
 from movierank.loops import fused, native, parse_loop
-from movierank.loops.averages import own_arrays
+from movierank.loops.averages import unshare_arrays
 from movierank.loops.traced import plain
 from movierank.model import RankingModel
 
@@ -26,10 +26,10 @@ Logs = dict[str, Any]  # a float each, or an array where a metric has several va
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """What one epoch of training left behind.
+    """The result of one epoch of training.
 
     Attributes:
-        epoch: from 1.
+        epoch: number of the epoch, from 1.
         loss: mean squared error over the epoch, as `fit` reports it.
         rmse: root mean squared error over the epoch, as `fit` reports it.
     """
@@ -63,14 +63,14 @@ def fit(
     """Train in the order of `ratings`, which the split has shuffled; the last partial batch is kept.
 
     Args:
-        model: built and compiled.
-        ratings: to train on.
+        model: built and compiled model.
+        ratings: ratings to train on.
         batch_size: examples a step.
         epochs: passes over `ratings`.
         callbacks: as for `model.fit`.
-        on_epoch: runs once after each epoch, and may predict or evaluate; after the last one the model is as `fit`
-            leaves it, with averaged weights in place where the optimizer keeps some. It may end the training by
-            `model.stop_training`, and has then seen the last epoch before that.
+        on_epoch: function called once after each epoch, which may predict or evaluate. After the last epoch the model
+            is as `fit` leaves it, with averaged weights in place where the optimizer keeps some. The function may end
+            the training by `model.stop_training`; the epoch that it was called for is then the last one.
         loop: one of `movierank.loops.LOOP_NAMES`.
 
     Raises:
@@ -104,9 +104,9 @@ def train(
     """Train any compiled Keras model on arrays, as `fit` does this one, and return Keras's logs of each epoch.
 
     Args:
-        model: built and compiled.
+        model: built and compiled model.
         x: inputs as for `model.fit`, in training order.
-        y: targets, likewise.
+        y: targets as for `model.fit`, in training order.
         batch_size: examples a step.
         epochs: passes over the examples.
         callbacks: as for `model.fit`.
@@ -127,15 +127,15 @@ def train(
         callbacks=[*callbacks, *watching],
     )
     if parse_loop(loop)[0] == "fit":
-        own_arrays(model)  # which the other loops see to
+        unshare_arrays(model)  # the other loops do so themselves
     logs = [{name: plain(values[at]) for name, values in found.history.items()} for at in range(len(found.epoch))]
     for each in watching if logs else ():
-        each.tell(found.epoch[-1] + 1, logs[-1])
+        each.report(found.epoch[-1] + 1, logs[-1])
     return logs
 
 
 class _AfterEpochs(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no types
-    """Calls `on_epoch` after each epoch but the last, after which `fit` has yet to finish the weights.
+    """A callback that calls `on_epoch` after each epoch but the last, after which `fit` still finishes the weights.
 
     It must come after callbacks that may stop a training.
     """
@@ -144,17 +144,17 @@ class _AfterEpochs(keras.callbacks.Callback):  # type: ignore[misc]  # Keras shi
         super().__init__()
         self._epochs = min(epochs, keras.config.max_epochs() or epochs)
         self._call = on_epoch
-        self._told = 0
+        self._reported = 0
 
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
-        """Tells of an epoch that others follow."""
+        """Report an epoch that others follow."""
         if epoch + 1 < self._epochs and not self.model.stop_training:
-            self.tell(epoch + 1, {name: plain(value) for name, value in (logs or {}).items()})
+            self.report(epoch + 1, {name: plain(value) for name, value in (logs or {}).items()})
 
-    def tell(self, epoch: int, logs: Logs) -> None:
-        """Tells of an epoch, from 1, unless it was told: `on_epoch` may have ended the training with it."""
-        if epoch > self._told:
-            self._told = epoch
+    def report(self, epoch: int, logs: Logs) -> None:
+        """Report an epoch, from 1, unless it was reported before: `on_epoch` may have ended the training with it."""
+        if epoch > self._reported:
+            self._reported = epoch
             self._call(epoch, logs)
 
 
@@ -187,7 +187,7 @@ def predict(model: RankingModel, features: dict[str, Any], *, batch_size: int = 
 
 @dataclass(frozen=True)
 class TrainingState:
-    """A model's weights and its optimizer's variables at one moment, to come back to."""
+    """A model's weights and its optimizer's variables at one moment, to restore later."""
 
     weights: list[npt.NDArray[Any]]
     optimizer: list[npt.NDArray[Any]]
@@ -201,7 +201,7 @@ class TrainingState:
         )
 
     def restore(self, model: keras.Model) -> None:
-        """Put the state back, so that training starts as if nothing had happened since."""
+        """Restore the state, so that training starts from it again."""
         model.set_weights(self.weights)
         for variable, value in zip(model.optimizer.variables, self.optimizer, strict=True):
             variable.assign(value)

@@ -1,4 +1,4 @@
-"""The options that choose the ratings, for every command that needs some."""
+"""The options that choose the ratings, for every command that needs ratings."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
 
 
 def dataset_from(arguments: argparse.Namespace, *, refresh: bool = False) -> Dataset:
-    """Load the dataset that `add_data_options` describes, saying on stderr what takes long."""
+    """Load the dataset that `add_data_options` describes, with a line on stderr before each slow step."""
     return load_dataset(
         arguments.dataset,
         source=arguments.data_source,

@@ -14,7 +14,7 @@ DEFAULT_MODEL = Path("ranking_model.keras")
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:
-    """Add the model's file and the backend."""
+    """Add the options for the model's file and the backend."""
     parser.add_argument("--model", type=Path, default=DEFAULT_MODEL, help="file of the model (default: %(default)s)")
     parser.add_argument(
         "--backend", choices=BACKENDS, help="Keras backend (default: KERAS_BACKEND, then Keras's own choice)"
@@ -22,13 +22,14 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
 
 
 def import_keras(backend: str | None) -> str:
-    """Import Keras with the backend that was asked for, and return the one that it has.
+    """Import Keras with a backend and return the backend's name.
 
     Args:
-        backend: None for what KERAS_BACKEND says, or else Keras's own choice.
+        backend: name of the backend; None for KERAS_BACKEND, or else Keras's default.
 
     Raises:
-        MovierankError: KERAS_BACKEND names none that this package knows, or Keras or the backend is not installed.
+        MovierankError: KERAS_BACKEND names a backend that this package does not support, or Keras or the backend is not
+            installed.
     """
     if backend:
         os.environ["KERAS_BACKEND"] = backend
@@ -37,7 +38,7 @@ def import_keras(backend: str | None) -> str:
         raise MovierankError(f"KERAS_BACKEND is {chosen!r}; set it to {', '.join(BACKENDS)}, or use --backend")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     try:
-        import keras  # the first import decides the backend, so a failure is reported here
+        import keras  # the first import decides the backend, so failures appear here
     except ImportError as error:
         if not chosen:
             raise MovierankError(

@@ -1,4 +1,4 @@
-"""`python -m movierank rank`: its options, and what it does and prints."""
+"""`python -m movierank rank`: its options and its output."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     add_model_options(rank)
     rank.add_argument("--user", type=int, required=True, help="user id")
     rank.add_argument("--movies", help="comma-separated movie ids (default: the whole catalogue)")
-    rank.add_argument("--top", type=int, help="how many to show (default: all of --movies, else 10)")
-    rank.add_argument("--exclude-rated", action="store_true", help="leave out what the user has rated")
+    rank.add_argument("--top", type=int, help="number of movies to show (default: all of --movies, else 10)")
+    rank.add_argument("--exclude-rated", action="store_true", help="leave out movies that the user has rated")
     rank.add_argument("--json", action="store_true", help="print JSON instead of a table")
     rank.set_defaults(command=_rank)
 
@@ -59,8 +59,8 @@ def _rank(arguments: argparse.Namespace) -> int:
         exclude_rated=arguments.exclude_rated,
     )
     if arguments.json:
-        told = msgspec.json.encode({"user": arguments.user, "movies": ranking})
-        print(msgspec.json.format(told, indent=2).decode())
+        encoded = msgspec.json.encode({"user": arguments.user, "movies": ranking})
+        print(msgspec.json.format(encoded, indent=2).decode())
     else:
         _print_ranking(arguments.user, ranking)
     return 0

@@ -7,14 +7,14 @@ from typing import Any, NoReturn
 
 
 class _KeepsLines(argparse.HelpFormatter):
-    """Fills a paragraph, and leaves text of several lines, such as examples, as it is."""
+    """A formatter that fills a paragraph, and keeps text of several lines, such as examples."""
 
     def _fill_text(self, text: str, width: int, indent: str) -> str:
         return text if "\n" in text else super()._fill_text(text, width, indent)
 
 
 class ShortParser(argparse.ArgumentParser):
-    """Says what is wrong and where to read on; the usage of a command with many options would hide it."""
+    """A parser whose errors say what is wrong and where to read on; the usage of many options would hide that."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{"formatter_class": _KeepsLines, **options})

@@ -1,4 +1,4 @@
-"""`python -m movierank train`: its options, and what it does and prints."""
+"""`python -m movierank train`: its options and its output."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     train = commands.add_parser(
         "train",
         help="train the model and save it",
-        description="Trains the model on the train part of a dataset, says its RMSE on the test part, and saves it.",
+        description="Trains the model on the train part of a dataset, prints its RMSE on the test part, and saves it.",
         epilog=EXAMPLES,
     )
     add_data_options(train)
@@ -36,7 +36,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     train.add_argument("--split", help="tutorial, or FRACTION:SEED such as 0.8:42 (default: by dataset)")
     train.add_argument("--epochs", type=int, default=5, help="(default: %(default)s)")
     train.add_argument("--batch-size", type=int, default=1000, help="(default: %(default)s)")
-    train.add_argument("--seed", type=int, default=0, help="of the initial weights (default: %(default)s)")
+    train.add_argument("--seed", type=int, default=0, help="seed of the initial weights (default: %(default)s)")
     train.add_argument(
         "--loop",
         choices=LOOPS,
@@ -76,13 +76,13 @@ def _train(arguments: argparse.Namespace) -> int:
     result = training.evaluate(model, split.test, batch_size=arguments.batch_size)
     save_model(model, arguments.model)
     if arguments.json:
-        told = {
+        summary = {
             **{"file": str(arguments.model), "backend": backend, "loop": arguments.loop},
             **{"dataset": dataset.name, "sha256": dataset.sha256, "split": split.name},
             **{"seed": arguments.seed, "batch_size": arguments.batch_size, "epochs": arguments.epochs},
             **{"history": history, "test_rmse": result.rmse, "seconds": seconds},
         }
-        print(msgspec.json.format(msgspec.json.encode(told), indent=2).decode())
+        print(msgspec.json.format(msgspec.json.encode(summary), indent=2).decode())
         return 0
     print(f"test RMSE {result.rmse:.4f} ({4 * result.rmse:.2f} stars); saved {arguments.model}")
     return 0

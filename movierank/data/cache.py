@@ -1,4 +1,4 @@
-"""Where prepared datasets live, and how one appears there whole or not at all."""
+"""The cache of prepared datasets, where a dataset appears whole or not at all."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ CACHE_VARIABLE = "MOVIERANK_CACHE"
 
 
 def cache_root() -> Path:
-    """Return the cache directory: the variable MOVIERANK_CACHE, or the user's own cache as platformdirs finds it."""
+    """Return the cache directory: that of MOVIERANK_CACHE, or the user's cache directory as platformdirs finds it."""
     chosen = os.environ.get(CACHE_VARIABLE)
     return Path(chosen).expanduser().absolute() if chosen else Path(platformdirs.user_cache_dir("movierank-bench"))
 
 
 @dataclass(frozen=True)
 class CacheSlot:
-    """All prepared folders of one dataset: one for each source that it was prepared from.
+    """All prepared folders of one dataset, one for each of its sources.
 
     Attributes:
         root: the cache directory.
-        name: the dataset's name.
+        name: name of the dataset.
     """
 
     root: Path
@@ -42,7 +42,7 @@ class CacheSlot:
         return self.root / self.name.replace(":", "-")
 
     def prepared(self) -> list[str]:
-        """Return the keys of the sources that are prepared, newest first."""
+        """Return the keys of the prepared sources, newest first."""
         with self.clear_errors():
             if not self.folder.is_dir():
                 return []
@@ -51,10 +51,10 @@ class CacheSlot:
 
     @contextmanager
     def lock(self, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
-        """Hold this dataset's lock against other processes; calls `waiting` once if another holds it.
+        """Hold this dataset's lock against other processes; call `waiting` once if another process holds it.
 
         Raises:
-            MovierankError: if the cache cannot be used, also within the block.
+            MovierankError: the cache cannot be used, also within the block.
         """
         with self.clear_errors():
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -71,9 +71,9 @@ class CacheSlot:
 
     @contextmanager
     def building(self) -> Iterator[Path]:
-        """Yield a new directory beside the prepared ones and removes it at the end; hold the lock.
+        """Yield a new directory beside the prepared ones and remove it at the end; the caller holds the lock.
 
-        What a killed process left behind is removed first.
+        The remains of a killed process are removed first.
         """
         for stale in self.folder.glob(".building-*"):
             shutil.rmtree(stale, ignore_errors=True)
@@ -81,14 +81,14 @@ class CacheSlot:
             yield Path(folder)
 
     def publish(self, built: Path, key: str, scratch: Path) -> None:
-        """Move a complete directory into its place; an older one moves into `scratch`. Hold the lock."""
+        """Move a complete directory into its place and an older one into `scratch`; the caller holds the lock."""
         target = self.folder / key
         if target.exists():
             target.rename(scratch / "replaced")
         built.rename(target)
 
     def remove(self, key: str) -> None:
-        """Remove a prepared directory if it is there. Hold the lock."""
+        """Remove a prepared directory if it exists; the caller holds the lock."""
         if (self.folder / key).exists():
             with self.building() as scratch:
                 (self.folder / key).rename(scratch / "removed")

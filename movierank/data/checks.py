@@ -1,4 +1,4 @@
-"""What must hold for the arrays of every dataset, whatever source they came from."""
+"""Rules for the arrays of every dataset, whatever its source."""
 
 from __future__ import annotations
 

@@ -23,9 +23,9 @@ def load_dataset(
     refresh: bool = False,
     progress: Progress | None = None,
 ) -> Dataset:
-    """Open a dataset, and prepares it first where the cache does not have it.
+    """Open a dataset, and prepare it first if the cache does not have it.
 
-    `auto` takes what the cache has (TFDS before the wheel before local files), then tries TFDS from GroupLens, then
+    `auto` takes the cached dataset (TFDS before the wheel before local files), then tries TFDS from GroupLens, then
     the wheel. Every file of the cache is verified by size and SHA-256 on every call. Processes may prepare the same
     dataset at the same time: one does it, the others wait.
 
@@ -33,14 +33,14 @@ def load_dataset(
         name: `100k`, `latest-small`, `1m`, `20m`, `25m` or `synthetic:USERSxMOVIESxRATINGS`.
         source: `auto`, `tfds`, `wheel`, `local` or `synthetic`.
         path: for `local`: a folder or zip in MovieLens's own layout.
-        refresh: prepares again and replaces what the cache has, once that has worked.
-        progress: is told in a sentence what takes time.
+        refresh: whether to prepare the dataset again; the cached one is replaced once that has succeeded.
+        progress: function called with a sentence before each slow step.
 
     Returns:
         The dataset; its arrays are memory-mapped and read-only, its titles are read when first used.
 
     Raises:
-        MovierankError: if the name, source or path is bad, no source works, the data is bad, or the cache is
+        MovierankError: the name, source or path is bad, no source works, the data is bad, or the cache is
             damaged or cannot be written.
     """
     canonical = parse_dataset_name(name)
@@ -72,7 +72,7 @@ def _open(slot: CacheSlot, key: str) -> Dataset:
     try:
         return open_sealed(folder)
     except MovierankError as damage:
-        # Another process may have been replacing the folder just now; under the lock it cannot.
+        # Another process may be replacing the folder just now; under the lock it cannot.
         try:
             with slot.lock():
                 return open_sealed(folder)
@@ -109,7 +109,7 @@ def _prepare(slot: CacheSlot, source: Source) -> None:
 
 
 def _drop_superseded(slot: CacheSlot, sources: list[Source], key: str) -> None:
-    # `auto` would find a source before the one just prepared, perhaps the damaged one that this refresh is for.
+    # `auto` would find an earlier source before the one just prepared, perhaps the damaged one that is being refreshed.
     for source in sources[: [source.key for source in sources].index(key)]:
         slot.remove(source.key)
 

@@ -1,6 +1,6 @@
-"""The files of MovieLens's own distributions, and their checks before anything else reads them.
+"""The files of MovieLens's distributions, and their checks before anything else reads them.
 
-A bad line is named with its file and number here, because TFDS would stop at it with a traceback that names neither.
+The checks name a bad line with its file and number, because TFDS would stop at it with a traceback that names neither.
 Formats: the README.txt inside each MovieLens distribution.
 """
 
@@ -20,14 +20,14 @@ Row = tuple[int, list[str]]
 
 @dataclass(frozen=True)
 class Layout:
-    """How one MovieLens distribution stores its tables.
+    """The tables of one MovieLens distribution.
 
     Attributes:
-        folder: its folder's name inside the zip.
+        folder: name of its folder inside the zip.
         ratings: file of user, movie, rating, timestamp.
         movies: file of movies, their id first.
         users: file of users, their id first; None where there is none.
-        separators: between the fields of `ratings`, `movies` and `users`; empty for CSV with a header.
+        separators: separators of the fields of `ratings`, `movies` and `users`; empty for CSV with a header.
         fields: number of fields of `ratings`, `movies` and `users`; empty for CSV with a header.
         whole_stars: whether ratings are whole stars from 1 to 5; half stars from 0.5 to 5 otherwise.
     """
@@ -60,14 +60,14 @@ LAYOUTS = {
 
 
 def check_folder(folder: Path, layout: Layout) -> None:
-    """Read every line that TFDS will read.
+    """Check every line that TFDS will read.
 
     Args:
-        folder: holds `layout.files`.
-        layout: of the distribution.
+        folder: folder with `layout.files`.
+        layout: layout of the distribution.
 
     Raises:
-        MovierankError: at the first fault, with file name and line number.
+        MovierankError: a line is bad; the message has the file name and line number of the first one.
     """
     try:
         movies = _read_ids(folder / layout.movies, _rows(folder, layout, 1), "movie")
@@ -88,7 +88,7 @@ def _rows(folder: Path, layout: Layout, table: int) -> Iterator[Row]:
 
 
 def _separated_rows(path: Path, separator: str, count: int) -> Iterator[Row]:
-    # Decoded, stripped and split as tensorflow_datasets/structured/movielens_parsing.py does.
+    # The line is decoded, stripped and split as in tensorflow_datasets/structured/movielens_parsing.py.
     with path.open(encoding="iso-8859-1", newline="\n") as lines:
         for number, line in enumerate(lines, start=1):
             fields = line.strip().split(separator)

@@ -1,4 +1,4 @@
-"""MovieLens files of the user's own: a folder, or a zip as GroupLens ships it."""
+"""The user's own MovieLens files: a folder, or a zip as GroupLens ships it."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from movierank.errors import MovierankError
 
 
 def content_digest(path: Path, layout: Layout) -> str:
-    """Return 16 hex digits that change with the content: of the zip file, or of the layout's files in the folder.
+    """Return 16 hex digits that change with the content of the zip file, or of the layout's files in the folder.
 
     Raises:
-        MovierankError: if `path` is neither, or a file is missing or not readable.
+        MovierankError: `path` is neither, or a file is missing or not readable.
     """
     digest = hashlib.sha256()
     try:
@@ -33,14 +33,14 @@ def extract(path: Path, layout: Layout, extracted: Path) -> Path:
 
     Args:
         path: a folder with the layout's files or with `layout.folder` in it, or a zip.
-        layout: of the distribution.
+        layout: layout of the distribution.
         extracted: folder to create.
 
     Returns:
         The folder `extracted / layout.folder`, which holds the files or links to them.
 
     Raises:
-        MovierankError: if a file is missing or the zip is damaged.
+        MovierankError: a file is missing or the zip is damaged.
     """
     folder = extracted / layout.folder
     folder.mkdir(parents=True)
@@ -72,7 +72,7 @@ def _folder_files(path: Path, layout: Layout) -> list[Path]:
 
 
 def _unzip(path: Path, layout: Layout, folder: Path) -> None:
-    # Only the files that are needed, under names of our own: no member's path decides where anything is written.
+    # Only the required files are extracted, to fixed names: a member's path never decides where anything is written.
     try:
         with zipfile.ZipFile(path) as archive:
             inner = _folder_in(archive, path, layout)

@@ -1,4 +1,4 @@
-"""Ratings as plain arrays: what every model, loop and oracle in this project is fed."""
+"""Ratings as plain arrays, the input of every model, loop and oracle in this project."""
 
 from __future__ import annotations
 
@@ -51,12 +51,12 @@ class Ratings:
 
     @property
     def features(self) -> dict[str, Int32Array]:
-        """The model's inputs under the names that the tutorial gives them."""
+        """The model's inputs under the tutorial's names."""
         return {"user_id": self.user_id, "movie_id": self.movie_id}
 
 
 class TitleLoader(Protocol):
-    """Reads titles when they are first needed: timing runs never do."""
+    """A function that reads titles when they are first needed; timing runs never need them."""
 
     def __call__(self) -> Mapping[int, str]:
         """Return the title of every movie by its id."""
@@ -68,15 +68,15 @@ class Dataset:
     """A prepared dataset.
 
     Attributes:
-        name: as asked for: `100k`, `latest-small`, `1m`, `20m`, `25m` or `synthetic:UxMxR`.
-        source: where the ratings came from: `tfds`, `wheel`, `local` or `synthetic`.
-        sha256: of the arrays' bytes and order; equal for equal ratings whatever the source.
+        name: `100k`, `latest-small`, `1m`, `20m`, `25m` or `synthetic:UxMxR`.
+        source: source of the ratings: `tfds`, `wheel`, `local` or `synthetic`.
+        sha256: SHA-256 of the arrays' bytes and order; equal for equal ratings whatever the source.
         ratings: all ratings in the source's record order.
         num_users: highest user id.
         num_movies: highest movie id.
         tutorial_order: int32 [N], the tutorial's `tf.data` shuffle with seed 42 as indices into `ratings`;
             None where the tutorial's split is not defined (synthetic data).
-        load_titles: returns titles by movie id.
+        load_titles: function that returns titles by movie id.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""The places that ratings come from, the order in which they are tried, and what each needs."""
+"""The sources of ratings, the order in which they are tried, and their requirements."""
 
 from __future__ import annotations
 
@@ -22,12 +22,13 @@ Build = Callable[[Path, Path], Mapping[str, str]]
 
 @dataclass(frozen=True)
 class Source:
-    """One place that a dataset can come from.
+    """One source of a dataset.
 
     Attributes:
         name: `tfds`, `wheel`, `local` or `synthetic`.
-        key: its folder in the cache; for `local` it changes with the files' content.
-        build: writes the data files into a first folder, may use a second one for scratch, returns versions used.
+        key: name of its folder in the cache; for `local` it changes with the files' content.
+        build: function that writes the data files into a first folder, may use a second one for scratch, and returns
+            the versions that it used.
     """
 
     name: str
@@ -36,10 +37,10 @@ class Source:
 
 
 def parse_dataset_name(text: str) -> str:
-    """Return the dataset's name with the numbers of a synthetic one written out.
+    """Return the dataset's name, with the numbers of a synthetic one written out.
 
     Raises:
-        MovierankError: if there is no such dataset; the message lists the valid names.
+        MovierankError: there is no such dataset; the message lists the valid names.
     """
     if text.startswith(PREFIX):
         return parse_size(text).name
@@ -52,12 +53,12 @@ def choose_sources(name: str, source: str, path: Path | None) -> list[Source]:
     """Return the sources to try for a dataset, first choice first.
 
     Args:
-        name: from `parse_dataset_name`.
+        name: name from `parse_dataset_name`.
         source: one of `SOURCES`.
         path: folder or zip for `local`.
 
     Raises:
-        MovierankError: if the source is unknown, cannot give this dataset, or does not fit `path`.
+        MovierankError: the source is unknown, cannot give this dataset, or does not fit `path`.
     """
     if source not in SOURCES:
         raise MovierankError(f"Unknown data source {source!r}; choose {', '.join(SOURCES)}.")
@@ -67,7 +68,7 @@ def choose_sources(name: str, source: str, path: Path | None) -> list[Source]:
     if made_up and source in ("auto", "synthetic"):
         return [_synthetic(name)]
     if made_up or source == "synthetic":
-        raise MovierankError(f"{name} does not come from {source}; synthetic data is asked for by name: {EXAMPLE}.")
+        raise MovierankError(f"{name} does not come from {source}; name synthetic data as in {EXAMPLE}.")
     if source == "wheel" and name != "100k":
         raise MovierankError(f"The wheel holds only 100k, not {name}; use tfds, or local with --data-path.")
     if path is not None:

@@ -1,4 +1,4 @@
-"""Which ratings train the model and which test it."""
+"""The split of ratings into a train and a test part."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class Split:
     """Two parts of a dataset that share no rating; contiguous arrays in memory.
 
     Attributes:
-        train: in the order in which batches are taken.
-        test: likewise.
+        train: ratings to train on, in the order in which batches are taken.
+        test: ratings to test with.
         name: `tutorial` or `FRACTION:SEED`.
     """
 
@@ -34,7 +34,7 @@ class Split:
 
 @dataclass(frozen=True)
 class RandomSplit:
-    """A permutation by NumPy's Philox generator with `seed`, its first `fraction` for training."""
+    """A permutation by NumPy's Philox generator with `seed`, the first `fraction` of which is for training."""
 
     fraction: float
     seed: int
@@ -46,15 +46,15 @@ class RandomSplit:
 
 
 def default_split(dataset_name: str) -> str:
-    """Return `tutorial` for the tutorial's own dataset 100k, `0.8:42` for every other."""
+    """Return `tutorial` for 100k, the tutorial's dataset, and `0.8:42` for every other."""
     return TUTORIAL if dataset_name == "100k" else GENERAL
 
 
 def parse_split(text: str) -> RandomSplit | None:
-    """Read `FRACTION:SEED`; None means the tutorial's split.
+    """Parse `FRACTION:SEED`; None means the tutorial's split.
 
     Raises:
-        MovierankError: if the text is neither, the fraction is not between 0 and 1, or the seed is not a whole number.
+        MovierankError: the text is neither, the fraction is not between 0 and 1, or the seed is not a whole number.
     """
     if text == TUTORIAL:
         return None
@@ -70,11 +70,11 @@ def split_ratings(dataset: Dataset, split: str = TUTORIAL) -> Split:
     """Split a dataset.
 
     Args:
-        dataset: what to split.
+        dataset: dataset to split.
         split: `tutorial` (the first 80,000 of the tutorial's shuffle train, the next 20,000 test) or `FRACTION:SEED`.
 
     Raises:
-        MovierankError: if the text is bad, the dataset has no such split, or a part would be empty.
+        MovierankError: the text is bad, the dataset has no such split, or a part would be empty.
     """
     chosen = parse_split(split)
     return _tutorial_split(dataset) if chosen is None else _random_split(dataset.ratings, chosen)
@@ -93,7 +93,7 @@ def _tutorial_split(dataset: Dataset) -> Split:
 
 
 def _random_split(ratings: Ratings, chosen: RandomSplit) -> Split:
-    # As a decimal, which is what was asked for: 190 * 0.55 is a little more than 104.5 in floating point.
+    # The user gave a decimal, and 190 * 0.55 is a little more than 104.5 in floating point.
     train = round(Fraction(repr(chosen.fraction)) * len(ratings))
     if not 0 < train < len(ratings):
         raise MovierankError(f"The split {chosen.name} of {len(ratings)} ratings leaves a part empty.")

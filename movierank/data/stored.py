@@ -30,13 +30,13 @@ class FileRecord(msgspec.Struct, frozen=True):
 
 
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """What a folder of prepared data holds.
+    """The content of a folder of prepared data.
 
     Attributes:
         format: version of this layout.
-        name: the dataset's name.
-        source: where its ratings came from.
-        sha256: of the arrays, see `arrays_sha256`.
+        name: name of the dataset.
+        source: source of its ratings.
+        sha256: SHA-256 of the arrays, see `arrays_sha256`.
         num_ratings: length of the arrays.
         num_users: highest user id.
         num_movies: highest movie id, rated or not.
@@ -71,10 +71,10 @@ def write_arrays(folder: Path, ratings: Ratings, order: Int32Array | None, title
 
 
 def seal(folder: Path, name: str, source: str, software: Mapping[str, str]) -> None:
-    """Check the data files that `write_arrays` left in `folder` and write their manifest.
+    """Check the data files that `write_arrays` wrote to `folder` and write their manifest.
 
     Raises:
-        MovierankError: if the data breaks a rule of `movierank.data.checks`.
+        MovierankError: the data breaks a rule of `movierank.data.checks`.
     """
     ratings, order = _open_arrays(folder, (folder / f"{ORDER_ARRAY}.npy").exists())
     titles = _read_titles(folder)
@@ -98,10 +98,10 @@ def seal(folder: Path, name: str, source: str, software: Mapping[str, str]) -> N
 
 
 def open_sealed(folder: Path) -> Dataset:
-    """Open a sealed folder; every file's size and checksum is verified, arrays are memory-mapped read-only.
+    """Open a sealed folder, with size and checksum of every file verified and arrays memory-mapped read-only.
 
     Raises:
-        MovierankError: if a file is missing, damaged or of another version; the message names the file.
+        MovierankError: a file is missing, damaged or of another version; the message names the file.
     """
     manifest = _read_manifest(folder / MANIFEST)
     for name, expected in manifest.files.items():

@@ -1,4 +1,4 @@
-"""Made-up ratings of any size: popularity as skewed as in MovieLens, and a taste that a model can learn.
+"""Synthetic ratings of any size: popularity as skewed as in MovieLens, and a taste that a model can learn.
 
 A rating is 3.5 stars + the user's bias + the movie's bias + the product of two rank-8 taste vectors + noise, rounded
 to whole stars. The standard deviations below give MovieLens 100K's spread of about 1.1 stars, a third of it noise.
@@ -26,7 +26,7 @@ MOVIE_SD = 0.55
 TASTE_SD = 0.5
 NOISE_SD = 0.65
 # Zipf-Mandelbrot, weight (rank + shift)^-exponent: plain Zipf would give the top movie 8 % of all ratings. With
-# MovieLens 100K's size the most, the 100th and the median rated movie get 553, 241 and 22 ratings; there 583, 218, 27.
+# MovieLens 100K's size the most, the 100th and the median rated movie get 553, 241 and 22 ratings; in it 583, 218, 27.
 RANK_SHIFT = 0.1  # of the number of users or movies, but at most:
 USER_SHIFT = 2_000.0
 MOVIE_SHIFT = 170.0
@@ -38,7 +38,7 @@ _UNITS = {"": 1, "k": 1_000, "m": 1_000_000}
 
 @dataclass(frozen=True)
 class Size:
-    """How much to make up: numbers of users, movies and ratings."""
+    """The numbers of users, movies and ratings to make."""
 
     users: int
     movies: int
@@ -51,10 +51,10 @@ class Size:
 
 
 def parse_size(name: str) -> Size:
-    """Read `synthetic:USERSxMOVIESxRATINGS`; a number may end in k (thousand) or M (million).
+    """Parse `synthetic:USERSxMOVIESxRATINGS`; a number may end in k (thousand) or M (million).
 
     Raises:
-        MovierankError: if it is not three whole numbers from 1 up, or too few or too many ratings.
+        MovierankError: the text is not three whole numbers from 1 up, or there are too few or too many ratings.
     """
     parts = name.removeprefix(PREFIX).lower().split("x")
     numbers = [re.fullmatch(r"([0-9]{1,12})([km]?)", part) for part in parts]
@@ -71,16 +71,16 @@ def parse_size(name: str) -> Size:
 
 
 def make_ratings(size: Size, seed: int = SEED) -> Ratings:
-    """Make ratings up; the same size and seed give the same arrays (NumPy Philox).
+    """Return synthetic ratings; the same size and seed give the same arrays (NumPy Philox).
 
     Every user and every movie has at least one rating; a user may rate a movie more than once.
 
     Args:
-        size: how much.
-        seed: of all random streams.
+        size: numbers of users, movies and ratings.
+        seed: seed of all random streams.
 
     Returns:
-        Arrays of `size.ratings` ratings: 12 bytes a rating, and little more is used meanwhile.
+        Arrays of `size.ratings` ratings. They take 12 bytes a rating, and making them takes little more memory.
     """
     streams = [np.random.Generator(np.random.Philox(child)) for child in np.random.SeedSequence(seed).spawn(4)]
     user_id = _popular_ids(streams[0], size.users, size.ratings, USER_SHIFT, USER_EXPONENT)
@@ -89,7 +89,7 @@ def make_ratings(size: Size, seed: int = SEED) -> Ratings:
 
 
 def make_titles(size: Size) -> dict[int, str]:
-    """Return `Movie 17` for movie 17, and so on."""
+    """Return the titles: `Movie 17` for movie 17, and so on."""
     return {movie: f"Movie {movie}" for movie in range(1, size.movies + 1)}
 
 

@@ -1,6 +1,6 @@
-"""The one process that imports TFDS and TensorFlow: builds a MovieLens dataset and leaves plain arrays.
+"""The one process that imports TFDS and TensorFlow: it builds a MovieLens dataset and writes plain arrays.
 
-Started as `python -m movierank.data.tfds_reader`; `movierank.data.tfds_source` is its only caller.
+`movierank.data.tfds_source`, its only caller, starts it as `python -m movierank.data.tfds_reader`.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ BATCH = 10_000
 
 @dataclass(frozen=True)
 class ExtractedFolder:
-    """Stands in for TFDS's download manager where the extracted files are already here."""
+    """A substitute for TFDS's download manager where the extracted files already exist."""
 
     folder: Path
 
@@ -65,7 +65,7 @@ def read(name: str, output: Path, scratch: Path, extracted: Path | None) -> None
 
 
 def tutorial_order(tf: Any, num_ratings: int) -> Int32Array:
-    """Return int32 [num_ratings]: where the tutorial's `tf.data` shuffle puts each record."""
+    """Return int32 [num_ratings], the place of each record in the tutorial's `tf.data` shuffle."""
     indices = tf.data.Dataset.range(num_ratings).shuffle(
         SHUFFLE_BUFFER, seed=SHUFFLE_SEED, reshuffle_each_iteration=False
     )
@@ -105,7 +105,7 @@ def _batches(tfds: Any, builder: Any, *features: str) -> Any:
 
 
 def _require_reachable(url: str) -> None:
-    import requests  # TFDS downloads with it: the same proxies and certificates
+    import requests  # TFDS downloads with this package, so the same proxies and certificates apply
 
     host = url.split("/")[2]
     try:
@@ -123,7 +123,7 @@ def _cause(error: BaseException) -> str:
 
 
 def main() -> int:
-    """Read the command line; ends with one line on stderr that says what went wrong."""
+    """Run the command line; a failure ends it with exit code 1 and one line on stderr."""
     parser = argparse.ArgumentParser(prog="python -m movierank.data.tfds_reader")
     parser.add_argument("name")
     parser.add_argument("--output", type=Path, required=True)

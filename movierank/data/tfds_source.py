@@ -1,4 +1,4 @@
-"""Starts the process that reads TFDS, and says in a line what went wrong there."""
+"""Start the process that reads TFDS, and explain its failures in a line."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class ReaderMissingError(MovierankError):
 
 
 def read_with_tfds(name: str, output: Path, scratch: Path, extracted: Path | None = None) -> dict[str, str]:
-    """Let TFDS build MovieLens `name` and leaves its arrays in `output`.
+    """Let TFDS build MovieLens `name` and write its arrays to `output`.
 
     Args:
         name: `100k`, `latest-small`, `1m`, `20m` or `25m`.
@@ -32,7 +32,7 @@ def read_with_tfds(name: str, output: Path, scratch: Path, extracted: Path | Non
         Versions of TFDS and TensorFlow by name.
 
     Raises:
-        MovierankError: if TFDS is missing, GroupLens cannot be reached, or TFDS stops.
+        MovierankError: TFDS is missing, GroupLens cannot be reached, or TFDS stops.
     """
     command = [sys.executable, "-m", "movierank.data.tfds_reader", name, f"--output={output}", f"--scratch={scratch}"]
     if extracted is not None:
@@ -53,7 +53,7 @@ def _environment() -> dict[str, str]:
     return inherited | {
         "PYTHONPATH": search_path,
         "PYTHONUTF8": "1",  # TFDS reads MovieLens's CSV files in the locale's encoding
-        "KERAS_BACKEND": "tensorflow",  # TensorFlow imports Keras, and the user's backend may not be installed here
+        "KERAS_BACKEND": "tensorflow",  # TensorFlow imports Keras, and the user's backend may not be installed
         "CUDA_VISIBLE_DEVICES": "",
         "TF_CPP_MIN_LOG_LEVEL": "3",
     }

@@ -1,7 +1,7 @@
 """MovieLens 100K from the PyPI package `recbole` 1.2.1, which carries GroupLens's ratings byte for byte.
 
-`ml-100k.inter` without its header line is `u.data`; `.item` and `.user` hold what TFDS reads of `u.item` and `u.user`,
-with title and year apart and genres as words.
+`ml-100k.inter` without its header line is `u.data`. `.item` and `.user` hold the parts of `u.item` and `u.user` that
+TFDS reads, with separate title and year, and genres as words.
 """
 
 from __future__ import annotations
@@ -52,13 +52,13 @@ def fetch_wheel(scratch: Path) -> Path:
     """Download the wheel through the user's own pip configuration.
 
     Args:
-        scratch: existing folder to leave it in.
+        scratch: existing folder for the wheel.
 
     Returns:
         The wheel's path; `unpack_wheel` checks its hash.
 
     Raises:
-        MovierankError: if pip fails or takes more than `TIMEOUT_S` seconds.
+        MovierankError: pip fails or takes more than `TIMEOUT_S` seconds.
     """
     options = ["--no-deps", "--only-binary=:all:", "--retries=2", "--quiet", f"--dest={scratch}"]
     command = [sys.executable, "-m", "pip", "download", *options, REQUIREMENT]
@@ -82,12 +82,12 @@ def unpack_wheel(wheel: Path, extracted: Path) -> None:
         extracted: folder to create; TFDS reads it as an extracted `ml-100k.zip`.
 
     Raises:
-        MovierankError: if the wheel or its ratings are not the known ones.
+        MovierankError: the wheel or its ratings are not the known ones.
     """
     try:
         content = wheel.read_bytes()
     except FileNotFoundError:
-        raise MovierankError(f"pip download {REQUIREMENT} left no {wheel.name}") from None
+        raise MovierankError(f"pip download {REQUIREMENT} did not write {wheel.name}") from None
     if hashlib.sha256(content).hexdigest() != WHEEL_SHA256:
         raise MovierankError(f"{wheel.name} from pip does not have the known SHA-256 {WHEEL_SHA256[:12]}…")
     with zipfile.ZipFile(wheel) as archive:

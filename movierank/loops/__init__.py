@@ -1,15 +1,15 @@
-"""How training is driven: Keras's own `fit`, and two loops that keep a whole epoch on the device.
+"""The training loops: Keras's `fit`, and two loops that keep a whole epoch on the device.
 
-`fused` trains any compiled Keras model with its own loss, metrics and optimizer (`movierank.loops.fused`); `native`
+`fused` trains any compiled Keras model with its own loss, metrics and optimizer (`movierank.loops.fused`). `native`
 is the ranking model's mathematics written by hand in the framework (`movierank.loops.native`), the yardstick for
-the other two. Both update embedding tables row by row where that pays and is exact; a suffix asks for one way by name:
+the other two. Both update embedding tables row by row where that pays and is exact; a suffix requests one way by name:
 
     fused-rows, native-rows       only the rows that a batch has touched
     fused-tables, native-tables   whole tables at every step, as `fit` does
-    fused-slices                  rows, and as Keras does it on TensorFlow: slices of one id are squared before they
+    fused-slices                  rows, as Keras updates them on TensorFlow: slices of one id are squared before they
                                   are added (docs/deviations.md), which is not Adagrad; on that backend alone
 
-This module imports no framework, so that a command line can be checked without one.
+This module does not import a framework, so that a command line can be checked without one.
 """
 
 from __future__ import annotations

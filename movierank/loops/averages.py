@@ -1,16 +1,16 @@
-"""What averaged weights (`use_ema=True`) need after a training on JAX."""
+"""Averaged weights (`use_ema=True`) after a training on JAX."""
 
 from __future__ import annotations
 
 import keras
 
 
-def own_arrays(model: keras.Model) -> None:
-    """Yield what the optimizer keeps arrays of its own where it shares them with the weights.
+def unshare_arrays(model: keras.Model) -> None:
+    """Give the optimizer copies of the arrays that it shares with the weights.
 
-    `fit` ends by assigning the averages to the weights, and on JAX that makes one array of both: `predict` would give
-    it away and leave the optimizer with one that is deleted, and the next `fit` fails, as it would give it away twice
-    (Keras 3.15.1). The other backends copy.
+    `fit` ends by assigning the averages to the weights, and on JAX both then are one array. `predict` would donate it
+    and leave the optimizer with a deleted one, and the next `fit` would fail because it donates it twice (Keras
+    3.15.1). The other backends copy.
     """
     weights = {id(variable.value) for variable in model.trainable_variables}
     for variable in model.optimizer.variables:

@@ -1,4 +1,4 @@
-"""What all loops that keep an epoch on the device have in common: epochs, callbacks, validation, history."""
+"""The common part of all loops that keep an epoch on the device: epochs, callbacks, validation, history."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import keras
 import numpy as np
 
-from movierank.loops.averages import own_arrays
+from movierank.loops.averages import unshare_arrays
 from movierank.loops.examples import Examples
 from movierank.loops.traced import plain
 
@@ -20,30 +20,30 @@ class EpochTraining(Protocol):
     """A model in training on its device, an epoch at a time."""
 
     def run_epoch(self, examples: Examples, order: Any | None) -> None:
-        """Train on all examples once, in `order` (int [count]) or as they lie; metrics count from zero."""
+        """Train on all examples once, in `order` (int [count]) or in their own; metrics start from zero."""
 
     def write_back(self) -> None:
-        """Put weights, optimizer state and metric state into the model's own variables.
+        """Write weights, optimizer state and metric state into the model's own variables.
 
-        Called after each epoch, and when an epoch was cut short: what the model then holds is what the last whole
-        epoch left, or better.
+        This is called after each epoch, and when an epoch was cut short. The model then holds the state after the last
+        whole epoch, or a later one.
         """
 
     def logs(self) -> Mapping[str, Any]:
-        """Return loss and metrics of the epoch, after `write_back`; waits for the device.
+        """Return loss and metrics of the epoch, after `write_back`; this waits for the device.
 
-        A float each, or an array where a metric has several values.
+        A value is a float, or an array where a metric has several values.
         """
 
 
 @dataclass(frozen=True)
 class Validation:
-    """What to evaluate at an epoch's end.
+    """The evaluation at an epoch's end.
 
     Attributes:
         data: (x, y) or (x, y, sample_weight).
-        batch_size: of `evaluate`.
-        every: an epoch out of so many; or the epochs, from 1, by number.
+        batch_size: batch size of `evaluate`.
+        every: interval in epochs, or the epochs to evaluate after, from 1.
     """
 
     data: Sequence[Any]
@@ -57,7 +57,7 @@ class Validation:
 
 @dataclass(frozen=True)
 class Schedule:
-    """How long to train; attributes as the arguments of `keras.Model.fit`."""
+    """The length and order of a training; attributes as the arguments of `keras.Model.fit`."""
 
     epochs: int
     initial_epoch: int = 0
@@ -88,7 +88,7 @@ def run_epochs(
     for epoch in range(schedule.initial_epoch, schedule.epochs):
         started = time.perf_counter()
         listening.on_epoch_begin(epoch)
-        order = np.random.permutation(examples.count) if schedule.shuffle else None  # the seed that Keras sets
+        order = np.random.permutation(examples.count) if schedule.shuffle else None  # from the seed that Keras sets
         try:
             training.run_epoch(examples, order)
         finally:
@@ -102,8 +102,8 @@ def run_epochs(
             print(f"Epoch {epoch + 1}/{schedule.epochs} - {seconds:.1f}s - {_in_words(logs)}", flush=True)
         if model.stop_training:
             break
-    model.optimizer.finalize_variable_values(model.trainable_weights)  # averaged weights, as `fit` ends
-    own_arrays(model)
+    model.optimizer.finalize_variable_values(model.trainable_weights)  # sets averaged weights, as at the end of `fit`
+    unshare_arrays(model)
     listening.on_train_end(logs)
     return model.history
 
@@ -115,7 +115,7 @@ def _validate(model: keras.Model, validation: Validation, listening: keras.callb
         y,
         sample_weight=weight[0] if weight else None,
         batch_size=validation.batch_size,
-        callbacks=listening,  # as `fit` does: one that swaps averages in for the evaluation hears of it
+        callbacks=listening,  # as in `fit`, for a callback that swaps averages in for the evaluation
         verbose=0,
         return_dict=True,
     )
@@ -123,7 +123,7 @@ def _validate(model: keras.Model, validation: Validation, listening: keras.callb
 
 
 def _in_words(logs: Mapping[str, Any]) -> str:
-    """Return for example `loss: 0.0712 - f1_score: [0.2500 0.6667]`."""
+    """Return the logs as text, such as `loss: 0.0712 - f1_score: [0.2500 0.6667]`."""
     return " - ".join(f"{name}: {_figures(value)}" for name, value in logs.items())
 
 
@@ -134,17 +134,17 @@ def _figures(value: Any) -> str:
 def _refuse_batch_hooks(callbacks: Sequence[keras.callbacks.Callback]) -> None:
     hooks = ("on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_train_batch_end")
     for callback in callbacks:
-        # A checkpoint of every epoch has a batch hook too, which then does nothing.
+        # A checkpoint of every epoch has a batch hook too, which does nothing.
         at_epochs = isinstance(callback, keras.callbacks.ModelCheckpoint) and callback.save_freq == "epoch"
         idle = keras.callbacks.ModelCheckpoint if at_epochs else keras.callbacks.Callback
-        own = [name for name in hooks if _function(getattr(callback, name)) is not getattr(idle, name)]
-        if own:
+        busy = [name for name in hooks if _function(getattr(callback, name)) is not getattr(idle, name)]
+        if busy:
             raise ValueError(
-                f"{type(callback).__name__} has {own[0]}, but this loop comes back to Python only at the end of an "
+                f"{type(callback).__name__} has {busy[0]}, but this loop comes back to Python only at the end of an "
                 "epoch; use model.fit for it"
             )
 
 
 def _function(hook: Any) -> Any:
-    """Return a method's function; anything else is its own, as what a LambdaCallback is given for one."""
+    """Return a method's function, or the hook itself if it is not a method, as in a LambdaCallback."""
     return getattr(hook, "__func__", hook)

@@ -1,4 +1,4 @@
-"""Training examples cut into stretches that a device trains on without coming back to Python."""
+"""Training examples, cut into stretches that a device trains on without returning to Python."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ CHUNK_BYTES = 32 * 2**20  # MovieLens 100K is one stretch, and 33 million rating
 
 @dataclass(frozen=True)
 class Chunk:
-    """Some batches that lie one after the other.
+    """Several consecutive batches.
 
     Attributes:
         arrays: the same structure as `Examples.arrays`, each array of shape [steps * batch_size, ...].
-        steps: batches.
-        batch_size: examples in each of them.
+        steps: number of batches.
+        batch_size: examples in each batch.
     """
 
     arrays: Any
@@ -30,12 +30,12 @@ class Chunk:
 
 @dataclass(frozen=True)
 class Examples:
-    """What one epoch trains on.
+    """The examples of one epoch.
 
     Attributes:
         arrays: a structure (tuple, list, dict) of NumPy arrays with the same first dimension, memory-mapped or not.
         count: that dimension.
-        batch_size: of all batches but the last, which may be smaller.
+        batch_size: examples in each batch but the last, which may be smaller.
     """
 
     arrays: Any
@@ -44,10 +44,10 @@ class Examples:
 
     @classmethod
     def of(cls, arrays: Any, batch_size: int) -> Examples:
-        """Check that the arrays are as long as each other; None in the structure stands for "not given".
+        """Return examples, with the arrays checked for equal length; None in the structure stands for "not given".
 
         Raises:
-            ValueError: they are not, there are none, or the batch size is below 1.
+            ValueError: the lengths differ, there are no arrays, or the batch size is below 1.
         """
         counts = {len(array) for array in keras.tree.flatten(arrays) if array is not None}
         if len(counts) != 1:
@@ -58,7 +58,7 @@ class Examples:
 
     @property
     def steps(self) -> int:
-        """Batch an epoch, the last partial one included."""
+        """Batches an epoch, the last partial one included."""
         return -(-self.count // self.batch_size)
 
     @property

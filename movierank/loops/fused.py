@@ -36,33 +36,33 @@ def fit(
     """Train as `keras.Model.fit` does, on arrays.
 
     Args:
-        model: compiled, with a loss and a Keras optimizer.
+        model: compiled model with a loss and a Keras optimizer.
         x: inputs, arrays or a structure of arrays, [N, ...]; anything with NumPy's interface, memory-mapped too.
-        y: targets, likewise.
+        y: targets, in the same forms as `x`.
         batch_size: examples a step; the last batch of an epoch may be smaller.
         epochs: number of the last epoch.
         verbose: 0 for silence, else a line an epoch.
-        callbacks: called at the ends of epochs and of training, and in the evaluation of validation data as `fit` does;
-            they find weights, optimizer and metrics up to date.
+        callbacks: callbacks called at the ends of epochs and of training, and in the evaluation of validation data as
+            by `fit`; weights, optimizer and metrics are up to date then.
         validation_split: share of the examples, from the end, to evaluate on instead of training on them.
         validation_data: (x, y) or (x, y, sample_weight) to evaluate on after an epoch.
         shuffle: whether to draw a new order for every epoch (seeded by `keras.utils.set_random_seed`).
         sample_weight: float [N].
         initial_epoch: epoch to start at, from 0.
-        validation_batch_size: `batch_size` where None.
+        validation_batch_size: batch size of the evaluation; None for `batch_size`.
         validation_freq: as for `keras.Model.fit`.
-        embedding_updates: how the tables of `keras.layers.Embedding` are updated. `rows`: only the rows that a batch
+        embedding_updates: way of updating the tables of `keras.layers.Embedding`. `rows`: only the rows that a batch
             has touched, exact for Adagrad and for SGD without momentum. `tables`: whole tables. `auto`: `rows` where
-            it is exact and pays. `slices`: `movierank.loops`.
+            that is exact and pays. `slices`: see `movierank.loops`.
 
     Raises:
-        ValueError: the model is not compiled, or is to run eagerly or on several devices; arrays differ in length; a
-            callback has batch hooks; or rows were asked for where they would not be exact, with the reason.
+        ValueError: the model is not compiled, or set to run eagerly or on several devices; arrays differ in length; a
+            callback has batch hooks; or rows were requested where they are not exact, with the reason.
     """
     if not model.compiled or model.optimizer is None:
         raise ValueError("fused.fit needs a compiled model: call model.compile(optimizer, loss, ...) first")
     if model.run_eagerly:
-        raise ValueError("fused.fit compiles what the model was compiled to run eagerly; leave out run_eagerly=True")
+        raise ValueError("fused.fit cannot run a model eagerly; compile it without run_eagerly=True")
     if keras.distribution.distribution() is not None:
         raise ValueError("fused.fit trains on one device; unset keras.distribution, or use model.fit")
     if validation_split and validation_data is None:
@@ -81,14 +81,19 @@ def fit(
 
 
 def module_for(backend: str) -> ModuleType:
-    """Import and return the loop of one backend.
+    """Import and return the loop's module of one backend.
 
-    It has `start(model, embedding_updates)`, which returns a `movierank.loops.driver.EpochTraining` of a built and
-    compiled model and raises `ValueError` where the updates asked for are not exact; what it compiles is kept for the
-    next call with the same model. `loss_and_gradients(model, x, y)` returns, for one batch of NumPy arrays, the loss
-    and its gradients by trainable variable as dense float32 arrays, found as the loop finds them, and trains nothing.
-    `compile_mode(model)` names what compiles it, or has compiled it where the model was trained: `xla`, `inductor`,
-    `graph` where TensorFlow goes without XLA, or `eager` where PyTorch goes without a compiler.
+    The module has these functions:
+
+    - `start(model, embedding_updates)` returns a `movierank.loops.driver.EpochTraining` of a built and compiled model,
+    and
+      raises `ValueError` where the requested updates are not exact. Its compiled code is kept for the next call with
+      the same model.
+    - `loss_and_gradients(model, x, y)` returns, for one batch of NumPy arrays, the loss and its gradients by trainable
+      variable as dense float32 arrays. It computes them as the loop does, and trains nothing.
+    - `compile_mode(model)` returns the compiler of the loop, or the one that was used where the model was trained:
+    `xla`,
+      `inductor`, `graph` for TensorFlow without XLA, or `eager` for PyTorch without a compiler.
     """
     return importlib.import_module(f"movierank.loops.{backend}.fused")
 
@@ -97,18 +102,18 @@ def _as_array(array: Any) -> Any:
     if array is None:
         return None
     array = array if isinstance(array, np.ndarray) else np.asarray(array)
-    return array.astype(keras.config.floatx()) if array.dtype == np.float64 else array  # as `fit` does
+    return array.astype(keras.config.floatx()) if array.dtype == np.float64 else array  # `fit` does the same
 
 
 def _build(model: keras.Model, examples: Examples) -> None:
-    """Create all variables that do not exist yet: the model's, the optimizer's, the metrics'."""
+    """Create all missing variables: the model's, the optimizer's, the metrics'."""
     x, y, sample_weight = next(examples.chunks()).arrays
     first = slice(0, min(examples.batch_size, examples.count))
     x, y, sample_weight = keras.tree.map_structure(
         lambda array: None if array is None else array[first], (x, y, sample_weight)
     )
     model._symbolic_build(data_batch=(x, y, sample_weight))
-    if not model.optimizer.built:  # a LossScaleOptimizer would make its variables once more
+    if not model.optimizer.built:  # a LossScaleOptimizer would make its variables again
         model.optimizer.build(model.trainable_variables)
 
 

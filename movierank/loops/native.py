@@ -1,8 +1,8 @@
 """The `native` loop: the ranking model's training epoch written by hand in each framework, without Keras.
 
 The mathematics is that of `movierank.oracle`: forward, mean squared error, backward, Adagrad. Weights and accumulators
-come from a compiled `RankingModel` and go back into it after each epoch, so that everything else works as with `fit`;
-between the two nothing of Keras runs.
+come from a compiled `RankingModel` and return to it after each epoch, so that everything else works as with `fit`.
+In between, nothing of Keras runs.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from movierank.model import RankingModel
 
 @dataclass(frozen=True)
 class Adagrad:
-    """The optimizer's constants."""
+    """The constants of the optimizer."""
 
     learning_rate: float
     epsilon: float
 
     @classmethod
     def of(cls, model: RankingModel) -> Adagrad:
-        """Read them from a compiled model.
+        """Return the constants of a compiled model.
 
         Raises:
-            ValueError: the model, its loss or its optimizer is not what is written by hand here.
+            ValueError: the loop is not written for this model, its loss or its optimizer.
         """
         optimizer = model.optimizer
         # On PyTorch Keras makes an instance of its own subclass.
@@ -51,7 +51,7 @@ class Adagrad:
         if type(loss) is not keras.losses.MeanSquaredError or loss.reduction != "sum_over_batch_size":
             asked.append(f"loss but the mean squared error, not {loss}")
         if asked:
-            raise ValueError(f"the native loop knows no {', '.join(asked)}; use the fused loop")
+            raise ValueError(f"the native loop has no {', '.join(asked)}; use the fused loop")
         if model.dtype_policy.compute_dtype != "float32" or model.variable_dtype != "float32":
             raise ValueError(
                 f"the native loop is written in float32, not {model.dtype_policy.name}; use the fused loop"
@@ -90,7 +90,7 @@ def fit(
     """Train a built and compiled `RankingModel`; arguments and history as for `movierank.loops.fused.fit`.
 
     Raises:
-        ValueError: the model is not what is written by hand here, arrays differ in length, or an id has no row.
+        ValueError: the loop is not written for this model, arrays differ in length, or an id has no row.
     """
     label = np.asarray(y, np.float32)
     arrays = (
@@ -104,17 +104,17 @@ def fit(
 
 
 def module_for(backend: str) -> ModuleType:
-    """Import and return the loop of one backend.
+    """Import and return the loop's module of one backend.
 
-    It has `start(model, adagrad, embedding_updates)`, which returns a `movierank.loops.driver.EpochTraining` whose
-    examples are (user_id int32 [N], movie_id int32 [N], label float32 [N]); what it compiles is kept for the next call.
+    Its `start(model, adagrad, embedding_updates)` returns a `movierank.loops.driver.EpochTraining` whose examples are
+    (user_id int32 [N], movie_id int32 [N], label float32 [N]), and keeps its compiled code for the next call.
     `loss_and_gradients(model, x, y)` and `compile_mode(model)` are as in `movierank.loops.fused.module_for`.
     """
     return importlib.import_module(f"movierank.loops.{backend}.native")
 
 
 def _ids(name: str, ids: Any, rows: int) -> npt.NDArray[np.int32]:
-    """Return ids as int32 [N], checked once so that no step need look."""
+    """Return ids as int32 [N], checked once so that no step has to check them."""
     ids = np.asarray(ids)
     if ids.ndim != 1 or (len(ids) and not 0 <= ids.min() <= ids.max() < rows):
         raise ValueError(f"expected {name} in one dimension and from 0 to {rows - 1}, the rows of its table")
@@ -126,8 +126,8 @@ def epoch_logs(sum_of_squares: float, count: int) -> dict[str, float]:
     """Return an epoch's loss and RMSE as `fit` reports them.
 
     Args:
-        sum_of_squares: of all examples' errors, each predicted before the step that trains on it.
-        count: examples.
+        sum_of_squares: sum of all examples' squared errors, each predicted before the step that trains on it.
+        count: number of examples.
     """
     loss = sum_of_squares / count
     return {"loss": loss, "rmse": math.sqrt(loss)}

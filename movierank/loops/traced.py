@@ -1,4 +1,4 @@
-"""What a loop that traces Keras's own `train_step` must know: when a trace is stale, and what its logs are."""
+"""Common rules of loops that trace Keras's own `train_step`: when a trace is stale, and what its logs must be."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 
 def traced_from(model: keras.Model) -> tuple[Any, ...]:
-    """Return what a step of the model is traced from: another `compile()` has other metrics."""
+    """Return the objects that a step of the model is traced from; another `compile()` has other metrics."""
     return (model.optimizer, *model.metrics, *model.trainable_variables, None, *model.non_trainable_variables)
 
 
@@ -20,15 +20,15 @@ def same_objects(one: tuple[Any, ...], other: tuple[Any, ...]) -> bool:
 
 
 def require_logs_of_metrics(model: keras.Model, logged: Iterable[str], results: Iterable[str]) -> None:
-    """Check that what a `train_step` logs can be told by the metrics after an epoch.
+    """Check that the metrics hold everything that a `train_step` logs, so that they can report it after an epoch.
 
     Args:
-        model: whose `train_step` was traced.
-        logged: names of its logs.
+        model: model whose `train_step` was traced.
+        logged: names of the step's logs.
         results: names of the metrics' results.
 
     Raises:
-        ValueError: naming what only one of them has.
+        ValueError: a name is only in one of them; the message lists such names.
     """
     if apart := set(logged) ^ set(results):
         raise ValueError(
@@ -38,6 +38,6 @@ def require_logs_of_metrics(model: keras.Model, logged: Iterable[str], results: 
 
 
 def plain(value: Any) -> Any:
-    """Return a result as `fit` puts it into a history: a scalar as a float, anything else as an array."""
+    """Return a result as `fit` stores it in a history: a scalar as a float, anything else as an array."""
     array = np.asarray(value)
     return float(array) if array.ndim == 0 else array

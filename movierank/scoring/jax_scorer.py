@@ -24,12 +24,12 @@ def on_gpu(model: RankingModel) -> bool:
 
 
 def start(model: RankingModel, movies: npt.NDArray[np.int32], block: int, k: int) -> Scorer:
-    """Compute the movies' part of the first layer; as `movierank.scoring.top.scoring_of` says."""
+    """Compute the movies' part of the first layer, as described in `movierank.scoring.top.scoring_of`."""
     return Scorer([variable.value for variable in model.weights], movies, block, k)
 
 
 class Scorer:
-    """As `movierank.scoring.top.Scorer`."""
+    """The scorer of JAX, as described in `movierank.scoring.top.Scorer`."""
 
     def __init__(self, weights: list[Any], movies: npt.NDArray[np.int32], block: int, k: int) -> None:
         self.weights = weights

@@ -12,8 +12,8 @@ analysis, 2019; Connolly, Higham & Mary, Stochastic rounding and its probabilist
 g_lj bounds how much a change of unit j's sum changes the prediction: 1 for the last layer, |w3| for the second and
 |W2| |w3| for the first, as relu moves no two numbers further apart. Terms in u^2 are left out.
 
-To split x W1 into a user's and a movie's part is just another order of the same additions. Both ways of scoring lie
-within this bound of the exact prediction, and within twice the bound of each other.
+Splitting x W1 into a user's and a movie's part is another order of the same additions. Both ways of scoring lie within
+this bound of the exact prediction, and within twice the bound of each other.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ Ids = npt.NDArray[np.integer[Any]]
 def rounding_bound(weights: Weights, user_id: Ids, movie_id: Ids) -> npt.NDArray[np.float64]:
     """Return the bound for each pair, float64 [N], for user_id [N] and movie_id [N]; in label units.
 
-    It holds where nothing overflows or underflows, and for products that are not cut to fewer bits than float32's.
+    It holds where nothing overflows or underflows, and for products that are not computed with fewer bits than
+    float32's.
     """
     exact = weights.astype(np.float64)
     parts = [slice(start, start + PAIRS_AT_ONCE) for start in range(0, len(user_id), PAIRS_AT_ONCE)]

@@ -22,12 +22,12 @@ def on_gpu(model: RankingModel) -> bool:
 
 
 def start(model: RankingModel, movies: npt.NDArray[np.int32], block: int, k: int) -> Scorer:
-    """Compute the movies' part of the first layer; as `movierank.scoring.top.scoring_of` says."""
+    """Compute the movies' part of the first layer, as described in `movierank.scoring.top.scoring_of`."""
     return Scorer([tf.convert_to_tensor(variable.value) for variable in model.weights], movies, block, k)
 
 
 class Scorer:
-    """As `movierank.scoring.top.Scorer`."""
+    """The scorer of TensorFlow, as described in `movierank.scoring.top.Scorer`."""
 
     def __init__(self, weights: list[Any], movies: npt.NDArray[np.int32], block: int, k: int) -> None:
         self.weights = weights
@@ -36,7 +36,7 @@ class Scorer:
 
     def top(self, users: npt.NDArray[np.int32], allowed: npt.NDArray[np.bool_]) -> tuple[Any, Any]:
         """Return places among the movies and predictions."""
-        # Numbers given to a tf.function as Python's own are constants of what it compiles.
+        # A tf.function compiles Python numbers in as constants, so the arrays become tensors.
         return _top(self.weights, self.parts, tf.constant(users), tf.constant(allowed), self.k)  # type: ignore[no-any-return]  # untyped
 
 

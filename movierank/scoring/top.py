@@ -4,9 +4,9 @@ With u and m the embedding rows of a user and a movie, the first layer is a sum 
 
     [u, m] W1 + b1 = (u W1[:d] + b1) + m W1[d:]
 
-of which one is computed once a user and the other once a movie. What is left for a pair is an addition, relu, and the
+one of which is computed once a user and the other once a movie. The rest of a pair is an addition, relu, and the
 layers of 256 x 64 and 64 x 1. Pairs are scored in blocks of some users and some movies, and the best so far of each
-user are kept on the device: nothing of the size users x movies is ever held.
+user are kept on the device. No array of the size users x movies ever exists.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ class Top(NamedTuple):
     """The best movies of each user, best first; equal predictions in the order of the candidates.
 
     Attributes:
-        ids: int32 [users, k]; 0, which is no movie, where a user has fewer than k candidates.
-        predictions: float32 [users, k], in label units; minus infinity there.
+        ids: int32 [users, k]; 0, which is not a movie, where a user has fewer than k candidates.
+        predictions: float32 [users, k], in label units; minus infinity where a user has fewer than k candidates.
     """
 
     ids: Int32Array
@@ -43,19 +43,19 @@ class Top(NamedTuple):
 
 @dataclass(frozen=True)
 class Block:
-    """How many pairs are scored at once.
+    """The number of pairs that are scored at once.
 
     Attributes:
-        users: of a block.
-        movies: of a block.
+        users: users in a block.
+        movies: movies in a block.
     """
 
     users: int
     movies: int
 
 
-CPU_BLOCK = Block(users=16, movies=256)  # of the sizes tried on two cores the best on all backends
-GPU_BLOCK = Block(users=64, movies=4096)  # 256 MiB: enough to fill the device, little beside its memory
+CPU_BLOCK = Block(users=16, movies=256)  # the best on all backends of the sizes tried on two cores
+GPU_BLOCK = Block(users=64, movies=4096)  # 256 MiB: enough to occupy the device, little of its memory
 
 
 class Scorer(Protocol):
@@ -67,8 +67,8 @@ class Scorer(Protocol):
         Of equal predictions the first place comes first.
 
         Args:
-            users: [B].
-            allowed: [B, movies], or [1, movies] where it is the same for all; where it is false the prediction is
+            users: ids, [B].
+            allowed: bool [B, movies], or [1, movies] where it is the same for all; where it is False the prediction is
                 minus infinity.
         """
 
@@ -85,18 +85,18 @@ def top_movies(
     """Score every movie for every user and return the k best of each.
 
     Predictions are those of `model.predict` within what the order of float32 additions explains
-    (`movierank.scoring.rounding`). Takes one KiB of the device's memory a movie, and a block.
+    (`movierank.scoring.rounding`). The function takes one KiB of the device's memory a movie, and a block.
 
     Args:
-        model: built, in float32.
+        model: built model in float32.
         users: ids from 1 to `model.num_users - 1`, [U].
-        k: movies to return for each user.
-        movies: candidates, each once; None for all ids from 1 to `model.num_candidates - 1`.
-        exclude: user ids and movie ids, [E] each, of pairs to leave out, such as those rated already.
-        block: pairs to score at once; None for what suits the device.
+        k: number of movies to return for each user.
+        movies: distinct candidates; None for all ids from 1 to `model.num_candidates - 1`.
+        exclude: user ids and movie ids, [E] each, of pairs to leave out, such as those already rated.
+        block: pairs to score at once; None for a block that suits the device.
 
     Raises:
-        ValueError: the model is not built or not in float32, k is below 1, or an id is out of range or there twice.
+        ValueError: the model is not built or not in float32, k is below 1, or an id is out of range or repeated.
     """
     _check_model(model)
     if k < 1:
@@ -121,10 +121,10 @@ def top_movies(
 
 
 def scoring_of(backend: str) -> ModuleType:
-    """Import and return the scoring of one backend.
+    """Import and return the scoring module of a backend.
 
     It has `start(model, movies, block, k)`, which returns a `Scorer` for `movies`, int32 [M], where M is a multiple of
-    `block`; `on_gpu(model)`; and `compile_mode()`, which names what compiles it: `xla` or `eager`.
+    `block`; `on_gpu(model)`; and `compile_mode()`, which returns the compiler: `xla` or `eager`.
     """
     return importlib.import_module(f"movierank.scoring.{backend}_scorer")
 
@@ -132,7 +132,7 @@ def scoring_of(backend: str) -> ModuleType:
 def _parts(
     users: Int32Array, movies: Int32Array, real: BoolArray, exclude: tuple[Ids, Ids] | None, size: int
 ) -> Iterator[tuple[Int32Array, BoolArray]]:
-    """Yield users in blocks of one size, the last filled up, with what each of them is allowed."""
+    """Yield users in blocks of equal size, the last one padded, with the movies that each of them is allowed."""
     users = np.pad(users, (0, -len(users) % size), mode="edge")
     if exclude is None:
         for start in range(0, len(users), size):

@@ -1,7 +1,7 @@
-"""The best movies of a block of users in PyTorch: eager, in buffers that are used again.
+"""The best movies of a block of users in PyTorch: eager, in buffers that are reused.
 
 Nothing is compiled: in a block, the products and the passes over the first layer's output take far longer than the
-dozen calls from Python, and Inductor fuses no pass into what enters a matrix product.
+dozen calls from Python, and Inductor does not fuse a pass into the input of a matrix product.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ LAST_PLACE = 2**31 - 1
 
 
 def compile_mode() -> str:
-    """Return what compiles the scoring: nothing does."""
+    """Return `eager`: nothing compiles the scoring."""
     return "eager"
 
 
@@ -28,12 +28,12 @@ def on_gpu(model: RankingModel) -> bool:
 
 
 def start(model: RankingModel, movies: npt.NDArray[np.int32], block: int, k: int) -> Scorer:
-    """Compute the movies' part of the first layer; as `movierank.scoring.top.scoring_of` says."""
+    """Compute the movies' part of the first layer, as described in `movierank.scoring.top.scoring_of`."""
     return Scorer([variable.value.detach() for variable in model.weights], movies, block, k)
 
 
 class Scorer:
-    """As `movierank.scoring.top.Scorer`."""
+    """The scorer of PyTorch, as described in `movierank.scoring.top.Scorer`."""
 
     def __init__(self, weights: list[Any], movies: npt.NDArray[np.int32], block: int, k: int) -> None:
         self.weights = weights
@@ -72,10 +72,10 @@ class Scorer:
 
 
 def _keys(scores: Any, first: int) -> Any:
-    """Return int64 numbers that order scores [B, n] rising, and of equal ones the last place first.
+    """Return int64 numbers that order scores [B, n] ascending, and equal ones with the last place first.
 
-    PyTorch's `topk` does not say which of equals it takes. A float's bits, read as an integer, rise with it above
-    zero and fall with it below, where all but the sign are therefore turned over.
+    PyTorch's `topk` does not specify which of equal values it takes. A float's bits, read as an integer, rise with it
+    above zero and fall with it below, so all bits but the sign are inverted there.
     """
     bits = (scores + 0.0).view(torch.int32)  # minus zero is zero
     rising = bits ^ ((bits >> 31) & LAST_PLACE)

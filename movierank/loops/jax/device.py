@@ -1,4 +1,4 @@
-"""Training examples on JAX's device, and how many batches a compiled epoch finds there."""
+"""Training examples on JAX's device, in shapes that a compiled epoch can reuse."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class DeviceChunk:
     """A `Chunk` on the device.
 
     Attributes:
-        arrays: as a chunk's, but with zeros after its end: [room * batch_size, ...], `room` a power of two, so that
-            chunks of other lengths run what is compiled already.
-        steps: batches that are there.
-        batch_size: examples in each of them.
+        arrays: a chunk's arrays padded with zeros: [room * batch_size, ...], with `room` a power of two, so that chunks
+            of other lengths run the code that is already compiled.
+        steps: number of batches without the padding.
+        batch_size: examples in each batch.
     """
 
     arrays: Any
@@ -30,14 +30,14 @@ class DeviceChunk:
 
 
 class Feed:
-    """Brings examples to the device; what fits one chunk and keeps its order stays there between epochs."""
+    """The transfer of examples to the device; one chunk in its own order stays there between epochs."""
 
     def __init__(self) -> None:
         self._examples: Examples | None = None
         self._kept: list[DeviceChunk] = []
 
     def chunks(self, examples: Examples, order: Any | None) -> Iterator[DeviceChunk]:
-        """Yield all examples once, in `order` or as they lie."""
+        """Yield all examples once, in `order` or in their own."""
         if order is not None or not examples.fits_one_chunk:
             yield from map(_place, examples.chunks(order))
             return
@@ -48,7 +48,7 @@ class Feed:
 
 
 def batch(arrays: Any, step: Any, batch_size: int) -> Any:
-    """Return one batch of a chunk's arrays, inside what is compiled."""
+    """Return one batch of a chunk's arrays, inside compiled code."""
     return jax.tree.map(lambda array: lax.dynamic_slice_in_dim(array, step * batch_size, batch_size), arrays)
 
 

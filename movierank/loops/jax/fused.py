@@ -16,7 +16,7 @@ import numpy.typing as npt
 from jax import lax
 
 from movierank.loops import Updates
-from movierank.loops.averages import own_arrays
+from movierank.loops.averages import unshare_arrays
 from movierank.loops.driver import EpochTraining
 from movierank.loops.exact_rows import why_not_rows
 from movierank.loops.examples import Examples
@@ -26,7 +26,7 @@ from movierank.loops.traced import plain, require_logs_of_metrics, same_objects,
 
 
 def compile_mode(model: keras.Model) -> str:
-    """Return what compiles a model's loop."""
+    """Return the compiler of a model's loop."""
     return "xla"
 
 
@@ -34,11 +34,11 @@ def start(model: keras.Model, embedding_updates: Updates) -> EpochTraining:
     """Return the training of a built and compiled model.
 
     Raises:
-        ValueError: the updates are not of this backend, or not exact for this optimizer; or the optimizer was built for
-            other variables.
+        ValueError: the updates do not exist on this backend, or are not exact for this optimizer; or the optimizer was
+            built for other variables.
     """
     if embedding_updates == "slices":
-        raise ValueError("slices are TensorFlow's; the fused loop on jax has rows and tables")
+        raise ValueError("only TensorFlow has slices; the fused loop on jax has rows and tables")
     if embedding_updates == "rows" and (reason := why_not_rows(model.optimizer)):
         raise ValueError(f"embedding rows cannot be updated alone: {reason}; ask for tables")
     _require_known_variables(model)
@@ -46,15 +46,15 @@ def start(model: keras.Model, embedding_updates: Updates) -> EpochTraining:
 
 
 def _require_known_variables(model: keras.Model) -> None:
-    """Refuse a built model in which a layer was frozen, or no longer is, since its optimizer was built.
+    """Refuse a built model in which a layer was frozen or unfrozen after its optimizer was built.
 
-    Keras on JAX knows variables by their order alone, and would train those that the optimizer was built for with
-    gradients of others.
+    Keras on JAX knows variables by their order alone, and would train the optimizer's variables with gradients of
+    others.
     """
     built_for, trained = tuple(model.optimizer._trainable_variables), tuple(model.trainable_variables)
     trains_some = type(model).train_step is not keras.Model.train_step and len(built_for) != len(trained)
     if not trains_some and not same_objects(built_for, trained):
-        raise ValueError("the optimizer was built for other variables than are trained now; compile with a new one")
+        raise ValueError("the optimizer was built for other variables than those trained now; compile with a new one")
 
 
 class Training:
@@ -71,16 +71,16 @@ class Training:
         """Train on all examples once."""
         self._model.reset_metrics()
         self._logs = {}
-        own_arrays(self._model)  # a callback, or Keras's own `fit`, may have made two one, and each is donated
+        unshare_arrays(self._model)  # each array is donated, and a callback or Keras's `fit` may have shared some
         self._state = _state_of(self._model)
         for chunk in self._feed.chunks(examples, order):
-            # Donated: on the way only `self._state` holds the model's values, and its variables hold what is gone.
+            # Arrays are donated: meanwhile only `self._state` holds the model's values, and its variables are deleted.
             self._state, logs = self._epoch(self._state, chunk.arrays, chunk.steps, batch_size=chunk.batch_size)
             jax.block_until_ready(self._logs)  # no more than two chunks wait on the device
             self._logs = logs
 
     def write_back(self) -> None:
-        """Put all values into the model's variables."""
+        """Write all values into the model's variables."""
         if self._state is not None:
             for variables, values in zip(_variables(self._model), self._state, strict=True):
                 for variable, value in zip(variables, values, strict=True):
@@ -108,7 +108,7 @@ def loss_and_gradients(model: keras.Model, x: Any, y: npt.NDArray[Any]) -> tuple
 
 @dataclass(frozen=True)
 class Kept:
-    """An epoch compiled for a model, and what it was traced from: another `compile()` has other metrics."""
+    """An epoch compiled for a model, and the objects that it was traced from; another `compile()` has other metrics."""
 
     epoch: Callable[..., tuple[State, dict[str, Any]]]
     traced_from: tuple[Any, ...]
@@ -130,9 +130,9 @@ def _compiled(model: keras.Model, updates: Updates) -> Callable[..., tuple[State
 def _epoch(
     model_ref: ReferenceType[keras.Model], updates: Updates, state: State, arrays: Any, steps: Any, *, batch_size: int
 ) -> tuple[State, dict[str, Any]]:
-    """Train on the first `steps` batches of a chunk; returns the state and the metrics' results."""
+    """Train on the first `steps` batches of a chunk, and return the state and the metrics' results."""
     model = model_ref()
-    assert model is not None  # its training holds it
+    assert model is not None  # its training keeps it alive
     look_ups: list[LookUp] = find_look_ups(model, state, batch(arrays, 0, batch_size), updates)
     scratch = {one.place: jnp.zeros(state.trainable[one.place].shape[0], jnp.int32) for one in look_ups}
     names: set[str] = set()

@@ -1,4 +1,4 @@
-"""The `native` loop in JAX: one compiled `fori_loop` over the batches that lie on the device, its state donated."""
+"""The `native` loop in JAX: one compiled `fori_loop` over the batches on the device, with donated state."""
 
 from __future__ import annotations
 
@@ -14,9 +14,10 @@ from jax import lax
 
 from movierank.loops import Updates
 from movierank.loops.driver import EpochTraining
+from movierank.loops.exact_rows import rows_pay
 from movierank.loops.examples import Examples
 from movierank.loops.jax.device import Feed, batch
-from movierank.loops.jax.rows import IN_BOUNDS, rows_pay, sum_by_row
+from movierank.loops.jax.rows import IN_BOUNDS, sum_by_row
 from movierank.loops.native import Adagrad, accumulators, epoch_logs
 from movierank.model import RankingModel
 
@@ -24,14 +25,14 @@ Arrays = tuple[Any, ...]
 
 
 class State(NamedTuple):
-    """What training changes; both in the order of `RankingModel.weights`: two tables, then kernels and biases."""
+    """The state of a training, in the order of `RankingModel.weights`: two tables, then kernels and biases."""
 
     weights: Arrays
     accumulators: Arrays
 
 
 def compile_mode(model: RankingModel) -> str:
-    """Return what compiles a model's loop."""
+    """Return the compiler of a model's loop."""
     return "xla"
 
 
@@ -39,10 +40,10 @@ def start(model: RankingModel, adagrad: Adagrad, embedding_updates: Updates) -> 
     """Return the training of a model.
 
     Raises:
-        ValueError: the updates are not of this backend.
+        ValueError: the updates do not exist on this backend.
     """
     if embedding_updates == "slices":
-        raise ValueError("slices are TensorFlow's; the native loop on jax has rows and tables")
+        raise ValueError("only TensorFlow has slices; the native loop on jax has rows and tables")
     accumulators(model)
     return Training(model, embedding_updates)
 
@@ -82,7 +83,7 @@ class Training:
             self._squares.append(squares)
 
     def write_back(self) -> None:
-        """Put weights, accumulators and the count of steps into the model."""
+        """Write weights, accumulators and the count of steps into the model."""
         if self._state is None:
             return
         variables = (*self._model.weights, *accumulators(self._model))
@@ -119,7 +120,7 @@ def loss_and_gradients(
 def _train(
     state: State, arrays: Arrays, steps: Any, constants: Arrays, *, batch_size: int, by_rows: tuple[bool, bool]
 ) -> tuple[State, Any]:
-    """Train on the first `steps` batches of a chunk; returns the state and the sum of squared errors."""
+    """Train on the first `steps` batches of a chunk, and return the state and the sum of squared errors."""
     scratch = tuple(jnp.zeros(table.shape[0], jnp.int32) for table in state.weights[:2])
 
     def step(number: Any, carried: Any) -> Any:
@@ -163,6 +164,6 @@ def _loss_of_tables(weights: Arrays, ids: Arrays, label: Any) -> Any:
 
 def _adagrad(weight: Any, accumulator: Any, gradient: Any, constants: Arrays) -> tuple[Any, Any]:
     learning_rate, epsilon = constants
-    with jax.named_scope("adagrad"):  # a profiler tells it
+    with jax.named_scope("adagrad"):  # profilers show this name
         accumulator += jnp.square(gradient)
         return weight - learning_rate * gradient / jnp.sqrt(accumulator + epsilon), accumulator

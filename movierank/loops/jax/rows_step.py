@@ -1,7 +1,7 @@
 """A training step of any Keras model in JAX that updates embedding tables by rows.
 
-Each `Embedding.call` is traced as `stop_gradient(table[ids]) + d` with d = 0 and the loss derived by d: what comes out
-is the gradient of the rows that were looked up, and no gradient of the table's size is ever made.
+Each `Embedding.call` is traced as `stop_gradient(table[ids]) + d` with d = 0, and the loss is differentiated by d. The
+result is the gradient of the rows that were looked up, and no gradient of the table's size is ever made.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ import jax.numpy as jnp
 import keras
 
 from movierank.loops import Updates
-from movierank.loops.exact_rows import embedding_layers, why_not_rows
-from movierank.loops.jax.rows import IN_BOUNDS, rows_pay, sum_by_row
+from movierank.loops.exact_rows import embedding_layers, rows_pay, why_not_rows
+from movierank.loops.jax.rows import IN_BOUNDS, sum_by_row
 
 
 class State(NamedTuple):
@@ -36,8 +36,8 @@ class LookUp:
     """One call of an embedding layer.
 
     Attributes:
-        place: of its table in `model.trainable_variables`.
-        shape: of its ids.
+        place: place of its table in `model.trainable_variables`.
+        shape: shape of its ids.
     """
 
     place: int
@@ -45,14 +45,14 @@ class LookUp:
 
 
 class Gradients(NamedTuple):
-    """What one batch gives.
+    """The results of one batch.
 
     Attributes:
-        loss: of the batch.
-        prediction: the model's output.
-        non_trainable: values after the batch.
-        metrics: likewise.
-        dense: by trainable variable; None for tables that are looked up.
+        loss: loss of the batch.
+        prediction: output of the model.
+        non_trainable: non-trainable values after the batch.
+        metrics: values of the metrics after the batch.
+        dense: gradients by trainable variable; None for tables that are looked up.
         rows: ids int [K] and gradients [K, D] of all look-ups, by the table's place.
     """
 
@@ -65,16 +65,16 @@ class Gradients(NamedTuple):
 
 
 def find_look_ups(model: keras.Model, state: State, data: Any, updates: Updates) -> list[LookUp]:
-    """Return the calls of embedding layers in a training step, of those tables that are to be updated by rows.
+    """Return the calls of embedding layers in a training step, for the tables that are to be updated by rows.
 
     Args:
-        model: built and compiled.
-        state: its values.
+        model: built and compiled model.
+        state: values of its variables.
         data: a batch, (x, y, sample_weight).
         updates: `auto`, `rows` or `tables`.
 
     Raises:
-        ValueError: rows were asked for and are not exact for a table, or there is none.
+        ValueError: rows were requested and are not exact for a table, or there is no table.
     """
     if updates == "tables":
         return []
@@ -98,7 +98,7 @@ def _exact_look_ups(model: keras.Model, state: State, data: Any) -> list[LookUp]
 
     def note(place: int, ids: Any) -> Any:
         seen.append(LookUp(place, ids.shape))
-        watched.append(ids)  # an id of an inner trace (scan, vmap, remat) is told by JAX when it leaves it
+        watched.append(ids)  # JAX reports an id of an inner trace (scan, vmap, remat) when it leaves that trace
         return _rows_like(state.trainable[place], ids.shape)
 
     def loss_of(trainable: list[Any]) -> Any:
@@ -130,7 +130,7 @@ def _require_keras_step(model: keras.Model) -> None:
 
 
 def gradients(model: keras.Model, state: State, data: Any, look_ups: Sequence[LookUp]) -> Gradients:
-    """Return loss and gradients of a batch, those of tables that are looked up by rows."""
+    """Return loss and gradients of a batch, with gradients by row for the looked-up tables."""
     places = _places(look_ups)
     tables = [(place, layers) for place, layers in embedding_layers(model) if place in places]
     dense = [None if place in places else value for place, value in enumerate(state.trainable)]
@@ -167,14 +167,14 @@ def gradients(model: keras.Model, state: State, data: Any, look_ups: Sequence[Lo
 def train_step(
     model: keras.Model, state: State, scratch: dict[int, Any], data: Any, look_ups: Sequence[LookUp]
 ) -> tuple[Any, State, dict[int, Any]]:
-    """Do what `keras.Model.train_step` does, with tables that are looked up by rows.
+    """Train on one batch as `keras.Model.train_step` does, with tables updated by rows.
 
     Args:
-        model: built and compiled.
-        state: its values.
-        scratch: int32 [table rows] by place of the tables, of any content.
+        model: built and compiled model.
+        state: values of its variables.
+        scratch: int32 [table rows] by place of the tables, with any content.
         data: a batch, (x, y, sample_weight).
-        look_ups: as `find_look_ups` returns them.
+        look_ups: look-ups as `find_look_ups` returns them.
 
     Returns:
         Logs, the new state, the scratch to use next.
@@ -195,7 +195,7 @@ def train_step(
             _update_rows(scope, optimizer, variables[place], ids, total, learning_rate)
     trainable = [scope.get_current_value(variable) for variable in variables]
     of_optimizer = [scope.get_current_value(variable) for variable in optimizer.variables]
-    # Private, but all that Keras's own train_step calls for it; `_exact_look_ups` looks whether it is there.
+    # This method is private, but it is all that Keras's train_step calls for that; `_exact_look_ups` checks for it.
     logs, metrics = model._update_metrics_variables(
         found.metrics, found.loss, data[0], data[1], found.prediction, data[2]
     )
@@ -210,7 +210,7 @@ def _update_rows(
     if type(optimizer) is keras.optimizers.SGD:
         scope.add_update((table, weight.at[ids].set(_rows(weight, ids) - rate * gradient, mode=IN_BOUNDS)))
         return
-    # Private, since Keras has no public way to an optimizer's state by variable.
+    # These are private, since Keras has no public access to an optimizer's state by variable.
     kept = optimizer._accumulators[optimizer._get_variable_index(table)]
     accumulator = scope.get_current_value(kept)
     row = _rows(accumulator, ids) + jnp.square(gradient)
@@ -228,7 +228,7 @@ def _rows_like(table: Any, shape: tuple[int, ...]) -> Any:
 
 
 def _in_bounds(ids: Any, slices: Any, rows: int) -> tuple[Any, Any]:
-    """Take ids as `keras.ops.take` does: negative ones count from the end, those beyond a table train nothing."""
+    """Return ids as `keras.ops.take` reads them: negative ones count from the end, others beyond it train nothing."""
     ids = jnp.where(ids < 0, ids + rows, ids)
     beyond = (ids < 0) | (ids >= rows)
     return jnp.clip(ids, 0, rows - 1), jnp.where(beyond[:, None], 0, slices)
@@ -257,7 +257,7 @@ def _places(look_ups: Sequence[LookUp]) -> list[int]:
 def _looking_up(
     tables: Sequence[tuple[int, list[keras.layers.Embedding]]], look_up: Callable[[int, Any], Any]
 ) -> Iterator[None]:
-    """Let `look_up(place, ids)` stand in for what the tables' layers take from them."""
+    """Let `look_up(place, ids)` return the rows in place of the tables' layers."""
 
     def call(place: int, layer: keras.layers.Embedding, inputs: Any) -> Any:
         ids = inputs if inputs.dtype in ("int32", "int64") else keras.ops.cast(inputs, "int32")

@@ -1,4 +1,4 @@
-"""Training examples on TensorFlow's device, in shapes that few programs have to be compiled for."""
+"""Training examples on TensorFlow's device, in shapes that need few compiled programs."""
 
 from __future__ import annotations
 
@@ -22,9 +22,10 @@ class Stretch:
 
     Attributes:
         arrays: the structure of `Examples.arrays`, each tensor of shape [steps or more, batch_size, ...].
-        steps: int32, how many of the batches are to be trained on; the others are padding.
-        batch_size: examples a batch.
-        ranges: smallest and largest value of each flattened array; None where it is not of integers, or not given.
+        steps: int32, number of batches to train on; the others are padding.
+        batch_size: examples in each batch.
+        ranges: smallest and largest value of each flattened array; None for an array that does not hold integers, or is
+            not given.
     """
 
     arrays: Any
@@ -34,20 +35,20 @@ class Stretch:
 
 
 class Feed:
-    """Brings examples to the device, an epoch at a time."""
+    """The transfer of examples to the device, an epoch at a time."""
 
     def __init__(self) -> None:
         self._examples: Examples | None = None
         self._kept: list[Stretch] = []
 
     def epoch(self, examples: Examples, order: Any | None) -> Iterator[Stretch]:
-        """Yield all examples once, in `order` (int [count]) or as they lie.
+        """Yield all examples once, in `order` (int [count]) or in their own.
 
-        Examples that are one chunk stay on the device until others come; of larger ones the next chunk is read and
-        transferred while the caller trains on the present one.
+        Examples that are one chunk stay on the device until others come. Of larger ones the next chunk is read and
+        transferred while the caller trains on the current one.
 
         Raises:
-            ValueError: an array is not of numbers.
+            ValueError: an array does not hold numbers.
         """
         if order is None and examples.fits_one_chunk:
             if self._examples is not examples:
@@ -89,7 +90,7 @@ def _range(array: Any) -> tuple[int, int] | None:
 def _batches(array: Any, steps: int, batch_size: int) -> tf.Tensor:
     if array.dtype.kind not in "biuf":
         raise ValueError(f"this loop trains on numbers; received an array of {array.dtype}")
-    # Keras's array adapter makes all floats floatx. The copy is TensorFlow's alone, which may go on sharing it.
+    # Keras's array adapter makes all floats floatx. TensorFlow may share the copy's memory.
     dtype = np.dtype(keras.config.floatx()) if array.dtype.kind == "f" else array.dtype
     padded = np.zeros((steps * batch_size, *array.shape[1:]), dtype)
     padded[: len(array)] = array

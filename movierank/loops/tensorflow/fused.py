@@ -1,7 +1,7 @@
 """The `fused` loop in TensorFlow: Keras's own `train_step`, traced once into an XLA program that loops over batches.
 
-The program changes the model's own variables, as `fit` does, so that there is nothing to write back, and an interrupt
-between two of its calls leaves them as the last call left them.
+The program changes the model's own variables, as `fit` does, so there is nothing to write back. An interrupt between
+two of its calls leaves them as the last call left them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from movierank.loops.traced import plain, require_logs_of_metrics, same_objects,
 
 
 def compile_mode(model: keras.Model) -> str:
-    """Return what compiles a model's loop: `xla`, or `graph` where XLA cannot or is not to."""
+    """Return the compiler of a model's loop: `xla`, or `graph` where XLA cannot compile it or is turned off."""
     return "graph" if _xla(model) == "never" else "xla"
 
 
@@ -48,7 +48,7 @@ def start(model: keras.Model, embedding_updates: Updates) -> EpochTraining:
 
 @dataclass(frozen=True)
 class Epoch:
-    """An epoch compiled for a model, and what it was traced from: another `compile()` has other metrics."""
+    """An epoch compiled for a model, and the objects that it was traced from; another `compile()` has other metrics."""
 
     program: Program
     looked_up: LookedUp
@@ -68,8 +68,8 @@ class Training:
         """Train on all examples once.
 
         Raises:
-            ValueError: an embedding was asked for ids that it does not have. Where they are an array of the batch,
-                nothing was trained on the stretch that holds them.
+            ValueError: an embedding looked up ids that it does not have. Where an array of the batch holds them, the
+                stretch with this batch was not trained on.
         """
         self._model.reset_metrics()
         program, looked_up = self._epoch.program, self._epoch.looked_up
@@ -108,7 +108,7 @@ _kept: WeakKeyDictionary[keras.Model, dict[Updates, Epoch]] = WeakKeyDictionary(
 
 
 def _xla(model: keras.Model) -> Xla:
-    """Return what became of the loops that are kept of a model, and before there is one what is to."""
+    """Return how XLA is used by the loops kept for a model, or would be used by the first one."""
     now = traced_from(model)
     found = {epoch.program.xla for epoch in _kept.get(model, {}).values() if same_objects(epoch.traced_from, now)}
     return "never" if "never" in found else xla_for(model)
@@ -128,13 +128,13 @@ def _compiled(model: keras.Model, updates: Updates) -> Epoch:
 def _epoch(
     model_ref: ReferenceType[keras.Model], tables: TableUpdates, looked_up: LookedUp, arrays: Any, steps: tf.Tensor
 ) -> dict[str, tf.Tensor]:
-    """Train on the first `steps` batches of a stretch; returns the metrics' results.
+    """Train on the first `steps` batches of a stretch, and return the metrics' results.
 
     Raises:
-        ValueError: the model's `train_step` logs what this cannot tell.
+        ValueError: the model's `train_step` logs values that are not its metrics' results.
     """
     model = model_ref()
-    assert model is not None  # its training holds it
+    assert model is not None  # its training keeps it alive
     names: set[str] = set()
 
     def step(index: tf.Tensor) -> tf.Tensor:

@@ -1,8 +1,8 @@
-"""Ids checked before a step is made with them, on TensorFlow.
+"""Checks of ids on TensorFlow, before a step uses them.
 
-XLA takes another row for an id that a table does not have, and says nothing. Which arrays are ids of which table is
-found out while the step is traced, and their smallest and largest values are known before they go to the device. Ids
-that a model computes are counted there.
+XLA silently takes another row for an id that a table does not have. Tracing a step shows which arrays are ids of which
+table, and their smallest and largest values are known before they go to the device. Ids that a model computes are
+counted there.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ KEEPING = ("Cast", "EnsureShape", "ExpandDims", "Identity", "Reshape", "Squeeze"
 
 @dataclass
 class ByLayers:
-    """What embedding layers look up in a table in a step.
+    """The look-ups of embedding layers in a table in one step.
 
     Attributes:
-        ids: how many.
-        missing: int64 scalars; how many of them were counted as being without a row.
+        ids: number of ids.
+        missing: int64 scalars, the numbers of ids without a row.
     """
 
     ids: int = 0
@@ -32,18 +32,18 @@ class ByLayers:
 
 
 class LookedUp:
-    """Which arrays of a batch are looked up in embedding tables, by their place in the flattened batch.
+    """The arrays of a batch that are looked up in embedding tables, by their place in the flattened batch.
 
     Places are kept for each structure of batches that was traced.
 
     Attributes:
-        outside: int64, look-ups of ids that a model computes and a table does not have, since it was last set to 0.
+        outside: int64, number of look-ups of computed ids that a table does not have, since it was last set to 0.
     """
 
     def __init__(self) -> None:
         self._tables: dict[str, dict[int, tuple[int, str]]] = {}
         self._by_layers: dict[int, ByLayers] = {}  # by the table's identity, in the step being traced
-        # Not int32, which TensorFlow keeps on the host, where a program of XLA's on a GPU does not reach it.
+        # TensorFlow would keep an int32 on the host, out of reach of an XLA program on a GPU.
         self.outside = tf.Variable(0, dtype=tf.int64, trainable=False)
 
     def knows(self, batch: Any) -> bool:
@@ -52,9 +52,9 @@ class LookedUp:
 
     @contextmanager
     def watched(self, batch: Any) -> Iterator[None]:
-        """While a step is traced on a batch of symbolic tensors, notes what embedding layers look up.
+        """Record the look-ups of embedding layers while a step is traced on a batch of symbolic tensors.
 
-        Arrays of integers are noted for `check`; other ids are counted.
+        Arrays of integers are recorded for `check`; other ids are counted.
         """
         structure = _structure(batch)
         found = dict(self._tables.get(structure, {}))
@@ -85,28 +85,28 @@ class LookedUp:
         self._tables[structure] = found
 
     def count_others(self, table: keras.Variable, ids: tf.Tensor) -> None:
-        """Count, in the step that is being traced, ids of a table that were looked up otherwise than by a layer.
+        """Count ids of a table without a row that no layer looked up, in the step that is being traced.
 
         Args:
-            table: whose gradient is by row.
-            ids: int32 or int64 [K], of all rows of the gradient; a negative one is of none.
+            table: table whose gradient is by row.
+            ids: int32 or int64 [K], ids of all rows of the gradient; a negative id has no row.
         """
         by_layers = self._by_layers.get(id(table), ByLayers())
         if ids.shape[0] is not None and ids.shape[0] <= by_layers.ids:
             return
-        # Those of the layers are among them. What a layer counts in a graph of its own cannot be reached from here.
+        # These ids include those of the layers. A count in a layer's own graph cannot be reached from here.
         counted = sum(each for each in by_layers.missing if each.graph is ids.graph)
         self.outside.assign_add(tf.maximum(_missing(ids, 0, table.shape[0]) - counted, 0))
 
     def check(self, batch: Any, ranges: Sequence[tuple[int, int] | None]) -> None:
-        """Look whether all ids have a row; negative ones count from the end, as in Keras.
+        """Check that all ids have a row; negative ones count from the end, as in Keras.
 
         Args:
-            batch: of a structure that is known.
-            ranges: smallest and largest value of each array, None where it holds no integers.
+            batch: batch of a known structure.
+            ranges: smallest and largest value of each array; None for an array that does not hold integers.
 
         Raises:
-            ValueError: one has none.
+            ValueError: an id has no row.
         """
         for place, (rows, path) in self._tables[_structure(batch)].items():
             least, most = ranges[place] or (0, 0)  # without an integer there is no id

@@ -1,7 +1,7 @@
-"""The `native` loop on TensorFlow: one XLA program that holds the epoch's loop, with the gradient by hand.
+"""The `native` loop on TensorFlow: one XLA program with the loop over an epoch's batches and the gradient by hand.
 
-Weights and accumulators are read from the model's variables when the program starts, stay in XLA's own buffers while
-it loops, and are assigned when it ends, so that an interrupted call leaves the variables as they were.
+The program reads weights and accumulators from the model's variables when it starts, keeps them in XLA's buffers while
+it loops, and assigns them when it ends, so that an interrupted call leaves the variables as they were.
 """
 
 from __future__ import annotations
@@ -16,10 +16,11 @@ import tensorflow as tf
 
 from movierank.loops import Updates
 from movierank.loops.driver import EpochTraining
+from movierank.loops.exact_rows import rows_pay
 from movierank.loops.examples import Examples
 from movierank.loops.native import Adagrad, accumulators, epoch_logs
 from movierank.loops.tensorflow.feed import Feed
-from movierank.loops.tensorflow.rows import rows_pay, set_rows, sum_by_row
+from movierank.loops.tensorflow.rows import set_rows, sum_by_row
 from movierank.model import RankingModel
 
 
@@ -27,7 +28,7 @@ def start(model: RankingModel, adagrad: Adagrad, embedding_updates: Updates) -> 
     """Return the training of a built and compiled model.
 
     Raises:
-        ValueError: slices were asked for.
+        ValueError: slices were requested.
     """
     if embedding_updates == "slices":
         raise ValueError("the native loop sums slices before it squares them; fused-slices does as Keras does")
@@ -88,7 +89,7 @@ def loss_and_gradients(
 
 
 def compile_mode(model: RankingModel) -> str:
-    """Return what compiles a model's loop."""
+    """Return the compiler of a model's loop."""
     return "xla"
 
 
@@ -106,12 +107,12 @@ def _train(
     """Make `steps` steps and return the sum of squared errors, each example predicted before its step.
 
     Args:
-        weights: in the order of `movierank.weights.Weights`.
-        accumulators: in the same.
+        weights: weights in the order of `movierank.weights.Weights`.
+        accumulators: accumulators in the same order.
         examples: user_id, movie_id and label, [steps or more, B] each.
-        steps: int32.
-        rate: Adagrad's learning rate.
-        epsilon: Adagrad's.
+        steps: int32, number of steps.
+        rate: learning rate of Adagrad.
+        epsilon: epsilon of Adagrad.
         by_rows: whether each table is updated row by row.
     """
     users, movies, labels = examples
@@ -152,7 +153,7 @@ def _train(
 
 def _move(weight: Any, accumulator: Any, gradient: Any, rate: Any, epsilon: Any) -> tuple[Any, Any]:
     """Return weight and accumulator after Adagrad's step."""
-    with tf.name_scope("adagrad"):  # a profiler tells it
+    with tf.name_scope("adagrad"):  # profilers show this name
         accumulator += tf.square(gradient)
         return weight - rate * gradient / tf.sqrt(accumulator + epsilon), accumulator
 
@@ -176,7 +177,7 @@ def _gradients_of_batch(weights: list[tf.Variable], user: Any, movie: Any, label
 
 
 def _backward(weights: list[Any], user: Any, movie: Any, label: Any) -> tuple[Any, list[Any], list[Any]]:
-    """Return for a batch of B its errors [B], the slices of both tables [B, D], and the gradients of the others."""
+    """Return the errors [B] of a batch, the slices of both tables [B, D], and the gradients of the other weights."""
     users, movies, kernel1, bias1, kernel2, bias2, kernel3, bias3 = weights
     x = tf.concat([tf.gather(users, user), tf.gather(movies, movie)], axis=1)
     h1 = tf.nn.relu(x @ kernel1 + bias1)

@@ -1,4 +1,4 @@
-"""The loop over an epoch's batches as one TensorFlow program, by XLA where that can be and is to be."""
+"""The loop over an epoch's batches as one TensorFlow program, compiled by XLA where possible and not turned off."""
 
 from __future__ import annotations
 
@@ -14,27 +14,27 @@ Xla = Literal["never", "where it can", "always"]
 
 
 def xla_for(model: keras.Model) -> Xla:
-    """Return whether XLA compiles a model's loop; a graph does the same more slowly."""
+    """Return whether XLA compiles a model's loop; a graph does the same work more slowly."""
     if not all(layer.supports_jit for layer in model._flatten_layers()):
         return "never"
     if model.jit_compile:
         return "always"
     # TensorFlow draws other random numbers under XLA than this model's `fit` does.
     draws = any("seed_generator" in variable.path for variable in model.non_trainable_variables)
-    # On a CPU Keras makes `auto` a plain False; only where it would make it True was False said by the user.
-    told_not_to = model._resolve_auto_jit_compile()
-    return "never" if draws or told_not_to else "where it can"
+    # On a CPU Keras resolves `auto` to False. Where it would resolve it to True, the False here is the user's.
+    turned_off = model._resolve_auto_jit_compile()
+    return "never" if draws or turned_off else "where it can"
 
 
 class Program:
     """A function of tensors as a program, traced for each structure and shape of its arguments.
 
     Args:
-        function: in TensorFlow, such as a loop over batches.
+        function: function in TensorFlow, such as a loop over batches.
         xla: whether XLA compiles it.
 
     Attributes:
-        xla: as given, and `never` once XLA could not.
+        xla: the argument, or `never` after XLA has failed.
     """
 
     def __init__(self, function: Callable[..., Any], xla: Xla) -> None:
@@ -47,10 +47,10 @@ class Program:
         self._run.get_concrete_function(*arguments)
 
     def __call__(self, *arguments: Any) -> Any:
-        """Run the function, from now on in a graph where XLA cannot compile it but `fit` goes without XLA too.
+        """Run the function; after a failure of XLA run it in a graph, if `fit` would also do without XLA.
 
         Raises:
-            tf.errors.OpError: XLA cannot compile what it was asked for by name; or a step failed.
+            tf.errors.OpError: XLA cannot compile a function that it was requested for by name; or a step failed.
         """
         try:
             return self._run(*arguments)
@@ -58,7 +58,7 @@ class Program:
             if self.xla != "where it can":
                 raise
             reason = textwrap.shorten(refusal.message, 500)
-        # XLA compiles a whole program before it runs any of it, so that no step was made.
+        # XLA compiles a whole program before it runs any of it, so no step was made.
         warnings.warn(f"fused.fit goes on in a graph without XLA, which cannot compile it: {reason}", stacklevel=2)
         self.xla = "never"
         self._run = tf.function(self._function, jit_compile=False, autograph=False)

@@ -1,7 +1,7 @@
 """Row-wise updates of embedding tables in TensorFlow: only the rows that a batch has touched.
 
-A row that no example has looked up has a zero gradient, and Adagrad and plain SGD leave such a row as it is, so that
-this is exact. All shapes are those of the batch, which lets XLA compile it.
+A row that no example has looked up has a zero gradient, and Adagrad and plain SGD leave such a row as it is, so this is
+exact. All shapes are those of the batch, which lets XLA compile it.
 """
 
 from __future__ import annotations
@@ -11,31 +11,19 @@ from typing import Any
 import tensorflow as tf
 
 
-def rows_pay(table_rows: int, ids: int) -> bool:
-    """Return whether an update by rows is expected to be faster than one of the whole table.
-
-    Args:
-        table_rows: rows of the table.
-        ids: how many a batch looks up.
-    """
-    # The fused step with two tables of width 32 and batches of 1000 is as fast by rows as by whole tables at some 4.5
-    # [2.6, 7.8] rows for each id, on two virtual cores of an AMD EPYC (AVX-512), shared (results/rows-or-tables).
-    return table_rows > 5 * ids
-
-
 def sum_by_row(slices: Any, ids: Any, scratch: Any) -> tuple[Any, Any]:
     """Sum gradients of the same row, without sorting.
 
     Args:
         slices: [K, D], what each look-up adds to the gradient of its row.
         ids: int [K], the rows.
-        scratch: int32 or int64 [table rows], of any content.
+        scratch: int32 or int64 [table rows], with any content.
 
     Returns:
-        [K, D], at every look-up the whole gradient of its row, so that writing a row twice writes the same twice; and
-        the scratch to use next.
+        [K, D], at every look-up the whole gradient of its row, so that writing a row twice writes the same values
+        twice; and the scratch to use next.
     """
-    # Each look-up writes its number at its row, and all of one row read back the one that stayed.
+    # Each look-up writes its number at its row, and all look-ups of one row read back the number that stayed.
     count = tf.shape(ids)[0]
     scratch = tf.tensor_scatter_nd_update(scratch, ids[:, tf.newaxis], tf.cast(tf.range(count), scratch.dtype))
     slot = tf.gather(scratch, ids)
@@ -44,5 +32,5 @@ def sum_by_row(slices: Any, ids: Any, scratch: Any) -> tuple[Any, Any]:
 
 def set_rows(table: Any, ids: Any, rows: Any) -> Any:
     """Return the table [R, D] with `rows` [K, D] at `ids` [K]; rows of one id must be equal."""
-    # Adding to rows instead makes XLA copy the table at every step: 5.1 ms instead of 1.0 at 201k and 293k rows.
+    # An addition to rows would make XLA copy the table at every step: 5.1 ms instead of 1.0 at 201k and 293k rows.
     return tf.tensor_scatter_nd_update(table, ids[:, tf.newaxis], rows)

@@ -1,7 +1,7 @@
-"""What an optimizer is given for the tables that a model looks up rows of.
+"""Gradients that an optimizer receives for the tables that a model looks up rows of.
 
-TensorFlow's gradient of a table is `tf.IndexedSlices`, a slice for each id that was looked up, unless the table is used
-in another way too: then it is a tensor. Keras's optimizers square the slices of one id before they are added
+TensorFlow's gradient of a table is `tf.IndexedSlices`, a slice for each id that was looked up. If the table is also
+used in another way, it is a tensor. Keras's optimizers square the slices of one id before they are added
 (docs/deviations.md). Here they are added first: into a tensor of the table's size, or by row.
 """
 
@@ -15,31 +15,31 @@ import keras
 import tensorflow as tf
 
 from movierank.loops import Updates
-from movierank.loops.exact_rows import why_not_rows
+from movierank.loops.exact_rows import rows_pay, why_not_rows
 from movierank.loops.tensorflow.ids import LookedUp
-from movierank.loops.tensorflow.rows import rows_pay, sum_by_row
+from movierank.loops.tensorflow.rows import sum_by_row
 
 
 class TableUpdates:
-    """Updates tables in the way that was asked for.
+    """Updates of tables in the requested way.
 
     Args:
         updates: the way.
-        looked_up: what counts ids of tables that are looked up otherwise than by an embedding layer.
+        looked_up: counter of ids that are looked up otherwise than by an embedding layer.
     """
 
     def __init__(self, updates: Updates, looked_up: LookedUp) -> None:
         self._updates = updates
         self._looked_up = looked_up
-        # By the table and not by its path, which two may have; the table is kept with it, so that it stays the one.
+        # The key is the table's identity, since two tables may have one path; keeping the table keeps the key unique.
         self._scratches: dict[int, tuple[keras.Variable, tf.Variable]] = {}
 
     @contextmanager
     def instead_of_apply(self, model: keras.Model) -> Iterator[None]:
-        """While a training step is traced, stands between the step and its optimizer's `apply`.
+        """Replace the optimizer's `apply` while a training step is traced.
 
         Raises:
-            ValueError: rows were asked for, and a table's gradient is not by row.
+            ValueError: rows were requested, and a table's gradient is not by row.
         """
         optimizer = model.optimizer
         keras_apply = optimizer.apply
@@ -47,13 +47,13 @@ class TableUpdates:
         def apply(gradients: Sequence[Any], variables: Sequence[keras.Variable] | None = None) -> None:
             pairs = list(zip(gradients, model.trainable_variables if variables is None else variables, strict=True))
             by_row = self._by_row(model, pairs)
-            if by_row:  # Keras looks at those alone that it is given
+            if by_row:  # Keras checks only the variables that it receives
                 optimizer._check_variables_are_known([variable for _, variable in pairs])
             rate = optimizer.learning_rate
             left = []
             for place, (gradient, variable) in enumerate(pairs):
                 if isinstance(gradient, tf.IndexedSlices):
-                    # `keras.ops.take` has made negative ids that have a row positive.
+                    # `keras.ops.take` has already made negative ids with a row positive.
                     self._looked_up.count_others(variable, gradient.indices)
                     if place in by_row:
                         self._update_rows(optimizer, variable, gradient, rate)
@@ -62,7 +62,7 @@ class TableUpdates:
                         gradient = dense(gradient, variable)
                 left.append((gradient, variable))
             if by_row and all(gradient is None for gradient, _ in left):
-                optimizer.iterations.assign_add(1)  # all that Keras would do, but it takes no empty list
+                optimizer.iterations.assign_add(1)  # Keras would do just that, but it refuses an empty list
             else:
                 keras_apply(*map(list, zip(*left, strict=True)))
 
@@ -108,7 +108,7 @@ class TableUpdates:
         scratch.assign(scratched)
         move = tf.cast(rate, table.dtype) * total
         if isinstance(optimizer, keras.optimizers.Adagrad):
-            # Private, since Keras has no public way to an optimizer's state by variable.
+            # These are private, since Keras has no public access to an optimizer's state by variable.
             accumulator = optimizer._accumulators[optimizer._get_variable_index(variable)].value
             grown = tf.gather(accumulator, ids) + tf.square(total)
             accumulator.scatter_nd_update(ids[:, tf.newaxis], grown)
@@ -117,8 +117,8 @@ class TableUpdates:
 
     def _scratch(self, variable: keras.Variable) -> tf.Variable:
         if id(variable) not in self._scratches:
-            # TensorFlow keeps int32 variables on the host, where a program of XLA's on a GPU does not reach them
-            # (tensorflow.org/xla/known_issues); on a CPU int32 is half the memory.
+            # TensorFlow keeps int32 variables on the host, out of reach of an XLA program on a GPU
+            # (tensorflow.org/xla/known_issues); on a CPU int32 takes half the memory.
             dtype = tf.int64 if "GPU" in variable.value.device else tf.int32
             with tf.init_scope():
                 scratch = tf.Variable(tf.zeros(variable.shape[0], dtype), trainable=False)

@@ -14,12 +14,12 @@ from movierank.loops.examples import Chunk, Examples
 
 
 class DeviceBatches:
-    """Brings chunks to a device; what fits one chunk stays there for the later epochs of a training.
+    """The transfer of chunks to a device; one chunk in its own order stays there for the later epochs of a training.
 
-    On the CPU nothing is copied but what lies in read-only memory: tensors share the arrays' memory.
+    On the CPU only read-only memory is copied: tensors share the arrays' memory.
 
     Args:
-        device: to bring them to.
+        device: device to transfer to.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -39,7 +39,7 @@ class DeviceBatches:
                 self._kept = examples, [(chunk, self._load(chunk)) for chunk in examples.chunks()]
             yield from self._kept[1]
             return
-        # One ahead: on a GPU the next chunk is read and pinned before this one's steps are waited for.
+        # One chunk is loaded ahead: on a GPU the next chunk is read and pinned while this one's steps run.
         ahead: tuple[Chunk, list[Tensor]] | None = None
         for chunk in examples.chunks(order):
             loaded = chunk, self._load(chunk)
@@ -54,12 +54,12 @@ class DeviceBatches:
         tensors = [_shared(array) for array in arrays]
         if self._device.type != "cuda":
             return [tensor.to(self._device) for tensor in tensors]
-        # From pinned memory the transfer does not wait, and Python goes on to submit steps.
+        # A transfer from pinned memory does not block, so Python can go on to submit steps.
         return [tensor.pin_memory().to(self._device, non_blocking=True) for tensor in tensors]
 
 
 def _shared(array: Any) -> Tensor:
     if not array.flags.writeable or not array.flags.c_contiguous or array.dtype == np.uint32:
-        # In C's order whichever it came in: a compiled step asks for the strides that it was traced with.
+        # The copy is in C order, because a compiled step requires the strides that it was traced with.
         array = np.array(array, np.int64 if array.dtype == np.uint32 else None, order="C")
     return torch.from_numpy(array)

@@ -1,9 +1,9 @@
 """Both branches of a condition on a tensor, on PyTorch, where a trace cannot know which of them a step will take.
 
 Keras's optimizers ask with `keras.ops.cond` whether to update weights at all: whether enough gradients are gathered,
-whether all are finite, whether averages are due. Eagerly PyTorch reads the answer and calls one function. Here both run
-from the same values of a step's variables, and of what they leave the answer takes one. That is exact: what is not
-taken takes no part in the result, not even if it is not a number.
+whether all are finite, whether averages are due. Eager PyTorch reads the answer and calls one function. Here both run
+from the same values of a step's variables, and the answer selects one of their results. That is exact: the other
+result has no effect, not even if it is not a number.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 import keras
 import torch
 
-# Private, and public nowhere: `keras.ops.cond` calls it, and it reads the condition.
+# This is private and has no public form: `keras.ops.cond` calls it, and it reads the condition.
 from keras.src.backend.torch import core as keras_core
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
@@ -28,17 +28,17 @@ IN_PLACE = re.compile(r"\w*[^_]_|__i(add|sub|mul|truediv|floordiv|mod|pow|and|or
 
 @contextmanager
 def both_branches(scope: keras.StatelessScope) -> Iterator[None]:
-    """Has `keras.ops.cond` take both branches where its condition is a tensor.
+    """Let `keras.ops.cond` run both branches where its condition is a tensor.
 
-    Not for what is differentiated: the branch that is not taken would have a gradient, 0 times whatever it is.
+    This is not for code that is differentiated: the branch that is not taken would have a gradient, 0 times any value.
 
     Args:
-        scope: entered; holds the value of every variable that a branch may change.
+        scope: entered scope that holds the value of every variable that a branch may change.
 
     Raises:
         AttributeError: this Keras has no `cond` there, and a step with conditions cannot be traced.
         ValueError: the branches of a condition return values of different structures, shapes or dtypes, or one changes
-            a tensor in place that the other, or what follows, would see.
+            a tensor in place that the other branch, or later code, would see.
     """
     original = keras_core.cond
 
@@ -64,7 +64,7 @@ def both_branches(scope: keras.StatelessScope) -> Iterator[None]:
 
 
 def _run(scope: keras.StatelessScope, before: Values, branch: Callable[[], Any]) -> tuple[Any, Values]:
-    """Return a branch's result and the values that it changes, on copies, since Keras's optimizers work in place."""
+    """Return a branch's result and changed values, from copies, since Keras's optimizers work in place."""
     copies = {key: value.clone() for key, value in before.items()}
     versions = {key: value._version for key, value in copies.items()}
     scope.state_mapping = dict(copies)
@@ -79,15 +79,15 @@ def _run(scope: keras.StatelessScope, before: Values, branch: Callable[[], Any])
 
 
 class _InPlace(TorchFunctionMode):  # type: ignore[misc]  # untyped in PyTorch
-    """Notes what a branch changes in place: versions do not count up in a trace where it is part of a list.
+    """A recorder of tensors that a branch changes in place: in a trace, list operations do not increase their versions.
 
     Args:
-        copies: what it may change, besides what it makes itself.
+        copies: tensors that the branch may change, besides those that it makes.
     """
 
     def __init__(self, copies: Iterable[Tensor]) -> None:
         super().__init__()
-        self._own = {_memory(tensor): tensor for tensor in copies}  # kept, so that no other gets its address
+        self._own = {_memory(tensor): tensor for tensor in copies}  # keeps them, so that no other gets their address
         self.changed: set[int] = set()
 
     def __torch_function__(
@@ -112,7 +112,7 @@ def _tensors(structure: Any) -> list[Tensor]:
 
 
 def _memory(tensor: Tensor) -> int:
-    # Private: a tensor that is only traced has no address of data, but views of it share this.
+    # This is private: a traced tensor has no data address, but its views share this.
     return int(tensor.untyped_storage()._cdata)
 
 
@@ -124,7 +124,7 @@ def _chosen(taken: Tensor, one: Any, other: Any) -> Any:
         if a.shape != b.shape or a.dtype != b.dtype:
             raise ValueError(
                 f"the branches of a condition return {a.dtype} {tuple(a.shape)} and {b.dtype} {tuple(b.shape)}, "
-                "of which a traced step cannot take one; use model.fit"
+                "and a traced step cannot select one of them; use model.fit"
             )
         return torch.where(taken, a, b)
 

@@ -11,24 +11,25 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException
 from torch.fx.experimental.proxy_tensor import make_fx
 
-WARM_UP_RUNS = 3  # before a capture, as PyTorch's notes on CUDA graphs ask for
+WARM_UP_RUNS = 3  # before a capture, as PyTorch's notes on CUDA graphs recommend
 
 
 class CompiledStep:
     """A step over `state`, which it changes in place, and the arrays of one batch.
 
-    On a GPU the step is captured in a CUDA graph, so that a step costs one launch, unless it comes back to the host.
+    On a GPU the step is captured in a CUDA graph, so that it costs one launch, unless it returns to the host.
 
     Args:
-        step: takes the tensors of `state` and then those of a batch, changes `state` in place and returns nothing.
-        state: tensors that stay where they are in memory.
+        step: function that takes the tensors of `state` and then those of a batch, changes `state` in place and returns
+            nothing.
+        state: tensors that keep their place in memory.
         batch: an example; every later batch has the same shapes and dtypes.
-        compiled: whether to compile; else the traced graph runs operation by operation, which is worth it for a
+        compiled: whether to compile; otherwise the traced graph runs operation by operation, which is better for a
             shape that comes once an epoch.
 
     Attributes:
-        state: as given.
-        compiled: whether it is, and does not run operation by operation.
+        state: the tensors.
+        compiled: whether the step is compiled, and does not run operation by operation.
     """
 
     def __init__(
@@ -36,14 +37,14 @@ class CompiledStep:
     ) -> None:
         self.state = list(state)
         with torch.no_grad():
-            # Fake tensors: tracing must not train.
+            # The tensors are fake, because tracing must not train.
             traced = make_fx(step, tracing_mode="fake")(*state, *batch)
             traced.graph.eliminate_dead_code()
             traced.recompile()
             self._run: Callable[..., object] = traced
             if compiled and compiler() == "inductor":
-                # Not torch.compile, which checks its guards on every tensor at each call: this graph is traced already.
-                # A shape that depends on values, as some metrics have it, Inductor cannot take; the graph can.
+                # torch.compile would check its guards on every tensor at each call, but this graph is traced already.
+                # Inductor cannot compile a shape that depends on values, as in some metrics; the graph can run it.
                 with contextlib.suppress(DataDependentOutputException, DynamicOutputShapeException):
                     self._run = torch._inductor.compile(self._run, [*state, *batch])
             self.compiled = self._run is not traced
@@ -54,7 +55,7 @@ class CompiledStep:
         self._runs = 0
 
     def serves(self, state: Sequence[Tensor]) -> bool:
-        """Return whether these tensors still lie where they lay."""
+        """Return whether these tensors are still at the same addresses."""
         return [tensor.data_ptr() for tensor in state] == self._addresses
 
     def __call__(self, batch: Sequence[Tensor]) -> None:
@@ -77,7 +78,7 @@ class CompiledStep:
             with torch.cuda.graph(graph):
                 self._run(*self.state, *self._inputs)
         except RuntimeError:
-            # An operation came back to the host. A capture that fails at its end leaves PyTorch on its own stream.
+            # An operation returned to the host. A capture that fails at its end leaves PyTorch on its own stream.
             torch.cuda.set_stream(stream)
             torch.cuda.synchronize()
             self._inputs = []
@@ -92,14 +93,14 @@ def _comes_back(graph: torch.fx.Graph) -> bool:
 
 @functools.cache
 def compiler() -> str:
-    """Return `inductor`, or `eager` where there is no compiler for it or TORCH_COMPILE_DISABLE is set."""
+    """Return `inductor`, or `eager` where it lacks a compiler or TORCH_COMPILE_DISABLE is set."""
     if torch._dynamo.config.disable:
         return "eager"
     if torch.cuda.is_available():
         from torch.utils._triton import has_triton
 
         return "inductor" if has_triton() else "eager"
-    # Private, and public nowhere: which C++ compiler Inductor would call. It raises where there is none.
+    # This is private and has no public form: the C++ compiler that Inductor would call. It raises where there is none.
     from torch._inductor import cpp_builder
 
     try:

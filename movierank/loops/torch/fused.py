@@ -17,7 +17,7 @@ from keras.src.utils.torch_utils import TorchModuleWrapper
 from torch import Tensor
 
 from movierank.loops import Updates
-from movierank.loops.exact_rows import embedding_layers, why_not_rows
+from movierank.loops.exact_rows import embedding_layers, rows_pay, why_not_rows
 from movierank.loops.examples import Examples
 from movierank.loops.torch.batches import DeviceBatches
 from movierank.loops.torch.compiled import CompiledStep, compiler
@@ -32,7 +32,6 @@ from movierank.loops.torch.keras_step import (
     step_of,
     unflatten,
 )
-from movierank.loops.torch.rows import rows_pay
 from movierank.loops.torch.traceable import traceable
 from movierank.loops.traced import plain, same_objects
 
@@ -47,14 +46,14 @@ class _Step:
 
 @dataclass
 class _Compiled:
-    """What is kept of a model between calls.
+    """The state that is kept for a model between calls.
 
     Attributes:
-        made_of: what the steps were traced with; with anything else they would be stale.
-        settings: likewise, what they hold as constants.
-        outside: int64 scalar, ids without a row.
-        steps: by tables updated in rows, and shapes and dtypes of a batch.
-        whole: tables that turned out to be updated whole, by identity; by the updates asked for, and shapes.
+        made_of: objects that the steps were traced with; other ones make them stale.
+        settings: constants that the steps were traced with; other ones make them stale.
+        outside: int64 scalar, number of ids without a row.
+        steps: steps by tables updated in rows, and shapes and dtypes of a batch.
+        whole: tables that turned out to be updated whole, by identity; by the requested updates, and shapes.
         slots: scratch of tables, by identity.
     """
 
@@ -73,8 +72,8 @@ class Training:
     """A `movierank.loops.driver.EpochTraining`; the steps change the model's own tensors in place.
 
     Args:
-        model: built and compiled.
-        updates: of embedding tables.
+        model: built and compiled model.
+        updates: way of updating embedding tables.
     """
 
     def __init__(self, model: keras.Model, updates: Updates) -> None:
@@ -91,7 +90,7 @@ class Training:
         """Train on all examples once.
 
         Raises:
-            ValueError: an embedding was asked for ids that it does not have. Where they are an array of the examples,
+            ValueError: an embedding looked up ids that it does not have. Where an array of the examples holds them,
                 nothing was trained.
         """
         self._model.reset_metrics()
@@ -131,7 +130,7 @@ class Training:
         except UpdateWholeError as error:
             if not auto:
                 raise ValueError(f"embedding rows cannot be updated alone: {error}; ask for tables") from None
-            # Whichever it is, trace without it.
+            # Trace again without the table that the error names.
             whole.add(id(error.table))
             return self._step_for(examples, batch, compiled=compiled)
         except ValueError:
@@ -154,11 +153,11 @@ def start(model: keras.Model, embedding_updates: Updates) -> Training:
     """Return the training of a built and compiled model.
 
     Raises:
-        ValueError: the step cannot be traced faithfully, or the updates asked for are not exact.
+        ValueError: the step cannot be traced faithfully, or the requested updates are not exact.
     """
     _refuse_untraceable(model)
     if embedding_updates == "slices":
-        raise ValueError("updates by slices are TensorFlow's; on PyTorch use rows or tables")
+        raise ValueError("only TensorFlow has updates by slices; on PyTorch use rows or tables")
     return Training(model, embedding_updates)
 
 
@@ -182,7 +181,7 @@ def _compiled(model: keras.Model, variables: list[keras.Variable]) -> _Compiled:
 
 
 def compile_mode(model: keras.Model) -> str:
-    """Return what compiles a model's step: `inductor`, or `eager` where none can."""
+    """Return the compiler of a model's step: `inductor`, or `eager` without one."""
     kept = _kept.get(model)
     if kept is None or not kept.steps:
         return compiler()
@@ -190,12 +189,12 @@ def compile_mode(model: keras.Model) -> str:
 
 
 def forget(model: keras.Model) -> None:
-    """Drop what was compiled for a model, so that its next epoch compiles anew."""
+    """Drop the compiled steps of a model, so that its next epoch compiles again."""
     _kept.pop(model, None)
 
 
 def _refuse_untraceable(model: keras.Model) -> None:
-    """Refuse what would be traced once and then differ in silence from what runs at every step."""
+    """Refuse a model whose traced step would silently differ from what runs at every step."""
     if type(model).train_step is not keras.Model.train_step:
         raise ValueError(f"{type(model).__name__} has its own train_step; use model.fit")
     for optimizer in _optimizers(model.optimizer):
@@ -207,14 +206,14 @@ def _refuse_untraceable(model: keras.Model) -> None:
 
 
 def _optimizers(optimizer: keras.Optimizer) -> list[keras.Optimizer]:
-    """Return an optimizer and those within it, which a `LossScaleOptimizer` and a `MultiOptimizer` have."""
+    """Return an optimizer and the inner ones of a `LossScaleOptimizer` or `MultiOptimizer`."""
     inner = getattr(optimizer, "inner_optimizer", None)
     within = [*([] if inner is None else [inner]), *getattr(optimizer, "optimizers", ())]
     return [optimizer, *(each for one in within for each in _optimizers(one))]
 
 
 def _settings(optimizers: list[keras.Optimizer]) -> list[dict[str, Any]]:
-    """Return what optimizers and their schedules read from Python at each step: numbers and switches."""
+    """Return the numbers and switches that optimizers and their schedules read from Python at each step."""
     rates = [optimizer._learning_rate for optimizer in optimizers]
     parts = [*optimizers, *(rate for rate in rates if isinstance(rate, LearningRateSchedule))]
     kinds = Number | str | None
@@ -222,10 +221,10 @@ def _settings(optimizers: list[keras.Optimizer]) -> list[dict[str, Any]]:
 
 
 def tables_for_rows(model: keras.Model, updates: Updates) -> list[keras.Variable]:
-    """Return the tables to update in touched rows alone, as far as can be told without tracing.
+    """Return the tables to update in touched rows only, as far as is known without tracing.
 
     Raises:
-        ValueError: rows were asked for where they would not be exact.
+        ValueError: rows were requested where they are not exact.
     """
     if updates == "tables":
         return []
@@ -233,13 +232,13 @@ def tables_for_rows(model: keras.Model, updates: Updates) -> list[keras.Variable
     reason = why_not_rows(model.optimizer) or (None if tables else "no table is looked up and trained")
     if updates == "rows" and reason:
         raise ValueError(f"embedding rows cannot be updated alone: {reason}; ask for tables")
-    if updates == "auto":  # how many ids a batch looks up is told by a trace
+    if updates == "auto":  # a trace will show how many ids a batch looks up
         tables = [table for table in tables if rows_pay(table.shape[0], ids=1)]
     return [] if reason else tables
 
 
 def loss_and_gradients(model: keras.Model, x: Any, y: Any) -> tuple[float, list[npt.NDArray[np.float32]]]:
-    """Return the loss of one batch and its gradients by trainable variable; trains nothing."""
+    """Return the loss of one batch and its gradients by trainable variable, without training."""
     variables = state_of(model)
     values = [variable.value.detach() for variable in variables]
     arrays = [torch.tensor(np.asarray(array), device=values[0].device) for array in keras.tree.flatten((x, y))]

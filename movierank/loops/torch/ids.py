@@ -1,8 +1,8 @@
-"""Ids checked before a step is made with them, on PyTorch.
+"""Checks of ids on PyTorch, before a step uses them.
 
-For an id that a table does not have `fit` raises an error. A compiled step takes another row, or ends the process from
-within a parallel loop. Which arrays are ids of which table is found out while the step is traced, and their smallest
-and largest values are looked at once, on the host. Ids that a model computes are counted on the device.
+For an id that a table does not have, `fit` raises an error. A compiled step takes another row, or ends the process from
+within a parallel loop. Tracing a step shows which arrays are ids of which table, and their smallest and largest values
+are checked once, on the host. Ids that a model computes are counted on the device.
 """
 
 from __future__ import annotations
@@ -14,26 +14,26 @@ import keras
 import torch
 from torch import Tensor
 
-# Experimental as `make_fx` itself: from which node of the graph in the making a tensor comes.
+# Experimental, like `make_fx` itself: these find the node of the graph being traced that a tensor comes from.
 from torch.fx.experimental.proxy_tensor import get_proxy_mode, get_proxy_slot
 
 from movierank.loops.examples import Examples
 
 aten = torch.ops.aten
-# Operations after which ids are what they were.
+# Operations that keep the values of ids.
 KEEPING = {
     *(aten.view, aten._unsafe_view, aten.expand, aten.squeeze, aten.unsqueeze, aten.permute, aten.transpose, aten.t),
     *(aten.alias, aten.clone, aten.detach, aten._to_copy),
 }
-WIDE = (None, torch.int32, torch.int64, torch.float32, torch.float64)  # what a cast may lead to
+WIDE = (None, torch.int32, torch.int64, torch.float32, torch.float64)  # dtypes that a cast may lead to
 
 
 class TableOfIds(NamedTuple):
-    """The table that an array's ids are rows of; of several the shortest.
+    """The table that an array's ids are rows of; the shortest one of several.
 
     Attributes:
-        rows: how many.
-        name: of its layer.
+        rows: number of rows.
+        name: name of its layer.
     """
 
     rows: int
@@ -41,12 +41,12 @@ class TableOfIds(NamedTuple):
 
 
 class LookedUp:
-    """What embedding layers look up in a step that is being traced.
+    """The look-ups of embedding layers in a step that is being traced.
 
     Args:
-        batch: the arrays of a batch.
-        outside: int64 scalar; the step adds to it the ids that the model computes and that have no row.
-        noted: put into it are tables by the place in the batch of the array with their ids.
+        batch: arrays of a batch.
+        outside: int64 scalar; the step adds the number of computed ids without a row.
+        noted: tables by the place in the batch of the array with their ids; filled by the trace.
     """
 
     def __init__(self, batch: Sequence[Tensor], outside: Tensor, noted: dict[int, TableOfIds]) -> None:
@@ -55,12 +55,12 @@ class LookedUp:
         self._noted = noted
 
     def safe(self, ids: Tensor, rows: int, name: str) -> Tensor:
-        """Return ids that have a row, given that `CheckedIds` has checked the arrays.
+        """Return ids that have a row, provided that `CheckedIds` has checked the arrays.
 
         Args:
-            ids: of any shape; negative ones count from the end, as in Keras.
-            rows: of the table.
-            name: of the layer.
+            ids: ids of any shape; negative ones count from the end, as in Keras.
+            rows: rows of the table.
+            name: name of the layer.
         """
         place = self._places.get(_origin(ids))
         if place is not None:
@@ -74,7 +74,7 @@ class LookedUp:
 
 
 class CheckedIds:
-    """Examples whose arrays were looked at, each once."""
+    """Examples whose arrays were checked, each once."""
 
     def __init__(self) -> None:
         self._examples: Examples | None = None
@@ -82,14 +82,14 @@ class CheckedIds:
         self._ranges: dict[int, tuple[float, float]] = {}
 
     def check(self, examples: Examples, tables: Mapping[int, TableOfIds]) -> None:
-        """Look whether all ids have a row; costs next to nothing where that is known.
+        """Check that all ids have a row; a repeated check costs next to nothing.
 
         Args:
-            examples: to be trained on.
-            tables: by the place of an array among those given.
+            examples: examples to train on.
+            tables: tables by the place of an array among those given.
 
         Raises:
-            ValueError: one has none.
+            ValueError: an id has no row.
         """
         if examples is self._examples and tables is self._tables:
             return
@@ -97,12 +97,12 @@ class CheckedIds:
             self._examples, self._ranges = examples, {}
         arrays = [array for array in keras.tree.flatten(examples.arrays) if array is not None]
         for place, (rows, name) in tables.items():
-            if not arrays[place].size:  # such as [N, 0]: without an id there is none to be wrong
+            if not arrays[place].size:  # an array such as [N, 0] has no id that could be wrong
                 continue
             if place not in self._ranges:
                 self._ranges[place] = arrays[place].min().item(), arrays[place].max().item()
             least, most = self._ranges[place]
-            if not -rows - 1 < least <= most < rows:  # a float is cut off towards zero
+            if not -rows - 1 < least <= most < rows:  # a float is truncated towards zero
                 wrong = least if least <= -rows - 1 else most
                 raise ValueError(f"id {wrong} is outside the {rows} rows of {name}; nothing was trained")
         self._tables = tables

@@ -11,9 +11,10 @@ import keras
 import torch
 from torch import Tensor
 
+from movierank.loops.exact_rows import rows_pay
 from movierank.loops.torch.branches import both_branches
 from movierank.loops.torch.ids import LookedUp, TableOfIds
-from movierank.loops.torch.rows import rows_pay, total_by_row
+from movierank.loops.torch.rows import total_by_row
 from movierank.loops.torch.traceable import traceable
 from movierank.loops.traced import require_logs_of_metrics
 
@@ -26,12 +27,12 @@ def state_of(model: keras.Model) -> list[keras.Variable]:
 
 @dataclass(frozen=True)
 class Lookups:
-    """The embedding tables that a step takes apart into looked-up rows, and the look-ups it has made.
+    """The embedding tables that a step splits into looked-up rows, and the look-ups that it has made.
 
     Attributes:
         tables: variables, each used only by `keras.layers.Embedding.call`.
-        looked_up: to see that all ids have a row, of whichever table; None where they are known to.
-        made: by a table's identity, its look-ups: ids, int64 [N], and the rows found, [N, D], to differentiate by.
+        looked_up: check that all ids have a row, in any table; None where they are known to have one.
+        made: look-ups by a table's identity: ids, int64 [N], and the rows found, [N, D], to differentiate by.
     """
 
     tables: Sequence[keras.Variable]
@@ -40,7 +41,7 @@ class Lookups:
 
     @contextmanager
     def watched(self) -> Iterator[None]:
-        """Has look-ups in `tables` recorded."""
+        """Record look-ups in `tables`."""
         original = keras.layers.Embedding.call
         tables = {id(table) for table in self.tables}
 
@@ -51,7 +52,7 @@ class Lookups:
                 return original(layer, inputs)
             table = layer._embeddings.value
             ids = inputs.long()
-            ids = torch.where(ids < 0, ids + len(table), ids)  # as keras.ops.take does
+            ids = torch.where(ids < 0, ids + len(table), ids)  # keras.ops.take does the same
             rows = table.detach()[ids].requires_grad_()
             flat = ids.reshape(-1)
             self.made.setdefault(id(layer._embeddings), []).append((flat, rows))
@@ -68,10 +69,10 @@ class Lookups:
         return torch.cat([ids for ids, _ in self.made[id(table)]])
 
     def refuse_what_does_not_pay(self) -> None:
-        """Look whether the tables have so many rows that updating those looked up alone is worth it.
+        """Check that the tables have so many rows that updating only the looked-up ones pays.
 
         Raises:
-            UpdateWholeError: one has not.
+            UpdateWholeError: a table has too few rows.
         """
         for table in self.tables:
             if not rows_pay(table.shape[0], sum(len(ids) for ids, _ in self.made[id(table)])):
@@ -79,11 +80,11 @@ class Lookups:
 
 
 class UpdateWholeError(ValueError):
-    """A table has to be updated whole, or is faster so.
+    """The error for a table that has to be updated whole, or is faster so.
 
     Args:
-        table: it.
-        why: what is said of it.
+        table: the table.
+        why: reason, which follows the table's path in the message.
     """
 
     def __init__(self, table: keras.Variable, why: str) -> None:
@@ -97,9 +98,9 @@ class Differentiated:
 
     Attributes:
         loss: scalar.
-        predictions: the model's outputs.
-        gradients: by trainable variable, None where the loss does not depend on it; of a table in `Lookups`, those of
-            its looked-up rows, [N, D].
+        predictions: outputs of the model.
+        gradients: gradients by trainable variable; None where the loss does not depend on it; for a table in `Lookups`,
+            those of its looked-up rows, [N, D].
     """
 
     loss: Tensor
@@ -108,12 +109,12 @@ class Differentiated:
 
 
 class Scope(keras.StatelessScope):  # type: ignore[misc]  # Keras ships no types
-    """Holds the values of a step's variables; nothing outside changes.
+    """A scope with the values of a step's variables; nothing outside changes.
 
     Args:
-        variables: of the step.
-        values: theirs.
-        only_read: those of the variables whose value nothing changes in place, which saves a copy of it.
+        variables: variables of the step.
+        values: their values.
+        only_read: variables whose value nothing changes in place, so that it need not be copied.
     """
 
     def __init__(
@@ -125,13 +126,13 @@ class Scope(keras.StatelessScope):  # type: ignore[misc]  # Keras ships no types
         as_they_are = set(map(id, only_read))
         mapping = []
         for variable, value in zip(variables, values, strict=True):
-            own = value.detach() if id(variable) in as_they_are else value.detach().clone()
-            mapping.append((variable, own.requires_grad_(bool(variable.trainable) and value.is_floating_point())))
+            inner = value.detach() if id(variable) in as_they_are else value.detach().clone()
+            mapping.append((variable, inner.requires_grad_(bool(variable.trainable) and value.is_floating_point())))
         super().__init__(state_mapping=mapping, collect_losses=True)
         self._known = {id(variable) for variable in variables}
 
     def add_update(self, update: tuple[keras.Variable, Tensor]) -> None:
-        """Take a variable's new value.
+        """Set a variable's new value.
 
         Raises:
             ValueError: the variable belongs to neither model, optimizer nor metrics, and the value would be lost.
@@ -141,12 +142,12 @@ class Scope(keras.StatelessScope):  # type: ignore[misc]  # Keras ships no types
         super().add_update(update)
 
     def put(self, variable: keras.Variable, value: Tensor) -> None:
-        """Set a value, of any shape."""
+        """Set a variable's value, of any shape."""
         self.state_mapping[id(variable)] = value
 
 
 def differentiate(model: keras.Model, lookups: Lookups, x: Any, y: Any, sample_weight: Any) -> Differentiated:
-    """Run forward and backward in the present scope, as `keras.Model.train_step` does on PyTorch.
+    """Run forward and backward in the current scope, as `keras.Model.train_step` does on PyTorch.
 
     Raises:
         UpdateWholeError: a table in `lookups` is used otherwise than by look-ups, so that all its rows have a gradient.
@@ -180,15 +181,15 @@ def step_of(
     *,
     where_it_pays: bool,
 ) -> tuple[Callable[..., None], dict[int, TableOfIds]]:
-    """Return a step for `movierank.loops.torch.compiled.CompiledStep`, and what is noted while it is traced.
+    """Return a step for `movierank.loops.torch.compiled.CompiledStep`, and the tables that its trace finds.
 
     Its tensors are those of `variables`, an int64 [rows] scratch for each of `tables`, an int64 scalar to which ids
     without a row are counted, and the arrays of a batch.
 
     Args:
-        model: built and compiled.
-        variables: as `state_of` returns them.
-        tables: to update in touched rows alone.
+        model: built and compiled model.
+        variables: variables as `state_of` returns them.
+        tables: tables to update in touched rows only.
         structure: (x, y, sample_weight), with None for what is not given.
         where_it_pays: whether to refuse, in the trace, tables that are updated faster whole.
 
@@ -203,7 +204,7 @@ def step_of(
         x, y, sample_weight = unflatten(structure, batch)
         lookups = Lookups(tables, LookedUp(batch, outside, noted))
         by_rows = [each for table in tables for each in of_table(model.optimizer, table)]
-        # Gradients are needed although nothing around this differentiates.
+        # Gradients are needed here, although the surrounding code turns them off.
         with torch.enable_grad(), traceable(), Scope(variables, values, by_rows) as scope:
             result = differentiate(model, lookups, x, y, sample_weight)
             if where_it_pays:
@@ -222,9 +223,9 @@ def step_of(
 def _apply(
     model: keras.Model, scope: Scope, lookups: Lookups, slots: Sequence[Tensor], gradients: list[Tensor | None]
 ) -> None:
-    """Run Keras's optimizer; for tables in `lookups` on the looked-up rows as if they were all that there is.
+    """Run Keras's optimizer, for tables in `lookups` as if the looked-up rows were the whole table.
 
-    That is exact where an optimizer treats each element by itself and leaves those without a gradient alone.
+    That is exact where an optimizer treats each element separately and leaves those without a gradient unchanged.
     """
     trainable = model.trainable_variables
     for table, slot in zip(lookups.tables, slots, strict=True):
@@ -241,7 +242,7 @@ def _apply(
 
 
 def of_table(optimizer: keras.optimizers.Optimizer, table: keras.Variable) -> list[keras.Variable]:
-    """Return a table and what the optimizer, Adagrad or plain SGD, keeps for it.
+    """Return a table and the state that the optimizer, Adagrad or plain SGD, keeps for it.
 
     Raises:
         ValueError: the optimizer was built without the table.
@@ -259,7 +260,7 @@ def _write(
     found: dict[int, Tensor],
     model: keras.Model,
 ) -> None:
-    """Copy the scope's values into the tensors they came from, of tables the looked-up rows."""
+    """Copy the scope's values into their original tensors, for tables only the looked-up rows."""
     by_rows: dict[int, Tensor] = {}
     for variable in model.trainable_variables:
         if id(variable) in found:
@@ -273,7 +274,7 @@ def _write(
 
 
 def unflatten(structure: Any, batch: Sequence[Tensor]) -> Any:
-    """Put a batch's tensors where `structure` has arrays; floats become Keras's float type, as `fit` has them."""
+    """Return a batch's tensors in the structure of `structure`; floats get Keras's float type, as in `fit`."""
     arrays = iter(batch)
     kind = getattr(torch, keras.config.floatx())
 

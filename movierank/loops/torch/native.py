@@ -1,4 +1,4 @@
-"""The ranking model's training epoch in PyTorch, gradient by hand, one compiled graph a step.
+"""The ranking model's training epoch in PyTorch: gradient by hand, one compiled graph a step.
 
 Symbols as in `movierank.oracle`: x = [u, m], h1 = r(x W1 + b1), h2 = r(h1 W2 + b2), p = h2 w3 + b3.
 """
@@ -17,11 +17,12 @@ import torch
 from torch import Tensor
 
 from movierank.loops import Updates
+from movierank.loops.exact_rows import rows_pay
 from movierank.loops.examples import Examples
 from movierank.loops.native import Adagrad, accumulators, epoch_logs
 from movierank.loops.torch.batches import DeviceBatches
 from movierank.loops.torch.compiled import CompiledStep, compiler
-from movierank.loops.torch.rows import adagrad_rows, rows_pay, total_by_row
+from movierank.loops.torch.rows import adagrad_rows, total_by_row
 from movierank.model import RankingModel
 
 WEIGHTS = 8
@@ -33,7 +34,7 @@ def loss_and_gradient(
     """Return the sum of squared errors and the gradient of their mean, in float32.
 
     Args:
-        weights: in the order of `movierank.weights.Weights`.
+        weights: weights in the order of `movierank.weights.Weights`.
         user_id: int [N].
         movie_id: int [N].
         label: float [N].
@@ -58,7 +59,7 @@ def loss_and_gradient(
 
 
 def whole_table(table: Tensor, ids: Tensor, gradients: Tensor) -> Tensor:
-    """Return the gradient of a table, [rows, D], from those of its rows as a batch used them, [N, D]."""
+    """Return the gradient of a table, [rows, D], from those of the rows that a batch looked up, [N, D]."""
     return torch.zeros_like(table).index_add(0, ids, gradients)
 
 
@@ -66,8 +67,8 @@ def train_step(epsilon: float, by_rows: Sequence[bool], *tensors: Tensor) -> Non
     """Make one step in place.
 
     Args:
-        epsilon: Adagrad's.
-        by_rows: for each of the two tables, whether it is updated in touched rows alone.
+        epsilon: epsilon of Adagrad.
+        by_rows: for each of the two tables, whether it is updated in touched rows only.
         *tensors: weights, accumulators, learning rate, the two tables' slots, sum of squared errors; then the batch:
             user ids, movie ids, labels.
     """
@@ -91,7 +92,7 @@ def train_step(epsilon: float, by_rows: Sequence[bool], *tensors: Tensor) -> Non
 
 @dataclass(frozen=True)
 class _Compiled:
-    """What is kept of a model between calls: steps by what they were compiled for, and the scratch they share."""
+    """The state that is kept for a model between calls: its compiled steps, and the scratch that they share."""
 
     scratch: list[Tensor]
     steps: dict[tuple[Any, ...], CompiledStep]
@@ -104,24 +105,24 @@ class Training:
     """A `movierank.loops.driver.EpochTraining`; the steps change the model's own tensors in place.
 
     Args:
-        model: built and compiled.
-        adagrad: its optimizer's constants.
-        updates: of the tables.
+        model: built and compiled model.
+        adagrad: constants of its optimizer.
+        updates: way of updating the tables.
     """
 
     def __init__(self, model: RankingModel, adagrad: Adagrad, updates: Updates) -> None:
         self._model = model
         self._epsilon = adagrad.epsilon
         self._updates = updates
-        # The learning rate as the tensor it is in, so that a callback may change it.
+        # The step takes the learning rate as a tensor, so that a callback may change it.
         variables = (*model.weights, *accumulators(model), model.optimizer._learning_rate)
-        own = [variable.value.detach() for variable in variables]
-        device = own[0].device
+        values = [variable.value.detach() for variable in variables]
+        device = values[0].device
         if model not in _kept:
-            slots = [torch.zeros(len(table), dtype=torch.int64, device=device) for table in own[:2]]
+            slots = [torch.zeros(len(table), dtype=torch.int64, device=device) for table in values[:2]]
             _kept[model] = _Compiled([*slots, torch.zeros((), device=device)], {})
         self._compiled = _kept[model]
-        self._state = [*own, *self._compiled.scratch]
+        self._state = [*values, *self._compiled.scratch]
         self._sum_of_squares = self._compiled.scratch[-1]
         self._batches = DeviceBatches(device)
         self._examples = self._steps = 0
@@ -135,7 +136,7 @@ class Training:
             self._steps += 1
 
     def write_back(self) -> None:
-        """Count the optimizer's steps; all else the steps have left in place."""
+        """Add the steps to the optimizer's count; they have changed everything else in place."""
         self._model.optimizer.iterations.assign_add(self._steps)
         self._steps = 0
 
@@ -160,25 +161,25 @@ def start(model: RankingModel, adagrad: Adagrad, embedding_updates: Updates) -> 
     """Return the training of a built and compiled model.
 
     Raises:
-        ValueError: slices were asked for.
+        ValueError: slices were requested.
     """
     if embedding_updates == "slices":
-        raise ValueError("updates by slices are TensorFlow's; on PyTorch use rows or tables")
+        raise ValueError("only TensorFlow has updates by slices; on PyTorch use rows or tables")
     return Training(model, adagrad, embedding_updates)
 
 
 def compile_mode(model: RankingModel) -> str:
-    """Return what compiles a model's step: `inductor`, or `eager` where there is no compiler."""
+    """Return the compiler of a model's step: `inductor`, or `eager` where it lacks a compiler."""
     return compiler()
 
 
 def forget(model: RankingModel) -> None:
-    """Drop what was compiled for a model, so that its next epoch compiles anew."""
+    """Drop the compiled steps of a model, so that its next epoch compiles again."""
     _kept.pop(model, None)
 
 
 def loss_and_gradients(model: RankingModel, x: dict[str, Any], y: Any) -> tuple[float, list[npt.NDArray[np.float32]]]:
-    """Return the loss of one batch and its gradients by trainable variable; trains nothing."""
+    """Return the loss of one batch and its gradients by trainable variable, without training."""
     weights = [variable.value.detach() for variable in model.weights]
     device = weights[0].device
     user_id, movie_id = (

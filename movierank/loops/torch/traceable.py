@@ -1,8 +1,8 @@
-"""What Keras does in Python at every step on PyTorch, as operations that a traced graph can hold.
+"""Keras's Python code of a step on PyTorch as operations that a traced graph can hold.
 
 Keras seeds a new `torch.Generator` from its seed's state for every draw (keras/src/backend/torch/random.py). Here a
-draw is one operation that takes the state as a tensor and does the same, so that the numbers are `fit`'s. And what
-Keras gives as a tensor where PyTorch wants a number, and reads back for it, stays a tensor.
+draw is one operation that takes the state as a tensor and does the same, so that it draws the numbers of `fit`. Where
+Keras passes a tensor and PyTorch would read it back as a number, the value stays a tensor.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def _normal(like: Tensor, seed: Tensor, mean: float, deviation: float) -> Tensor
     )
 
 
-# Each takes a tensor that gives shape and dtype, and the seed's state, int [2].
+# Each takes a tensor, for its shape and dtype, and the seed's state, int [2].
 seeded_bernoulli = torch.library.custom_op("movierank::seeded_bernoulli", _bernoulli, mutates_args=())
 seeded_uniform = torch.library.custom_op("movierank::seeded_uniform", _uniform, mutates_args=())
 seeded_normal = torch.library.custom_op("movierank::seeded_normal", _normal, mutates_args=())
@@ -46,7 +46,7 @@ for operation in (seeded_bernoulli, seeded_uniform, seeded_normal):
 
 
 class _Traceable(TorchFunctionMode):  # type: ignore[misc]  # untyped in PyTorch
-    """Replaces draws from a generator that stands for a seed, and operations that would read a tensor's value."""
+    """A mode that replaces draws from a stand-in for a seed, and operations that would read a tensor's value."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -81,7 +81,7 @@ def traceable() -> Iterator[None]:
     """Make Keras's code traceable; draws without a seed use PyTorch's own state, as with `fit`.
 
     Raises:
-        AttributeError: this Keras has no `torch_seed_generator`, which is private, and there is no public way.
+        AttributeError: this Keras has no `torch_seed_generator`, which is private and has no public form.
     """
     mode = _Traceable()
     original = keras_random.torch_seed_generator

@@ -234,10 +234,10 @@ def bad_model(request: pytest.FixtureRequest, at_home: Path, tmp_path: Path) -> 
     match request.param:
         case "cut off":
             path.write_bytes((at_home / "ranking_model.keras").read_bytes()[:20_000])
-            return path, "bad.keras is damaged or no .keras file; train a model"
+            return path, "bad.keras is damaged or not a .keras file; train a model"
         case "empty":
             path.touch()
-            return path, "bad.keras is damaged or no .keras file"
+            return path, "bad.keras is damaged or not a .keras file"
         case "another zip":
             with zipfile.ZipFile(path, "w") as archive:
                 archive.writestr("metadata.json", msgspec.json.encode({}))

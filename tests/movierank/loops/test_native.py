@@ -145,7 +145,7 @@ def test_an_interrupt_leaves_a_usable_model(monkeypatch: pytest.MonkeyPatch) -> 
     ("optimizer", "loss", "message"),
     [
         (keras.optimizers.Adam, "mse", "RankingModel with Adagrad"),
-        (lambda: keras.optimizers.Adagrad(clipnorm=1.0), keras.losses.MeanSquaredError(), "knows no clipnorm"),
+        (lambda: keras.optimizers.Adagrad(clipnorm=1.0), keras.losses.MeanSquaredError(), "has no clipnorm"),
         (keras.optimizers.Adagrad, keras.losses.MeanAbsoluteError(), "mean squared error"),
         (keras.optimizers.Adagrad, keras.losses.MeanSquaredError(reduction="sum"), "mean squared error"),
         (

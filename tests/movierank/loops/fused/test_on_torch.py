@@ -178,10 +178,10 @@ def test_another_training_compiles_nothing_anew(beside: Any) -> None:
 def test_each_table_is_updated_by_rows_where_it_is_long_beside_the_ids_of_a_batch(
     beside: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from movierank.loops import exact_rows
     from movierank.loops.torch import fused as fused_torch
-    from movierank.loops.torch import rows as rows_torch
 
-    monkeypatch.setattr(rows_torch, "ROWS_FROM", 41)
+    monkeypatch.setitem(exact_rows.FEWEST_ROWS, "torch", 41)
 
     def make() -> Any:
         inputs = keras.Input((), dtype="int32"), keras.Input((6,), dtype="int32"), keras.Input((), dtype="int32")
@@ -213,13 +213,13 @@ def test_a_step_that_reads_a_seed_on_the_host_is_not_to_be_captured(beside: Any)
 def test_the_gradient_of_a_long_table_that_is_used_otherwise_too_is_found(
     beside: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from movierank.loops import exact_rows
     from movierank.loops.torch import fused as fused_torch
-    from movierank.loops.torch import rows as rows_torch
 
     model, data = beside.models["tied"]()
     model.evaluate(data["x"], data["y"], verbose=0)
     loss, (gradient,) = fused_torch.loss_and_gradients(model, data["x"], data["y"])
-    monkeypatch.setattr(rows_torch, "ROWS_FROM", 1)
+    monkeypatch.setitem(exact_rows.FEWEST_ROWS, "torch", 1)
     found, (same,) = fused_torch.loss_and_gradients(model, data["x"], data["y"])
     assert found == loss
     np.testing.assert_array_equal(same, gradient)
