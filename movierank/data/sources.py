@@ -68,7 +68,7 @@ def choose_sources(name: str, source: str, path: Path | None) -> list[Source]:
     if made_up and source in ("auto", "synthetic"):
         return [_synthetic(name)]
     if made_up or source == "synthetic":
-        raise MovierankError(f"{name} does not come from {source}; name synthetic data as in {EXAMPLE}.")
+        raise MovierankError(f"{name} does not come from {source}; synthetic data is chosen by name: {EXAMPLE}.")
     if source == "wheel" and name != "100k":
         raise MovierankError(f"The wheel holds only 100k, not {name}; use tfds, or local with --data-path.")
     if path is not None:

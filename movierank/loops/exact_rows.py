@@ -7,9 +7,9 @@ from typing import Any
 import keras
 
 # An update by rows is taken to be faster than one of the whole table from so many rows for each id of a batch. The
-# fused step with two tables of width 32 and batches of 1000 is as fast by rows as by whole tables at 1.8 [1.7, 2.0] rows
-# for each id on JAX, some 4.5 [2.6, 7.8] on TensorFlow and 3.5 [1.9, 6.4] on PyTorch, on two virtual cores of an AMD EPYC
-# (AVX-512), shared (results/rows-or-tables).
+# fused step with two tables of width 32 and batches of 1000 is as fast by rows as by whole tables at 1.8 [1.7, 2.0]
+# rows for each id on JAX, some 4.5 [2.6, 7.8] on TensorFlow and 3.5 [1.9, 6.4] on PyTorch, on two virtual cores of an
+# AMD EPYC (AVX-512), shared (results/rows-or-tables).
 ROWS_FOR_EACH_ID = {"jax": 2, "tensorflow": 5, "torch": 5}
 # In shorter tables rows gain nothing visible on PyTorch, in batches of 64 and of 1000 (results/rows-or-tables).
 FEWEST_ROWS = {"jax": 0, "tensorflow": 0, "torch": 5_000}

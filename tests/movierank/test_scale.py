@@ -17,8 +17,8 @@ CHUNKS = 100 * 2**20  # a million ratings at a time are made up, with their tast
 HIGH_WATER = """
 import re, sys
 from pathlib import Path
-from movierank.datasets import load_dataset
-from movierank.splits import split_ratings
+from movierank.data.datasets import load_dataset
+from movierank.data.splits import split_ratings
 
 def high_water_bytes():
     return 1024 * int(re.search(r"VmHWM:\\s*(\\d+) kB", Path("/proc/self/status").read_text())[1])

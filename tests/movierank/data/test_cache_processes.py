@@ -18,7 +18,7 @@ pytestmark = pytest.mark.backend_free
 LOAD = """
 import sys
 from pathlib import Path
-from movierank.datasets import load_dataset
+from movierank.data.datasets import load_dataset
 name, source, path, times, refresh = sys.argv[1:]
 for _ in range(int(times)):
     dataset = load_dataset(

@@ -31,7 +31,7 @@ def prepared(empty_cache: Path) -> Path:
         ("100k", "local", None, "go together"),
         ("100k", "wheel", Path("ml-100k"), "go together"),
         ("1m", "wheel", None, "The wheel holds only 100k"),
-        ("100k", "synthetic", None, "asked for by name"),
+        ("100k", "synthetic", None, "chosen by name"),
         (SMALL, "tfds", None, "does not come from tfds"),
         ("synthetic:0x1x1", "auto", None, "must be at least 1"),
     ],
