@@ -33,7 +33,7 @@ def rows_pay(table_rows: int, ids: int) -> bool:
         ids: number of ids that a batch looks up in it.
     """
     backend = keras.backend.backend()
-    return table_rows >= max(FEWEST_ROWS[backend], ROWS_FOR_EACH_ID[backend] * ids)
+    return table_rows >= FEWEST_ROWS[backend] and table_rows > ROWS_FOR_EACH_ID[backend] * ids
 
 
 def why_not_rows(optimizer: keras.optimizers.Optimizer) -> str | None:
