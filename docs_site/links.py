@@ -11,6 +11,7 @@ from pathlib import Path
 PAGES = {
     "README.md": "index.md",
     "CONTRIBUTING.md": "contributing.md",
+    "ARCHITECTURE.md": "architecture.md",
     "CHANGELOG.md": "changelog.md",
     "results/README.md": "results.md",
 }

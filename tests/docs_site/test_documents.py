@@ -13,6 +13,7 @@ pytestmark = pytest.mark.backend_free
 READ_ON_GITHUB = [
     "README.md",
     "CONTRIBUTING.md",
+    "ARCHITECTURE.md",
     "CHANGELOG.md",
     "results/README.md",
     *(path.relative_to(ROOT).as_posix() for path in sorted((ROOT / "docs").glob("*.md"))),
