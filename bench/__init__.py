@@ -1,7 +1,7 @@
 """The harness: it runs the workload in worker processes, times it, and writes, compares and plots reports.
 
 `from bench import run, compare, load_report` gives the commands as functions (docs/api.md). Importing this package
-imports neither Keras nor a framework; only a worker process does.
+imports neither Keras nor a framework; only worker processes do.
 """
 
 import importlib
@@ -16,7 +16,7 @@ __all__ = ["Arrays", "BenchError", "Workload", "compare", "judge_parity", "load_
 
 
 def __getattr__(name: str) -> Any:
-    """Import what `__all__` names when it is first asked for: a worker and `--help` need none of it."""
+    """Import a name of `__all__` on its first use: a worker and `--help` need none of them."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     homes = {"BenchError": "bench.errors", "Arrays": "bench.schema.workload", "Workload": "bench.schema.workload"}
@@ -24,5 +24,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """Names what can be imported from here too."""
+    """Return the names of this module and those that can be imported from it."""
     return sorted({*globals(), *__all__})

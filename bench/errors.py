@@ -10,8 +10,8 @@ class NotWrittenError(BenchError):
 
 
 class UnavailableError(Exception):
-    """A backend, device, loop or precision is not to be had on this machine; the run is recorded as skipped."""
+    """A backend, device, loop or precision is not available on this machine; the run is recorded as skipped."""
 
 
 class WorkloadError(Exception):
-    """A mistake in a workload of the user's own; the message is for its author, in one or two lines."""
+    """A mistake in a custom workload; the message is for its author, in one or two lines."""

@@ -1,8 +1,8 @@
 """Reports as rows for pandas, polars or a spreadsheet: lists of flat dicts, a function for each kind of row.
 
 `pandas.DataFrame(rounds(report))` and `polars.DataFrame(rounds(report))` both work. All rows of a list have the same
-keys, and all values of a key the same type: what was not measured is NaN where it would be a number and an empty
-string where it would be a word. Rows of several reports are told apart by a key that you add.
+keys, and all values of a key the same type: a value that was not measured is NaN among numbers and an empty string
+among words. Add a key to distinguish the rows of several reports.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ def rounds(report: Report) -> list[Row]:
     """Return one row a timed round: its cell, process, seed, place, and `step_time_ms`.
 
     `round` counts from 0 within the process; `turn` is the place in the interleaved order of the whole report, -1 in
-    a report that did not record it. `counts` tells whether the round is one that statistics are made of, `handover` the
-    machine's state (docs/machine-state.md).
+    a report that did not record it. `counts` says whether statistics use the round, `handover` is the machine's state
+    (docs/machine-state.md).
     """
     return [
         {
@@ -129,8 +129,8 @@ def ratios(report: Report) -> list[Row]:
 def epochs(report: Report) -> list[Row]:
     """Return one row an epoch of each process's training: `train_rmse` as `fit` reports it, epochs from 1.
 
-    `test_rmse` is that of the last epoch, NaN before. Of a workload of one's own they are NaN, and `train_metric` and
-    `test_metric` are those that it is told by; with a target, `test_metric` is there after each epoch.
+    `test_rmse` is that of the last epoch, NaN before. For a custom workload both are NaN, and `train_metric` and
+    `test_metric` hold its metric; with a target, `test_metric` is there after each epoch.
     """
     return [
         {
@@ -218,5 +218,5 @@ def _number(value: float | None) -> float:
 
 
 def _value(row: object, name: str) -> float:
-    """Return a number of a row that may be absent."""
+    """Return a number of a row that may be absent, NaN then."""
     return _number(getattr(row, name, None))

@@ -1,1 +1,1 @@
-"""What builds and checks the documentation; no part of what is installed."""
+"""The code that builds and checks the documentation; it is not installed."""

@@ -1,12 +1,12 @@
-"""Pieces of a document that are made from something else, between two comments that name them.
+"""Blocks of a document that are generated, between two comments that name them.
 
     <!-- figures: NAME -->
 
-    made text
+    generated text
 
     <!-- /figures -->
 
-GitHub and MkDocs both leave the comments out of what they show.
+GitHub and MkDocs do not show the comments.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ BLOCK = re.compile(r"<!-- figures: (?P<name>[a-z0-9-]+) -->\n(?P<text>.*?)<!-- /
 
 
 def filled(text: str, makers: Mapping[str, Maker], root: Path) -> str:
-    """Return a document with every block made anew.
+    """Return a document with every block generated again.
 
     Args:
         text: Markdown.
-        makers: by the name of a block; each is given `root`.
-        root: of the repository.
+        makers: functions by the name of a block; each is called with `root`.
+        root: root of the repository.
 
     Raises:
-        KeyError: a block has a name that nothing makes.
+        KeyError: no function makes a block of this name.
     """
     return BLOCK.sub(
         lambda found: f"<!-- figures: {found['name']} -->\n\n{makers[found['name']](root)}\n\n<!-- /figures -->", text

@@ -1,8 +1,9 @@
-"""Checks a built site: every link leads somewhere on it, and nothing is loaded from elsewhere.
+"""Check a built site: every link leads somewhere on it, and nothing is loaded from elsewhere.
 
     python -m docs_site.check site
 
-Prints what is wrong and ends with 1; prints the external links, which are not followed, with `--external`.
+The program prints the problems and ends with 1 if there are any. With `--external` it also prints the external links,
+which it does not follow.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ LOADED_BY_STYLE = re.compile(r"(?:url\(|@import)\s*['\"]?((?:https?:)?//[^)'\"\s
 
 @dataclass
 class Found(HTMLParser):
-    """What a page links to, what it loads, and what can be linked to in it."""
+    """The links of a page, the files it loads, and the anchors in it."""
 
     links: list[str] = field(default_factory=list)
     loaded: list[str] = field(default_factory=list)
@@ -36,7 +37,7 @@ class Found(HTMLParser):
         super().__init__()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Note links, sources and ids."""
+        """Record links, sources and ids."""
         values = {name: value for name, value in attrs if value is not None}
         self.anchors |= {values[name] for name in ("id", "name") if name in values}
         if tag == "a" and "href" in values:
@@ -47,18 +48,18 @@ class Found(HTMLParser):
 
 
 def read(page: Path) -> Found:
-    """Return what is in a page."""
+    """Return the links and anchors of a page."""
     found = Found()
     found.feed(page.read_text(errors="replace"))
     return found
 
 
 def wrong(site: Path, pages: dict[str, Found]) -> Iterator[str]:
-    """Yield what is wrong with a site, page by page.
+    """Yield the problems of a site, page by page.
 
     Args:
-        site: its folder.
-        pages: by path below it.
+        site: folder of the site.
+        pages: pages by path below it.
     """
     for path, found in pages.items():
         for target in [*found.links, *found.loaded]:
@@ -78,7 +79,7 @@ def wrong(site: Path, pages: dict[str, Found]) -> Iterator[str]:
 
 
 def main(arguments: list[str]) -> int:
-    """Check the site in the folder that is named."""
+    """Check the site in the named folder."""
     site = Path(next(each for each in arguments if not each.startswith("-")))
     # Reports are pages of their own, checked by their own tests.
     files = [file for file in sorted(site.rglob("*.html")) if "repository" not in file.relative_to(site).parts]

@@ -1,9 +1,9 @@
-"""The figures of README.md and docs/*.md, from the files in results/ that they were measured into.
+"""The figures of README.md and docs/*.md, generated from the measurements in results/.
 
-    python -m docs_site.figures           # which documents say something else than results/; exit code 1 then
-    python -m docs_site.figures --write   # make them say what results/ says
+    python -m docs_site.figures           # names the documents that differ from results/; exit code 1 if any does
+    python -m docs_site.figures --write   # updates them
 
-A document that shows a figure has it in a block (`docs_site.blocks`), so that it is read as it stands on GitHub.
+A document holds its figures in blocks (`docs_site.blocks`), so that GitHub shows the text as it is.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ MAKERS: dict[str, Maker] = {**loop_figures.MAKERS, **proof_figures.MAKERS, **swe
 
 
 def documents(root: Path = ROOT) -> list[Path]:
-    """Return all Markdown that may hold figures."""
+    """Return all Markdown files that may hold figures."""
     return [root / "README.md", *sorted((root / "docs").glob("*.md"))]
 
 
 def main(arguments: list[str]) -> int:
-    """Return which documents are stale, or write them."""
+    """Print the documents that are out of date, or update them."""
     stale = 0
     for path in documents():
         text = path.read_text()

@@ -1,4 +1,4 @@
-"""MkDocs calls these: pages from outside docs/, links that lead the same way as on GitHub, and generated parts."""
+"""Hooks that MkDocs calls: they add pages from outside docs/, adapt links, and insert generated parts."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Turn a document as it lies in the repository into a page of the site."""
+    """Return the Markdown of a page of the site for a document of the repository."""
     pages = {page: source for source, page in links.PAGES.items() if page != "index.md"}
     document = pages.get(page.file.src_uri, f"docs/{page.file.src_uri}")
     text = links.for_the_site(ROOT, document, markdown)

@@ -1,4 +1,4 @@
-"""Links of Markdown as GitHub reads it, and where they lead on the site."""
+"""Links of Markdown as GitHub reads them, and their targets on the site."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ EXTERNAL = re.compile(r"[a-z][a-z0-9+.-]*:")
 
 
 def linked(text: str) -> list[str]:
-    """Return the targets of all links and images of a document, those in code left out."""
+    """Return the targets of all links and images of a document, except those in code."""
     return [found["target"] for found in LINK.finditer(CODE.sub("", text))]
 
 
@@ -56,7 +56,7 @@ def broken(root: Path, document: str) -> Iterator[str]:
     """Yield the links of a document that lead nowhere on GitHub, each with the reason.
 
     Args:
-        root: of the repository.
+        root: root of the repository.
         document: path of the Markdown below it.
     """
     for target in linked((root / document).read_text()):
@@ -73,7 +73,7 @@ def broken(root: Path, document: str) -> Iterator[str]:
 
 
 def in_repository(root: Path, document: str, target: str) -> str | None:
-    """Return the path below `root` of what a document links to; a folder's page for a folder.
+    """Return the path below `root` of a link's target; for a folder, that of its page.
 
     Returns:
         None where the link leads out of the repository, to another place of the document, or nowhere.
@@ -89,19 +89,19 @@ def in_repository(root: Path, document: str, target: str) -> str | None:
 
 
 def on_the_site(path: str) -> str:
-    """Return where a file of the repository lies below the site's source."""
+    """Return the path of a repository's file below the site's source."""
     if path in PAGES:
         return PAGES[path]
     return path.removeprefix("docs/") if path.startswith("docs/") else f"{COPIED}/{path}"
 
 
 def for_the_site(root: Path, document: str, text: str) -> str:
-    """Return a document whose relative links lead to the same things on the site.
+    """Return a document whose relative links lead to the same targets on the site.
 
     Args:
-        root: of the repository.
+        root: root of the repository.
         document: path of the Markdown below it.
-        text: of the document.
+        text: text of the document.
     """
     here = posixpath.dirname(on_the_site(document))
 

@@ -1,4 +1,4 @@
-"""What results/ says of the three loops: the answer, a row a cell, and what a fast loop gains."""
+"""The figures of the three loops from results/: the answer, a row a cell, and the gain of a fast loop."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _report(root: Path) -> Report:
 
 
 def answer(root: Path) -> str:
-    """Return the report's own answer as a quotation, less its sentences on who is fastest with another loop."""
+    """Return the report's answer as a quotation, without its sentences on who is fastest with another loop."""
     sentences = headline(_report(root)).split(". ")
     return f"> {'. '.join(each for each in sentences if not each.startswith(('With ', 'A native ')))}"
 

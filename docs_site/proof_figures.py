@@ -1,4 +1,4 @@
-"""What the files of proofs in results/ say: `validate`, the mutants, `score`."""
+"""The figures of proofs from results/: `validate`, the mutants, `score`."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ NOTICED = 0.001  # of RMSE
 
 @functools.cache
 def _validation(root: Path, name: str = "jax") -> Validation:
-    # As `bench validate --judge` does: the trials are stored, the verdicts are today's.
+    # The trials are stored, and the verdicts follow from today's rules, as in `bench validate --judge`.
     return judge_anew(root / f"results/validation/{name}.json")
 
 
 def _drift(result: Validation) -> Drift:
     if result.drift is None:
-        raise ValueError("the stored validation has too few sides to tell a drift")
+        raise ValueError("the stored validation has too few sides to estimate a drift")
     return result.drift
 
 
 def validation(root: Path) -> str:
-    """Return what was said of trials with a known answer, by the design of `versus` and of two reports."""
+    """Return the verdicts on trials with a known answer, by the design of `versus` and of two reports."""
     together, apart = _validation(root, "jax-together"), _validation(root)
     pooled = [row for row in together.pooled if row.processes in POOLED]
     apart_from_each_other = without_common_sides([trial for trial in together.trials if trial.slowdown == 0])
@@ -63,27 +63,27 @@ def _said(row: Outcome, trials: str | None = None) -> list[str]:
 
 
 def drift(root: Path) -> str:
-    """Return what sides scattered by, and what the allowance for it changed."""
+    """Return the scatter of sides, and the effect of the allowance for it."""
     result = _validation(root)
     equal = result.outcomes[0]
     before = judge(result.trials, NONE)[0]
     process_sd = _process_sd(result)
     return (
-        f"Of {equal.trials} trials of equal sides {equal.called_slower + equal.called_faster:.0%} were told to differ, "
-        f"and {equal.called_regression:.0%} failed the gate (`compare`'s exit code 1: surely more than 5 % slower). "
+        f"Of {equal.trials} trials of equal sides {equal.called_slower + equal.called_faster:.0%} were judged "
+        f"different, and {equal.called_regression:.0%} failed the gate (`compare`'s exit code 1: surely more than 5 % slower). "
         f"pytest-benchmark's rule on one process of each side failed {equal.pytest_benchmark_fails:.0%}. Sides "
-        f"scattered by {_drift(result).sd:.1%} beyond what their own processes tell (processes: {process_sd:.1%}); "
+        f"scattered by {_drift(result).sd:.1%} beyond what their own processes explain (processes: {process_sd:.1%}); "
         f"without an allowance for that, {before.called_slower + before.called_faster:.0%} of the equal sides would "
-        "have been told to differ."
+        "have been judged different."
     )
 
 
 def drift_words(root: Path) -> str:
-    """Return by how much sides scatter now that the machine's state is looked at."""
+    """Return the scatter of sides whose rounds wait for the machine's usual state."""
     found = _drift(_validation(root))
     return (
         "With the state looked at, sides that `bench validate` measures one after the other on JAX scatter by "
-        f"{found.sd:.1%} beyond what their processes tell ([{found.sides} sides](../results/validation/jax.json))."
+        f"{found.sd:.1%} beyond what their processes explain ([{found.sides} sides](../results/validation/jax.json))."
     )
 
 
@@ -113,7 +113,7 @@ def stopped(root: Path) -> str:
 
 
 def power(root: Path) -> str:
-    """Return what whole runs of `versus` with its defaults said of a known difference."""
+    """Return the verdicts of whole runs of `versus`, with its defaults, on a known difference."""
     trials = stored(root / "results/validation/versus-jax.jsonl")
     rows = []
     for slowdown in sorted({trial.slowdown for trial in trials}):
@@ -136,7 +136,7 @@ def power(root: Path) -> str:
 
 
 def overhead(root: Path) -> str:
-    """Return what the harness adds to calls of each loop, and what its step time has over that of bare calls."""
+    """Return the time that the harness adds to calls of each loop, and its step time beside that of bare calls."""
     measured = stored_overhead(root / "results/overhead.jsonl")
     rows = [
         [
@@ -178,7 +178,7 @@ def mutants(root: Path) -> str:
 
 
 def mutants_words(root: Path) -> str:
-    """Return what the final stages alone would have seen on JAX, and how narrow it was."""
+    """Return how many faults the final stages alone would have found on JAX, and the narrowest margins."""
     result = _mutants(root, "jax")
     visible = [fault for fault in result.faults if fault.invisible is None]
     by_rmse = sum(_outside(fault, "rmse") for fault in visible)
@@ -200,7 +200,7 @@ def _outside(fault: FaultResult, stage: str) -> bool:
 
 
 def _margin(fault: FaultResult) -> float:
-    """Return by how much the group of stages that finds a fault is beyond its envelope."""
+    """Return the ratio to its envelope of the group of stages that finds a fault."""
     first = next(each for each in fault.stages if each.verdict == "outside" and each.known is None)
     return max(each.ratio or 0.0 for each in fault.stages if each.group == first.group)
 
@@ -211,7 +211,7 @@ def mutants_matrix(root: Path) -> str:
 
 
 def scoring(size: str, root: Path) -> str:
-    """Return a row for each backend."""
+    """Return a row for each backend that scored."""
     report = msgspec.json.decode((root / f"results/scoring/{size}.json").read_bytes(), type=ScoreReport)
     rows = [
         [

@@ -18,28 +18,28 @@ ENTRY = re.compile(r"^(?P<names>[a-z_0-9]+(?:, [a-z_0-9]+)*): (?P<words>.*)$")
 
 
 def schema() -> str:
-    """Return a section for each record, the report first and then in the order in which they are met."""
+    """Return a section for each record: the report first, then the others in order of first use."""
     return "\n\n".join(_section(record) for record in _met(Report))
 
 
 def _section(record: type[Record]) -> str:
     words = inspect.getdoc(record) or ""
     introduction = words.partition("\nAttributes:")[0].strip()
-    told = attributes(words)
+    described = attributes(words)
     rows = [
-        (f"`{field.encode_name}`", _type(field.type), "" if field.required else "yes", told.get(field.name, ""))
+        (f"`{field.encode_name}`", _type(field.type), "" if field.required else "yes", described.get(field.name, ""))
         for field in msgspec.structs.fields(record)
     ]
     return f"### {record.__name__}\n\n{introduction}\n\n{table(('key', 'type', 'may be missing', 'what it is'), rows)}"
 
 
 def attributes(docstring: str) -> dict[str, str]:
-    """Return what a Google-style docstring tells of each attribute, a name that stands in a list included.
+    """Return the description of each attribute in a Google-style docstring, also for names in a list.
 
     Args:
-        docstring: without the indentation of its class.
+        docstring: docstring without the indentation of its class.
     """
-    told: dict[str, str] = {}
+    described: dict[str, str] = {}
     names: list[str] = []
     for line in docstring.partition("\nAttributes:\n")[2].splitlines():
         if line and not line.startswith(" "):
@@ -47,10 +47,10 @@ def attributes(docstring: str) -> dict[str, str]:
         entry = ENTRY.match(line[4:])
         if entry is not None:
             names = entry["names"].split(", ")
-            told |= dict.fromkeys(names, entry["words"])
+            described |= dict.fromkeys(names, entry["words"])
         else:
-            told |= {name: f"{told[name]} {line.strip()}" for name in names}
-    return {name: words.strip().replace("|", "&#124;") for name, words in told.items()}
+            described |= {name: f"{described[name]} {line.strip()}" for name in names}
+    return {name: words.strip().replace("|", "&#124;") for name, words in described.items()}
 
 
 def _met(record: type[Record], seen: dict[type[Record], None] | None = None) -> list[type[Record]]:

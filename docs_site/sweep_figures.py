@@ -1,4 +1,4 @@
-"""What the sweeps in results/ say: a step at each value, the cost model of each curve, and from where on rows pay."""
+"""The figures of the sweeps in results/: a step at each value, the cost model of each curve, and where rows pay."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def rows_or_tables(root: Path) -> str:
 
 
 class _Timed(msgspec.Struct):
-    """A line of `docs/reproductions/rows_or_tables.py`: what one process found at one size."""
+    """A line of `docs/reproductions/rows_or_tables.py`: the times of one process at one size."""
 
     backend: str
     rows: int

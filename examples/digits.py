@@ -15,7 +15,7 @@ TRAIN = 1_500
 
 
 def build(seed: int) -> keras.Model:
-    """Return two hidden layers, compiled; Keras's random state is at `seed` already."""
+    """Return a compiled model of two hidden layers; Keras's random state is at `seed` already."""
     model = keras.Sequential(
         [
             keras.Input((64,)),

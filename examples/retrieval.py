@@ -18,7 +18,7 @@ NUM_USERS, NUM_MOVIES = 943, 1682  # of MovieLens 100K
 
 
 def build(seed: int) -> keras.Model:
-    """Return both towers and their product, compiled; Keras's random state is at `seed` already."""
+    """Return a compiled model of both towers and their product; Keras's random state is at `seed` already."""
     user = keras.Input((), dtype="int32", name="user_id")
     movie = keras.Input((), dtype="int32", name="movie_id")
     # Ids start at 1, so each table has a row that nobody uses.

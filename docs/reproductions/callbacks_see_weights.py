@@ -1,11 +1,11 @@
-"""What a callback reads in the midst of an epoch: the model's weights and the optimizer's, after each step?"""
+"""Does a callback in the middle of an epoch read the model's weights and the optimizer's as of the last step?"""
 
 import keras
 import numpy as np
 
 
 class Watch(keras.callbacks.Callback):
-    """Notes the weight after each batch and each epoch."""
+    """A callback that records the weight after each batch and each epoch."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -28,13 +28,13 @@ places = np.arange(SHORTEST_LEVEL, size - SHORTEST_LEVEL + 1)
 
 
 def simulated(rng: np.random.Generator, process_sd: float, report_sd: float, jump: float) -> FloatArray:
-    """Return logarithms [series, report, process]."""
+    """Return the logarithms of simulated step times, [series, report, process]."""
     level = np.where(np.arange(size) < at, 0.0, np.log1p(jump)) + rng.normal(0, report_sd, (number, size))
     return level[:, :, None] + rng.normal(0, process_sd, (number, size, PROCESSES))
 
 
 def differences(logs: FloatArray, *, known_scatter: bool) -> FloatArray:
-    """Return [series, place] how many standard errors the levels before and after each place are apart."""
+    """Return how many standard errors the levels before and after each place are apart, [series, place]."""
     values = logs.mean(axis=2)
     found = []
     for place in places:
@@ -52,7 +52,7 @@ def at_the_step(apart: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 
 def wherever(apart: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return that of a test that must find the place, likewise."""
+    """Return the statistic of a test that must find the place, and whether it has the place right."""
     return apart.max(axis=1), np.abs(places[apart.argmax(axis=1)] - at) <= 1
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 
 def table_after_a_step(ids: list[int], row_0: float) -> str:
-    """Train on `ids` from accumulators of 0.1, in row 0 of `row_0`; returns the table, or what was raised."""
+    """Return the table, or the error, after a step on `ids` from accumulators of 0.1, in row 0 of `row_0`."""
     model = keras.Sequential([keras.layers.Embedding(6, 1, embeddings_initializer="zeros")])
     model.compile(optimizer=keras.optimizers.Adagrad(0.1), loss="mse", jit_compile=False)
     model.build((None,))

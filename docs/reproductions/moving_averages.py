@@ -25,7 +25,7 @@ def fit(model: keras.Model, epochs: int = 1) -> None:
 
 
 def predicted_and_read() -> None:
-    """Read what the optimizer keeps after a prediction."""
+    """Read the optimizer's variables after a prediction."""
     model = trained()
     model.predict(x, verbose=0)
     for variable in model.optimizer.variables:
@@ -33,7 +33,7 @@ def predicted_and_read() -> None:
 
 
 def outcome(what: Callable[[], object]) -> str:
-    """Return `fine`, or the error and the one that it came of."""
+    """Return `fine`, or the error and its cause."""
     try:
         what()
     except Exception as error:

@@ -1,7 +1,7 @@
 """Which optimizers and clippings treat ids that repeat in a batch otherwise than ids that do not?
 
-A row is looked up twice, with gradients 1 and -0.5, in another model once, with gradient 0.5: the same gradient by
-definition. Printed is how far the two rows are apart after two steps, relative to how far they moved.
+A row is looked up twice, with gradients 1 and -0.5, and in another model once, with gradient 0.5: the same gradient by
+definition. The script prints how far the two rows are apart after two steps, relative to how far they moved.
 """
 
 import keras
@@ -16,7 +16,7 @@ def slope(weight: object, prediction: object) -> object:
 
 
 def moved(optimizer: keras.optimizers.Optimizer, ids: np.ndarray, gradients: np.ndarray) -> float:
-    """Return where row 1 is after two steps from 0, the second with smaller gradients."""
+    """Return row 1 after two steps from 0, the second with smaller gradients."""
     layer = keras.layers.Embedding(3, 1, embeddings_initializer="zeros")
     model = keras.Sequential([layer])
     # Traced it takes twice as long; the result is the same.

@@ -10,7 +10,7 @@ TABLE = np.arange(ROWS, dtype="float32")[:, None]
 
 
 def outcome(work: Callable[[np.ndarray], str], ids: np.ndarray) -> str:
-    """Return what `work` says of two ids, or what it raised."""
+    """Return the result of `work` for two ids, or the error that it raised."""
     try:
         return work(ids)
     except Exception as error:

@@ -3,13 +3,13 @@
     python docs/reproductions/rows_or_tables.py [OPTIONS] [BACKEND ...]
     python docs/reproductions/rows_or_tables.py --show FILE
 
-Times epochs of the ranking model, `fused-rows` beside `fused-tables` (and `native-…` with --loops), for two tables of
-several sizes in one process, all interleaved in random order, in several processes a backend. What a process found is
-added to FILE at once, so that the measurement may be made in pieces. Rounds are timed while the machine's cores share
-a cache (docs/machine-state.md), where that can be seen.
+The script times epochs of the ranking model, `fused-rows` beside `fused-tables` (and `native-…` with --loops), for two
+tables of several sizes in one process, all interleaved in random order, in several processes a backend. It adds the
+results of a process to FILE at once, so that the measurement may be made in pieces. Rounds are timed while the
+machine's cores share a cache (docs/machine-state.md), where that can be seen.
 
-Prints the ratio of step times, rows over tables, with its 95 % interval over processes; and from how many rows of both
-tables together, and of one for each id that a batch looks up in it, rows are faster.
+It prints the ratio of step times, rows over tables, with its 95 % interval over processes; and from how many rows of
+both tables together, and of one for each id that a batch looks up in it, rows are faster.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def crossing(ratios: dict[int, float]) -> float | None:
 
 
 def ratio_of(line: dict[str, Any]) -> float:
-    """Return rows over tables in one process, the median over its rounds, which hold one of each."""
+    """Return the ratio of rows to tables in one process, the median over its rounds, which hold one of each."""
     return median(a / b for a, b in zip(line["by_rows"], line["by_tables"], strict=True))
 
 

@@ -12,7 +12,7 @@ orders: list[str] = []
 
 
 class Seen(keras.Layer):
-    """Keeps the batch's inputs."""
+    """A layer that keeps the batch's inputs."""
 
     def build(self, shape: tuple[int | None, ...]) -> None:
         """Create the place where they are kept."""

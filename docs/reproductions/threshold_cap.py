@@ -1,9 +1,9 @@
-"""What a cap on parity's thresholds costs and gains: clean float32 trainings of ten steps beside their envelope.
+"""The cost and gain of a cap on parity's thresholds: clean float32 trainings of ten steps beside their envelope.
 
     python docs/reproductions/threshold_cap.py FIRST_SEED LAST_SEED [COPIES [BATCH_SIZE [DATASET]]]
 
-Needs NumPy alone and some ten seconds a seed. Where rounding may flip a relu in the first step, one copy in four is
-given such a flip there; two in four are given a flip after it, and one has what rounding makes.
+The script needs only NumPy, and some ten seconds a seed. Where rounding may flip a relu in the first step, one copy in
+four gets such a flip there; two in four get a flip after it, and one has only what rounding makes.
 """
 
 import sys
@@ -58,9 +58,9 @@ for seed in range(first, last + 1):
 print(f"flips that rounding may make in the first step, by seed = {flipping}")
 for (at_once, group), limits in uncapped.items():
     gains = np.array([limit / CAP for limit in limits if limit > CAP])
-    told = f"by {np.median(gains):.3g}, at most {gains.max():.3g}" if gains.size else "nowhere"
+    gained = f"by {np.median(gains):.3g}, at most {gains.max():.3g}" if gains.size else "nowhere"
     name = f"{group}{', may flip at once' * at_once}"
-    print(f"{name}: cap binds at {gains.size} of {len(limits)} = {told}")
+    print(f"{name}: cap binds at {gains.size} of {len(limits)} = {gained}")
     print(f"{name}: furthest clean training over the largest distance = {max(furthest[at_once, group]):.2f}")
 print(f"clean trainings = {trainings}")
 print(f"with a false alarm = {alarms}")

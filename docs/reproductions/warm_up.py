@@ -1,4 +1,4 @@
-"""Where the warm-up rule (bench/warmup.py) ends on real series of rounds, and what was still to come.
+"""Where the warm-up rule (bench/statistics/steady.py) ends on real series of rounds, and what was still to come.
 
     python docs/reproductions/warm_up.py measure BACKEND [ROUNDS] >> series.jsonl
     python docs/reproductions/warm_up.py report < series.jsonl
@@ -104,7 +104,7 @@ def noise(several: list[Series], limit: float) -> float:
 
 
 def report(found: list[Series]) -> None:
-    """Print what the rules make of series."""
+    """Print where the rules end the warm-up of these series."""
     limit = limit_of(ratio for series in found for ratio in series.handover)
     for backend in dict.fromkeys(series.backend for series in found):
         several = [series for series in found if series.backend == backend]
@@ -155,7 +155,7 @@ def of_report(report: Report) -> dict[str, list[float]]:
 
 
 def of_validation(trials: list[Trial]) -> list[float]:
-    """Return it for each process of a newer side: the geometric mean over its rounds without and with slowdowns."""
+    """Return that ratio of each process of a newer side, the geometric mean over its rounds with all slowdowns."""
     ratios = []
     for comparison in batched_by_comparison(trials):
         for lists in zip(*(trial.new for trial in comparison), strict=True):  # of one process, a slowdown each
