@@ -71,8 +71,9 @@ def drift(root: Path) -> str:
     return (
         f"Of {equal.trials} trials of equal sides {equal.called_slower + equal.called_faster:.0%} were judged "
         f"different, and {equal.called_regression:.0%} failed the gate (`compare`'s exit code 1: surely more than 5 % "
-        f"slower). pytest-benchmark's rule on one process of each side failed {equal.pytest_benchmark_fails:.0%}. Sides "
-        f"scattered by {_drift(result).sd:.1%} beyond what their own processes explain (processes: {process_sd:.1%}); "
+        f"slower). pytest-benchmark's rule on one process of each side failed {equal.pytest_benchmark_fails:.0%}. "
+        f"Sides scattered by {_drift(result).sd:.1%} beyond what their own processes explain "
+        f"(processes: {process_sd:.1%}); "
         f"without an allowance for that, {before.called_slower + before.called_faster:.0%} of the equal sides would "
         "have been judged different."
     )

@@ -14,7 +14,7 @@ from movierank.data.datasets import load_dataset
 from movierank.data.ratings import Dataset
 
 # Before a framework is loaded: PyTorch's threads wait for each other at every step, some twenty times as long where a
-# core is busy. A worker is told its own number.
+# core is busy. A worker knows its own number.
 for _name in THREAD_VARIABLES:
     os.environ.setdefault(_name, "1")
 
@@ -22,7 +22,7 @@ FRAMEWORKS = ("keras", "jax", "torch", "tensorflow")
 
 
 class Refused:
-    """Finds frameworks, since a library may look for them in passing, and refuses to load them.
+    """A finder that finds frameworks, since a library may look for them in passing, and refuses to load them.
 
     The error is one that no test takes for a reason to skip.
     """
@@ -39,7 +39,7 @@ class Refused:
 
 @pytest.fixture(autouse=True)
 def _hidden_backends(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Take the backend from a test that is marked as free of one, since tox runs it under jax alone."""
+    """Hide the backend from a test that is marked as free of one, since tox runs it only under jax."""
     if request.node.get_closest_marker("backend_free") is not None:
         for name in FRAMEWORKS:
             monkeypatch.delitem(sys.modules, name, raising=False)
@@ -49,13 +49,13 @@ def _hidden_backends(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyP
 
 @pytest.fixture(scope="session")
 def movielens() -> Dataset:
-    """MovieLens 100K from the user's own cache; prepared there first where it is missing."""
+    """Return MovieLens 100K from the user's own cache, and prepare it there first if it is missing."""
     return load_dataset("100k")
 
 
 @pytest.fixture
 def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A cache directory of the test's own; processes that the test starts use it too."""
+    """Return a cache directory of this test, which its processes use too."""
     folder = tmp_path / "cache"
     monkeypatch.setenv("MOVIERANK_CACHE", str(folder))
     return folder

@@ -1,4 +1,4 @@
-"""`--help` of every command: what it says is there, and can be typed."""
+"""`--help` of every command: the files and options that it names exist, and its examples can be typed."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ EVERY = [(program, name, each) for program, whole in PROGRAMS.items() for name, 
 
 
 def examples(epilog: str) -> list[list[str]]:
-    """Return the commands of a help text as a shell splits them, without explanations and what follows a pipe."""
+    """Return the commands of a help text as a shell splits them, without explanations and pipes."""
     _, _, text = epilog.partition("examples:\n")
     block, _, _ = re.sub(r"\\\n\s+", "", text).partition("\n\n")
     commands = [re.split(r" {2,}", line.strip())[0] for line in block.splitlines()]

@@ -25,7 +25,7 @@ def pins() -> dict[str, str]:
 
 
 def direct_requirements() -> list[Requirement]:
-    """All that is asked for by name on the platform that the pins are for; GPU builds have none."""
+    """Return all requirements by name on the platform that the pins are for; GPU builds have none."""
     tox = configparser.ConfigParser(interpolation=None)
     tox.read(ROOT / "tox.ini")
     texts = [*PROJECT["dependencies"], *tox["testenv:lint"]["deps"].split()]

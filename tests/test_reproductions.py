@@ -1,4 +1,4 @@
-"""docs/deviations.md says how the backends differ; its scripts must still print that, under the backend at hand."""
+"""The scripts behind docs/deviations.md must still print the differences in it, under the current backend."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ for path in sys.argv[1:]:
 
 @dataclass(frozen=True)
 class Measured:
-    """What the scripts printed, by script and by the words left of ` = `."""
+    """The printed results, by script and by the words left of ` = `."""
 
     backend: str
     printed: Mapping[str, Mapping[str, str]]
@@ -49,7 +49,7 @@ class Measured:
 
 @pytest.fixture(scope="module")
 def measured() -> Measured:
-    """All scripts run under this environment's backend."""
+    """Run all scripts under this environment's backend and return their results."""
     command = [sys.executable, "-c", RUN_ALL, *(str(FOLDER / f"{script}.py") for script in SCRIPTS)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr[-3000:]

@@ -36,10 +36,10 @@ def test_the_crossing_is_where_rows_become_faster(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    told = dict(line.split(" = ") for line in done.stdout.splitlines() if " = " in line)
+    printed = dict(line.split(" = ") for line in done.stdout.splitlines() if " = " in line)
     for backend in ("jax", "torch"):
-        assert told[f"{backend} fused: processes in which rows are faster somewhere"] == "3 of 3"
-        crossing = float(told[f"{backend} fused: rows of both tables from which on they are"].split()[0])
+        assert printed[f"{backend} fused: processes in which rows are faster somewhere"] == "3 of 3"
+        crossing = float(printed[f"{backend} fused: rows of both tables from which on they are"].split()[0])
         assert crossing == pytest.approx(10_000, rel=0.02)
-        assert told[f"{backend} fused: rows of one table for each id of a batch, there"] == f"{crossing / 2000:.2f}"
+        assert printed[f"{backend} fused: rows of one table for each id of a batch, there"] == f"{crossing / 2000:.2f}"
     assert [line.split()[0] for line in done.stdout.splitlines() if "1.11 [1.11, 1.11]" in line] == ["8,000"] * 2

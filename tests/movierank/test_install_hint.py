@@ -1,4 +1,4 @@
-"""What a user is told to type, by how this package came to be here."""
+"""The command that a user is advised to type, for each origin of this package."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CLONE = Path(module.__file__).parents[1]
 
 
 class Installed:
-    """A distribution of which pip wrote where it came from."""
+    """A distribution with pip's record of its origin."""
 
     def __init__(self, origin: object) -> None:
         self.origin = origin
@@ -54,8 +54,8 @@ def test_elsewhere_the_clone_is_named_so_that_a_shell_finds_it(
     clone = tmp_path / "my clone"
     clone.mkdir()
     monkeypatch.chdir(tmp_path)
-    told = hint({"url": clone.as_uri(), "dir_info": {}})
-    assert shlex.split(told) == ["pip", "install", f"{clone}[jax]"]
+    advice = hint({"url": clone.as_uri(), "dir_info": {}})
+    assert shlex.split(advice) == ["pip", "install", f"{clone}[jax]"]
 
 
 def test_a_clone_that_is_gone_is_not_named(hint, tmp_path: Path) -> None:

@@ -114,9 +114,9 @@ def test_building_compiling_training_and_saving_warn_of_nothing(tmp_path: Path) 
         model.fit(IDS, np.ones(4, np.float32), verbose=0)
         model.save(tmp_path / "model.keras")
         keras.saving.load_model(tmp_path / "model.keras").evaluate(IDS, np.ones(4, np.float32), verbose=0)
-    told = [str(warning.message) for warning in caught]
+    messages = [str(warning.message) for warning in caught]
     # Keras's Variable has an `__array__` that NumPy 2 finds old; nothing that a user of this model could mend.
-    assert [message for message in told if "__array__" not in message] == []
+    assert [message for message in messages if "__array__" not in message] == []
 
 
 def test_a_saved_model_comes_back_with_the_same_predictions(tmp_path: Path) -> None:

@@ -172,4 +172,4 @@ def test_two_steps_of_the_real_keras_give_the_same_weights_and_accumulators() ->
         np.testing.assert_allclose(weight, getattr(oracle.weights, name), atol=2e-5, err_msg=name)
         np.testing.assert_allclose(accumulator, getattr(oracle.accumulators, name), rtol=1e-4, err_msg=name)
     off = np.abs(accumulators[0] - other.accumulators.user_embedding) / other.accumulators.user_embedding
-    assert off.max() > 0.01, "the other accumulator rule must be told apart, or this test shows nothing"
+    assert off.max() > 0.01, "the other accumulator rule must be distinguishable, or this test shows nothing"

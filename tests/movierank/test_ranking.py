@@ -46,7 +46,7 @@ def model(weights: Weights) -> RankingModel:
 
 
 def naive(weights: Weights, user: int, movies: list[int]) -> list[tuple[int, float]]:
-    """Score every movie with the oracle and sorts."""
+    """Score every movie with the oracle and sort."""
     predictions = Oracle(weights).predict(np.full(len(movies), user), np.array(movies))
     scored = [(movie, 1 + 4 * float(p)) for movie, p in zip(movies, predictions, strict=True)]
     return sorted(scored, key=lambda pair: (-pair[1], pair[0]))

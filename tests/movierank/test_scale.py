@@ -1,4 +1,4 @@
-"""What millions of ratings take in memory, in a process of its own."""
+"""The memory that millions of ratings take, measured in a separate process."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ print(len(split.train) + len(split.test), high_water_bytes() - before)
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a process's own high-water mark")
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux reports a process's own high-water mark")
 def test_preparing_and_splitting_take_few_bytes_a_rating(tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", HIGH_WATER, f"synthetic:2000x3000x{RATINGS}"],

@@ -40,7 +40,7 @@ def one_thread() -> Iterator[None]:
 
 @pytest.fixture
 def two_epochs_at_most() -> Iterator[None]:
-    """What KERAS_MAX_EPOCHS=2 does."""
+    """Limit trainings to two epochs, as KERAS_MAX_EPOCHS=2 does."""
     keras.config.set_max_epochs(2)
     yield
     keras.config.set_max_epochs(None)
@@ -129,7 +129,7 @@ def test_a_training_that_is_stopped_early_has_a_word_after_each_epoch_that_there
 
 
 @pytest.mark.parametrize("loop", ["fit", "fused"])
-def test_the_epoch_at_which_a_word_ends_the_training_is_told_once(loop: str) -> None:
+def test_the_epoch_at_which_a_word_ends_the_training_is_reported_once(loop: str) -> None:
     model = compiled()
     seen: list[EpochRecord] = []
 

@@ -1,4 +1,4 @@
-"""Any report, with anything that its fields may hold, written and read back."""
+"""Any report, with any values in its fields, written and read back."""
 
 from __future__ import annotations
 

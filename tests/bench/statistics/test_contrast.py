@@ -95,7 +95,7 @@ def test_the_number_needed_is_the_smallest_whose_interval_decides(a: list[float]
 
 
 def test_the_number_needed_decides_about_every_other_time() -> None:
-    """Where the scatter and the difference are what they were taken for."""
+    """This holds where the scatter and the difference are as estimated."""
     generator = np.random.default_rng(5)
     true = contrast.Contrast(0.05, np.array([0.05**2, 0.05**2]), (3, 3))
     number = true.samples_needed(off_zero, 0.95)
@@ -111,7 +111,7 @@ def test_the_number_needed_decides_about_every_other_time() -> None:
 
 @pytest.mark.parametrize("cells", [3, 12])
 def test_all_intervals_hold_at_once_in_95_of_100_comparisons(cells: int) -> None:
-    """Also where cells depend on one another, as they do when interleaved on one machine."""
+    """This also holds where cells depend on one another, as they do when interleaved on one machine."""
     generator = np.random.default_rng(11)
     trials, processes, missed = 1500, 5, 0
     confidence = contrast.each_of(cells)

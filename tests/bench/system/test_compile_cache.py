@@ -24,7 +24,7 @@ def test_a_cache_of_the_user_s_is_never_seen(tmp_path: Path) -> None:
         assert environment["TF_XLA_FLAGS"].startswith("--tf_xla_auto_jit=2")
 
 
-def test_every_framework_is_told_the_folder(tmp_path: Path) -> None:
+def test_every_framework_gets_the_folder(tmp_path: Path) -> None:
     environment = with_cache({}, tmp_path)
     for name in ("JAX_COMPILATION_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR", "TF_XLA_FLAGS"):
         assert str(tmp_path) in environment[name]
@@ -59,7 +59,7 @@ def _run(backend: str, process: int, first_step_s: float | None, cache: str | No
     )
 
 
-def test_cold_and_warm_first_steps_are_told_apart() -> None:
+def test_cold_and_warm_first_steps_are_distinguished() -> None:
     runs = [
         _run("jax", 0, 0.9, "cold"),
         _run("torch", 0, 0.1, None),

@@ -72,7 +72,7 @@ def test_a_quiet_machine_draws_no_warning(machine: Machine) -> None:
         ({"cpus": FAR}, "`numactl --cpunodebind=0 --membind=0` before the command keeps to one"),
     ],
 )
-def test_what_would_spoil_a_run_is_told_before_it(machine: Machine, change: dict, words: str) -> None:
+def test_a_condition_that_would_spoil_a_run_is_reported_before_it(machine: Machine, change: dict, words: str) -> None:
     (warning,) = conditions_between(replace(QUIET, **change), None, machine, 4).warnings
     assert words in warning
 
@@ -87,7 +87,7 @@ def test_what_would_spoil_a_run_is_told_before_it(machine: Machine, change: dict
         ({"cgroup_throttled_ms": 1500.0}, "CPU quota stopped the workers for 1,200 ms of the run"),
     ],
 )
-def test_what_spoilt_a_run_is_told_after_it(machine: Machine, change: dict, words: str) -> None:
+def test_a_condition_that_spoilt_a_run_is_reported_after_it(machine: Machine, change: dict, words: str) -> None:
     (warning,) = conditions_between(QUIET, replace(LATER, **change), machine, 4).warnings
     assert words in warning
 
@@ -107,7 +107,7 @@ def test_what_the_machine_is_can_be_a_reason(machine: Machine, change: dict, thr
     assert words in warning
 
 
-def test_after_a_run_its_quota_is_told_by_what_came_of_it(machine: Machine) -> None:
+def test_after_a_run_its_quota_is_reported_by_its_effects(machine: Machine) -> None:
     assert conditions_between(QUIET, LATER, msgspec.structs.replace(machine, usable_cores=2), 2).warnings == []
 
 
@@ -152,16 +152,16 @@ def test_what_others_used_before_a_part_that_was_killed_stands_for_what_they_use
     assert (again.others_cpu_percent, again.others_cpu_run_percent) == (80.0, None)
 
 
-def test_cores_that_lost_their_common_cache_are_told_once(make_report) -> None:
-    """Also where a run was cut off and goes on: what was told of its first part is replaced."""
+def test_cores_that_lost_their_common_cache_are_reported_once(make_report) -> None:
+    """This also holds for a run that was cut off and resumed: the warning on its first part is replaced."""
     first, second = (msgspec.structs.replace(run, handover=[1.35] * 5) for run in make_report().runs[:2])
     busy = Conditions(warnings=["the load is high"])
     assert with_state(busy, [first, second]) == busy
     lost = msgspec.structs.replace(first, handover=[1.3, 3.4, 1.4, None, 1.4])
-    told = with_state(busy, [lost])
-    assert told.warnings[0] == "the load is high"
-    assert "took 1.3 to 3.4 times as long to read as a core's own: in 1 of 4 rounds" in told.warnings[1]
-    again = with_state(joined(told, Conditions()), [lost, second])
+    first = with_state(busy, [lost])
+    assert first.warnings[0] == "the load is high"
+    assert "took 1.3 to 3.4 times as long to read as a core's own: in 1 of 4 rounds" in first.warnings[1]
+    again = with_state(joined(first, Conditions()), [lost, second])
     assert [words for words in again.warnings if "in 1 of 9 rounds" in words] == again.warnings[1:]
 
 

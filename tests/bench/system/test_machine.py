@@ -210,7 +210,7 @@ def test_limits_of_version_1_are_read_from_each_controller(tmp_path: Path) -> No
     assert read_limits(write(tmp_path, files)) == Limits(256 * MIB, 2.0)
 
 
-def test_no_limit_is_told_from_a_limit(tmp_path: Path) -> None:
+def test_no_limit_is_distinguished_from_a_limit(tmp_path: Path) -> None:
     assert read_limits(tmp_path) == Limits(None, None)
     assert (parse_bytes("max\n"), parse_bytes("1024\n")) == (0, 1024)
     assert (parse_cpu_max("max 100000"), parse_cpu_max("-1 100000"), parse_cpu_max("50000 0")) == (0.0, 0.0, 0.0)

@@ -14,7 +14,7 @@ TOGETHER, APART = 1.35, 3.3
 
 
 class Clock:
-    """A machine whose state is a function of time; looking and sleeping are all that passes it."""
+    """A machine whose state is a function of time; only looking and sleeping take time."""
 
     def __init__(self, state_at: Callable[[float], float | None]) -> None:
         self.now = 0.0
@@ -57,7 +57,7 @@ def test_a_round_waits_until_the_cores_share_a_cache_again(watch_on):
     assert not watch.is_apart(watch.after_round())
 
 
-def test_patience_ends_and_the_round_is_told_to_be_apart(watch_on):
+def test_patience_ends_and_the_round_counts_as_apart(watch_on):
     watch, clock = watch_on(lambda now: APART if now >= 1 else TOGETHER, 3)
     clock.now = 1
     watch.before_round()
@@ -75,7 +75,7 @@ def test_without_patience_nothing_waits(watch_on):
     assert watch.is_apart(watch.after_round())
 
 
-def test_a_state_that_begins_during_a_round_is_told_by_the_look_after_it(watch_on):
+def test_a_state_that_begins_during_a_round_is_seen_by_the_look_after_it(watch_on):
     watch, clock = watch_on(lambda now: APART if now >= 1 else TOGETHER, 10)
     watch.before_round()
     clock.now = 2
@@ -89,7 +89,7 @@ def test_cores_that_never_share_a_cache_are_in_their_usual_state(watch_on):
     assert not watch.is_apart(watch.after_round())
 
 
-def test_where_it_cannot_be_measured_nothing_waits_and_nothing_is_told(watch_on):
+def test_where_it_cannot_be_measured_nothing_waits_and_nothing_is_reported(watch_on):
     watch, clock = watch_on(lambda now: None, 10)
     watch.before_round()
     assert clock.now == 0
@@ -106,7 +106,7 @@ def test_one_failed_look_says_nothing_of_the_state(watch_on):
 
 
 @pytest.mark.parametrize(("handovers", "apart"), [([1.3, 3.4, 1.4], 2), ([None] * 3, None)])
-def test_the_suite_tells_the_state_of_the_last_benchmark_s_rounds(monkeypatch, handovers, apart):
+def test_the_suite_reports_the_state_of_the_last_benchmark_s_rounds(monkeypatch, handovers, apart):
     """Of two rounds, after ten of an earlier benchmark: the look between the two saw the cores apart."""
     usual = None if apart is None else 1.35
     ratios = iter([usual] * 10 + handovers)

@@ -14,7 +14,7 @@ Done = subprocess.CompletedProcess[str]
 
 @pytest.fixture(scope="session")
 def movierank() -> Callable[..., Done]:
-    """Run a command in a process of its own, in the folder `cwd`, with a cache there."""
+    """Run a command in a separate process, in the folder `cwd`, with a cache there."""
 
     def run(*arguments: str | Path, cwd: Path, **variables: str) -> Done:
         # One thread: PyTorch's wait for each other at every step, some twenty times as long where a core is busy.

@@ -1,4 +1,4 @@
-"""`python -m movierank` as a user runs it, and what it says of a model or of data that will not do."""
+"""`python -m movierank` as a user runs it, and its errors for bad models and data."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def training(home: Path, movierank: Movierank) -> Done:
 
 @pytest.fixture
 def at_home(home: Path, training: Done, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Commands of this process work in `home`, after the training."""
+    """Let commands of this process work in `home`, after the training."""
     assert training.returncode == 0, training.stderr
     monkeypatch.chdir(home)
     monkeypatch.setenv("MOVIERANK_CACHE", str(home / "cache"))
@@ -229,7 +229,7 @@ def test_what_the_model_or_the_data_does_not_have_is_refused(
 
 @pytest.fixture(params=["cut off", "empty", "another zip", "another model"])
 def bad_model(request: pytest.FixtureRequest, at_home: Path, tmp_path: Path) -> tuple[Path, str]:
-    """A file that is no ranking model, and what should be said of it."""
+    """Return a file that is not a ranking model, and the error for it."""
     path = tmp_path / "bad.keras"
     match request.param:
         case "cut off":

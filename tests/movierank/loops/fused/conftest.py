@@ -1,4 +1,4 @@
-"""Models that others would bring, and trainings of two alike: by `model.fit(shuffle=False)` and by `fused.fit`."""
+"""Models of other users, and pairs of equal ones trained by `model.fit(shuffle=False)` and by `fused.fit`."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ MODELS: dict[str, Make] = {
 
 
 class Beside:
-    """Two models alike, one for `model.fit` and one for `fused.fit`, and what there is to compare."""
+    """Two equal models, one for `model.fit` and one for `fused.fit`, and their data."""
 
     models = MODELS
     count, batch, x, y, ids = COUNT, BATCH, X, Y, IDS
@@ -168,7 +168,7 @@ def beside() -> Beside:
 
 @pytest.fixture(autouse=True)
 def _compiling_once(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """On PyTorch compiles the ranking model and what says so: a C++ compiler takes seconds for each graph."""
+    """Compile only the ranking model and tests that say so on PyTorch: a C++ compiler takes seconds for each graph."""
     if keras.backend.backend() == "torch" and not re.search("ranking-|compiled", request.node.name):
         from movierank.loops.torch import compiled as compiled_torch
 

@@ -1,4 +1,4 @@
-"""What a second `fused.fit` makes of a model that was not compiled anew since the first."""
+"""A second `fused.fit` of a model that was not compiled again since the first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `fused.fit` leaves around a training: callbacks, files, what is kept, and a model that goes on."""
+"""The surroundings of `fused.fit`: callbacks, files, kept code, and a model that is trained further."""
 
 from __future__ import annotations
 

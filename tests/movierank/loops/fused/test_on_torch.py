@@ -1,4 +1,4 @@
-"""What `fused.fit` does on PyTorch alone: ids, strides, settings and logs that a traced step would not see."""
+"""`fused.fit` on PyTorch only: ids, strides, settings and logs that a traced step would not see."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `fused.fit` refuses, and why."""
+"""Models and arguments that `fused.fit` refuses, and the reasons."""
 
 from __future__ import annotations
 
