@@ -15,8 +15,9 @@ FEWEST_ADAPTIVE = 5
 
 
 # Ending as soon as an interval looks narrow favours those that are narrow by chance. From five processes on, 92 % of
-# such intervals held the truth in the worst of the cases of `bench.stopping`, from ten on more than 93 %. Only
-# those count that an interval rests on: none that was lost or has no calm round, no pair that did not run side by side.
+# such intervals held the truth in the worst of the cases of `bench.studies.validate.stopping`, from ten on more than
+# 93 %. A process counts if an interval rests on it: not one that was lost or has no calm round, nor a pair that did not
+# run side by side.
 FEWEST_NARROW = 10
 
 

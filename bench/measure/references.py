@@ -33,7 +33,7 @@ from movierank.data.ratings import Ratings
 from movierank.data.splits import Split
 from movierank.weights import Weights, initial_weights
 
-COPIES = 6  # as of the oracle of the built-in workload (`bench.envelope`)
+COPIES = 6  # as of the oracle of the built-in workload (`bench.parity.numpy_oracle`)
 
 
 def check_parity(

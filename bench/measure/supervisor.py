@@ -47,7 +47,7 @@ from bench.schema.run import Run
 from bench.statistics.calm import calm, limit_of, marked
 from bench.system.watch import StateWatch
 
-LIMITS_TOLD = 5  # processes of a cell that measure the device's limits, of which the best counts (`bench.floor`)
+LIMITS_TOLD = 5  # processes of a cell that measure the device's limits; the best counts (`bench.report.floors`)
 
 
 @dataclass(eq=False)

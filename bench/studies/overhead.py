@@ -51,7 +51,7 @@ from movierank.data.datasets import load_dataset
 FEW, MANY = 1, 6  # epochs of the two bare calls
 WARM_UP_BLOCKS = 5
 WAITED_ROUNDS = 20
-PATIENCE_S = 120.0  # with the state of the machine, a backend (`bench.machine_state`)
+PATIENCE_S = 120.0  # with the state of the machine, a backend (`bench.system.watch`)
 THIS_PROGRAM = (sys.executable, "-m", "bench.studies.overhead")
 
 

@@ -13,7 +13,7 @@ def time_to_target_lines(rows: Sequence[TimeToTarget], names: Mapping[str, str],
 
     Args:
         rows: of one target.
-        names: how each cell is called, as `bench.report.summary.short_names` returns it.
+        names: how each cell is called, as `bench.schema.cell.short_names` returns it.
         metric: what the target is of.
     """
     if not rows:
@@ -36,7 +36,7 @@ def reference_rmse_lines(rows: Sequence[ReferenceRmse], names: Mapping[str, str]
 
     Args:
         rows: of one oracle.
-        names: how each cell is called, as `bench.report.summary.short_names` returns it.
+        names: how each cell is called, as `bench.schema.cell.short_names` returns it.
     """
     if not rows:
         return []

@@ -51,7 +51,7 @@ class Session:
     """
 
     metric = "rmse"  # that training and test are told by, as Keras's logs name it
-    has_floor = True  # whether it is known what a step must do (`bench.floor`)
+    has_floor = True  # whether it is known what a step must do (`bench.report.floors`)
 
     def __init__(self, job: Job, split: Split, build: Callable[[], keras.Model]) -> None:
         self.job = job

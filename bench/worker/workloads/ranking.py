@@ -21,7 +21,7 @@ from movierank.model import RankingModel
 from movierank.training import TrainingState
 from movierank.weights import Weights, initial_weights
 
-STREAM = 5  # set apart from the streams of the oracle's copies and of `bench.clean_copies`
+STREAM = 5  # set apart from the streams of the oracle's copies and of `bench.studies.mutants.clean_copies`
 
 
 def permuted_copy(initial: TrainingState, train: Ratings, batch_size: int, seed: int, copy: int) -> Course:
@@ -41,7 +41,7 @@ def permuted_copy(initial: TrainingState, train: Ratings, batch_size: int, seed:
     place = flip_of_copy(copy)
     flips = nearest_flips(weights, first, place + 1)[place]
     flipped = TrainingState(symmetry.apply(_flip(weights, flips)).as_list(), initial.optimizer)
-    # As in `bench.reference`: where rounding can flip a relu in the first step, half of the copies do.
+    # As in `bench.parity.numpy_oracle`: where rounding can flip a relu in the first step, half of the copies do.
     at_once = copy % 2 == 1 and flips_at_once(weights, first) > 0
     return Course(
         first_step=flipped if at_once else plain,

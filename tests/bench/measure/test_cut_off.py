@@ -21,9 +21,9 @@ DRIVER = textwrap.dedent("""
     import sys
     from pathlib import Path
     from rich.console import Console
-    from bench.matrix import parse_cells
-    from bench.measure import measure
-    from bench.options import Options
+    from bench.measure.matrix import parse_cells
+    from bench.measure.run import measure
+    from bench.measure.options import Options
     script, worker, output = sys.argv[1:]
     try:
         measure(

@@ -28,8 +28,9 @@ FAKE_WORKER = Path(__file__).parents[1] / "fake_worker.py"
 CONTROL = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 PROGRAM = """
 import sys; from pathlib import Path
-from bench.matrix import parse_cells; from bench.measure import measure; from bench.options import Options
-from bench.lasting_console import LastingConsole
+from bench.measure.matrix import parse_cells; from bench.measure.options import Options
+from bench.measure.run import measure
+from bench.text.console import LastingConsole
 measure(Options(
     cells=parse_cells('jax,torch', 'cpu', 'fit'), output=Path(sys.argv[1]) / 'report', dataset='synthetic:40x30x2000',
     batch_size=100, processes=3, seeds=2, rounds=2, parity=False, watch_s=0.0,
