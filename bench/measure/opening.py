@@ -33,11 +33,13 @@ class Environment:
         software: its packages, and the variables that all its workers have.
         variables: that a worker's environment starts from.
         together: marks a report of two that are measured together.
+        slowdown: share by which to prolong its rounds on purpose; for `bench.studies.power`.
     """
 
     software: Software
     variables: Mapping[str, str]
     together: Together | None = None
+    slowdown: float = 0.0
 
 
 def own_environment(options: Options) -> Environment:

@@ -128,6 +128,7 @@ def _side(
         worker_command=options.worker_command,
         variables=environment.variables,
         name=environment.together.side if environment.together else "",
+        slowdown=environment.slowdown,
     )
 
 

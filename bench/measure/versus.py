@@ -19,6 +19,7 @@ from pathlib import Path
 import msgspec
 from rich.console import Console
 
+import bench
 from bench.errors import BenchError
 from bench.measure.opening import Environment
 from bench.measure.options import Options
@@ -34,13 +35,16 @@ NEEDED = ("filelock", "msgspec", "numpy", "platformdirs", "psutil", "rich", "sci
 PROBE_TIMEOUT_S = 120.0
 
 
-def measure_versus(options: Options, pythons: tuple[str, str], console: Console) -> tuple[Report, Report]:
+def measure_versus(
+    options: Options, pythons: tuple[str, str], console: Console, *, slowdown: float = 0.0
+) -> tuple[Report, Report]:
     """Measures two environments against each other; the reports lie in `options.output`, in `base` and `new`.
 
     Args:
         options: for both; `worker_command` is not theirs and its interpreter alone is exchanged.
         pythons: interpreters, or folders of virtual environments: the older and the newer one.
         console: where progress is shown.
+        slowdown: share by which to prolong the newer one's rounds on purpose, so that the true ratio is known.
 
     Raises:
         BenchError: bad input, an environment that cannot run a worker, or the output cannot be written.
@@ -50,12 +54,13 @@ def measure_versus(options: Options, pythons: tuple[str, str], console: Console)
     marked = _id_of(options)
     variables = _with_harness(options.output, os.environ)
     asked = []
-    for side, python in zip(SIDES, found, strict=True):
+    for side, python, longer in zip(SIDES, found, (0.0, slowdown), strict=True):
         own = replace(options, output=options.output / side, worker_command=(python, *options.worker_command[1:]))
         environment = Environment(
             software=describe_other(python, shared_environment(own.cells[0].device, own.threads, variables)),
             variables=variables,
             together=Together(id=marked, side=side, interpreter=hashlib.sha256(python.encode()).hexdigest()[:12]),
+            slowdown=longer,
         )
         asked.append((own, environment))
     base, new = measure_sides(asked, console)
@@ -119,7 +124,7 @@ def _with_harness(output: Path, inherited: Mapping[str, str]) -> dict[str, str]:
     A folder of two links: the folder that they lie in may be this environment's site-packages.
     """
     folder = (output / ".harness").absolute()
-    source = Path(__file__).absolute().parents[1]
+    source = Path(bench.__file__).absolute().parents[1]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name in HARNESS:

@@ -1,19 +1,17 @@
-"""Whether `bench versus`, as it is by default, sees a step that takes longer by a known share.
+"""Measure whether `bench versus`, with its defaults, sees a step that takes longer by a known share.
 
     python -m bench.studies.power FILE [--slowdowns 0.05,0] [--trials 10] [--backend jax]
     python -m bench.studies.power FILE --trials 0               # measure nothing, show what is there
 
-A trial is one whole `python -m bench versus` between this environment and itself. The Python of the newer side is a
-script that starts the same worker with every round prolonged by a busy wait, as `bench validate` prolongs some.
-`validate` measures many short trials; this measures few, each as long as a user's. Trials of all slowdowns take turns.
-Each is a line of JSON that FILE has once it is done, so Ctrl-C costs the one in progress, and the same command goes on
-with what is missing.
+A trial is what `python -m bench versus --no-parity` measures, between this environment and itself, with every round of
+the newer side prolonged by a busy wait, as `bench validate` prolongs some. `validate` measures many short trials; this
+measures few, each as long as a user's. Trials of all slowdowns take turns. FILE gets a line of JSON when a trial is
+done, so Ctrl-C costs the one in progress, and the same command continues with what is missing.
 """
 
 from __future__ import annotations
 
 import argparse
-import subprocess
 import sys
 import tempfile
 import time
@@ -24,52 +22,31 @@ import msgspec
 
 from bench.comparison.reports import compare_reports
 from bench.errors import BenchError
-from bench.report.file import load_report
-from bench.schema.outcome import BAD_INPUT, FINE, RUNS_FAILED, WORSE
+from bench.measure.asked import versus_options_from
+from bench.measure.versus import measure_versus
+from bench.schema.outcome import BAD_INPUT, FINE, RUNS_FAILED, exit_code
 from bench.schema.report import Report
 from bench.system.files import add_line, read_lines
 from bench.text.console import LastingConsole
 from bench.text.table import FittingTable
 from movierank.backends import BACKENDS
 
-VERSUS = (sys.executable, "-m", "bench", "versus", "--no-parity")
-SLOWED = """#!{python}
-import runpy, sys
-from msgspec.structs import replace
-
-module, *rest = sys.argv[2:] if sys.argv[1] == "-m" else sys.exit("only python -m MODULE is slowed down")
-sys.argv = [module, *rest]
-if module == "bench.worker":
-    from bench.schema.messages import MeasureRound
-    from bench.worker import serve
-
-    carry_out = serve._carry_out
-
-    def slowed(command, session):
-        longer = replace(command, slowdown={slowdown}) if isinstance(command, MeasureRound) else command
-        return carry_out(longer, session)
-
-    serve._carry_out = slowed
-    sys.exit(serve.main(*map(int, rest)))
-runpy.run_module(module, run_name="__main__", alter_sys=True)
-"""
-
 
 class Trial(msgspec.Struct, frozen=True):
-    """One measurement with a known answer.
+    """A measurement whose answer is known.
 
     Attributes:
-        backend: whose step was timed.
-        slowdown: of the newer side, as a share.
-        ratio: of step times, newer over older, as `compare` gives it; None without one.
-        ci95: its interval.
-        verdict: of `compare`.
+        backend: backend whose step was timed.
+        slowdown: share by which the newer side was prolonged.
+        ratio: ratio of step times, newer over older, as `compare` gives it; None without one.
+        ci95: its 95 % interval.
+        verdict: verdict of `compare`.
         regression: whether the gate of 5 % failed.
-        processes: on either side.
-        rounds: of the older side, all together.
-        seconds: that the command took.
-        git_commit: that measured.
-        cpu_model: of the machine.
+        processes: processes of either side.
+        rounds: rounds of the older side in all.
+        seconds: time that the measurement took.
+        git_commit: commit of the harness.
+        cpu_model: processor of the machine.
     """
 
     backend: str
@@ -91,7 +68,7 @@ class Trial(msgspec.Struct, frozen=True):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measures what is missing, and prints what was said."""
+    """Measure the trials that are missing, and print the verdicts."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("file", type=Path, help="lines of JSON, one a trial")
     parser.add_argument("--slowdowns", default="0.05", help="shares, such as 0.05,0 (default: %(default)s)")
@@ -106,7 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         measure_missing(arguments.file, arguments.backend, slowdowns, arguments.trials)
         LastingConsole().print(table(stored(arguments.file)))
     except KeyboardInterrupt:
-        print("interrupted; the same command goes on with what is missing", file=sys.stderr)
+        print("interrupted; the same command continues with what is missing", file=sys.stderr)
         return RUNS_FAILED
     except BenchError as error:
         print(error, file=sys.stderr)
@@ -115,10 +92,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def measure_missing(file: Path, backend: str, slowdowns: Sequence[float], trials: int) -> None:
-    """Adds trials to a file until it holds so many of each slowdown.
+    """Add trials to a file until it holds this many of each slowdown.
 
     Raises:
-        BenchError: `versus` failed, or the file is none of trials.
+        BenchError: a measurement failed, or the file holds no trials.
     """
     for at_least in range(1, trials + 1):
         for slowdown in slowdowns:
@@ -128,45 +105,35 @@ def measure_missing(file: Path, backend: str, slowdowns: Sequence[float], trials
 
 
 def stored(file: Path) -> list[Trial]:
-    """Returns the trials that a file holds; none where there is no file.
+    """Return the trials that a file holds; none where there is no file.
 
     Raises:
-        BenchError: it holds something else.
+        BenchError: the file holds something else.
     """
     return read_lines(file, Trial, "trials")
 
 
 def measured(backend: str, slowdown: float) -> Trial:
-    """Runs `versus` once, with its defaults.
+    """Measure this environment against itself as `versus` does by default, the newer side prolonged by `slowdown`.
 
     Raises:
-        BenchError: it did not end with a verdict, and has said why on stderr.
+        BenchError: a run failed, so that nothing can be said.
     """
     with tempfile.TemporaryDirectory(prefix="versus-power-") as folder:
-        python = slowed_python(Path(folder), slowdown)
+        options = versus_options_from(Path(folder) / "out", {"backends": backend, "parity": False})
+        pythons = (sys.executable, sys.executable)
         started = time.monotonic()
-        done = subprocess.run(
-            [*VERSUS, sys.executable, str(python), f"--backends={backend}", f"--output={folder}/out"],
-            stdout=subprocess.DEVNULL,
-            check=False,
-        )
+        base, new = measure_versus(options, pythons, LastingConsole(stderr=True), slowdown=slowdown)
         seconds = time.monotonic() - started
-        if done.returncode not in (FINE, WORSE):
-            raise BenchError(f"bench versus ended with {done.returncode}")
-        base, new = (load_report(Path(folder) / "out" / side) for side in ("base", "new"))
+    for report in (base, new):
+        if exit_code(report) == RUNS_FAILED:
+            failed = next((run for run in report.runs if run.status != "ok"), None)
+            raise BenchError(f"a trial failed: {failed.error if failed else 'nothing was measured'}")
     return judged(base, new, backend, slowdown, seconds)
 
 
-def slowed_python(folder: Path, slowdown: float) -> Path:
-    """Returns a program that is this Python, but for workers, whose rounds take longer by that share."""
-    python = folder / "python"
-    python.write_text(SLOWED.format(python=sys.executable, slowdown=slowdown))
-    python.chmod(0o755)
-    return python
-
-
 def judged(base: Report, new: Report, backend: str, slowdown: float, seconds: float) -> Trial:
-    """Returns what `compare` says of two reports."""
+    """Return the trial with the verdict that `compare` gives on two reports."""
     (row,) = compare_reports(base, new).step_time
     return Trial(
         backend=backend,
@@ -184,7 +151,7 @@ def judged(base: Report, new: Report, backend: str, slowdown: float, seconds: fl
 
 
 def table(trials: Sequence[Trial]) -> FittingTable:
-    """Returns a row a backend and slowdown."""
+    """Return a table with a row for each backend and slowdown."""
     shown = FittingTable(title="What `bench versus` says by default")
     for column in ("Backend", "True", "Trials", "Slower", "Gate fails", "Faster", "Same", "Undecided", "Holds true"):
         shown.add_column(column, justify="left" if column == "Backend" else "right")

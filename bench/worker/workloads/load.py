@@ -15,6 +15,7 @@ from typing import Any
 import keras
 import numpy as np
 
+import bench
 from bench.errors import WorkloadError
 from bench.schema.workload import Arrays, Workload
 from bench.worker.workload import Examples, Parts
@@ -103,7 +104,7 @@ def _place(error: Exception) -> str:
     if isinstance(error, SyntaxError):
         return f"{error.filename}, line {error.lineno}"
     frames = traceback.extract_tb(error.__traceback__)
-    harness = str(Path(__file__).parent)
+    harness = str(Path(bench.__file__).parent)
     own = [f for f in frames if "site-packages" not in f.filename and not f.filename.startswith((harness, "<frozen"))]
     frame = (own or list(frames))[-1]
     return f"{frame.filename}, line {frame.lineno}: {frame.line or ''}"[:LONGEST]

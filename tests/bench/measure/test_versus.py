@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -104,6 +105,17 @@ def test_a_side_alone_is_not_gone_on_with_as_a_run(versus: Measure, tmp_path: Pa
     )  # fmt: skip
     assert code.returncode == 2
     assert code.stderr.startswith("bench: cannot resume: ")
+
+
+def test_another_python_finds_the_harness_that_measures(versus: Measure, tmp_path: Path) -> None:
+    """Without PYTHONPATH it would import the harness that is installed there, or none."""
+    versus({}, cells=parse_cells("jax", "cpu", "fit"))
+    linked = tmp_path / "both" / ".harness"
+    found = subprocess.run(
+        [sys.executable, "-c", "import bench.worker, movierank; print(bench.__file__, movierank.__file__)"],
+        env={**os.environ, "PYTHONPATH": str(linked)}, cwd=tmp_path, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert found.stdout.split() == [str(linked / name / "__init__.py") for name in ("bench", "movierank")]
 
 
 def test_a_missing_backend_of_one_side_leaves_the_other_cells(versus: Measure) -> None:
