@@ -23,7 +23,7 @@ def dtype_policy(precision: str) -> str:
     return FULL if precision == "tf32" else precision
 
 
-def _import_backend(backend: str, device: str, threads: int) -> tuple[str, int | None]:
+def import_backend(backend: str, device: str, threads: int) -> tuple[str, int | None]:
     """Imports Keras with one backend, hides the others, and returns the device's name and the threads in use.
 
     Raises:
@@ -42,7 +42,7 @@ def _import_backend(backend: str, device: str, threads: int) -> tuple[str, int |
     return used
 
 
-def _set_precision(backend: str, precision: str) -> None:
+def set_precision(backend: str, precision: str) -> None:
     """Sets the arithmetic of everything that is built and compiled from now on.
 
     Raises:
@@ -59,7 +59,8 @@ def _set_precision(backend: str, precision: str) -> None:
     keras.config.set_dtype_policy(dtype_policy(precision))
 
 
-def _peak_rss_mib() -> float:
+def peak_rss_mib() -> float:
+    """Return the most memory that this process has held since it started, in MiB."""
     # On Linux, getrusage also counts what the process that started this one had in memory (exec keeps the mark).
     if mark := re.search(r"^VmHWM:\s*(\d+) kB$", text_of(Path("/proc/self/status")), re.MULTILINE):
         return int(mark[1]) / 2**10

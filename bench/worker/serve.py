@@ -43,7 +43,7 @@ from bench.schema.messages import (
 )
 from bench.system.child import die_with_supervisor
 from bench.system.compile_cache import holds_code, temperature
-from bench.worker.backend import _import_backend, _peak_rss_mib, _set_precision
+from bench.worker.backend import import_backend, peak_rss_mib, set_precision
 
 if TYPE_CHECKING:
     from bench.worker.session import Session
@@ -86,8 +86,8 @@ def _serve(job: Job, commands: Iterable[bytes], answer: Callable[[Reply], None])
 
 
 def _serve_scoring(job: ScoreJob, commands: Iterable[bytes], answer: Callable[[Reply], None]) -> None:
-    device_name, threads = _import_backend(job.backend, job.device, job.threads)
-    _set_precision(job.backend, "float32")
+    device_name, threads = import_backend(job.backend, job.device, job.threads)
+    set_precision(job.backend, "float32")
 
     from bench.worker.scoring import ScoreSession
 
@@ -98,7 +98,7 @@ def _serve_scoring(job: ScoreJob, commands: Iterable[bytes], answer: Callable[[R
             case MeasureScoring(what=what):
                 answer(session.measure(what))
             case Stop():
-                answer(Stopped(peak_rss_mib=_peak_rss_mib(), peak_device_mib=session.adapter.peak_device_mib()))
+                answer(Stopped(peak_rss_mib=peak_rss_mib(), peak_device_mib=session.adapter.peak_device_mib()))
                 return
             case other:
                 raise TypeError(f"a {type(other).__name__} was sent to a worker that scores")
@@ -106,14 +106,14 @@ def _serve_scoring(job: ScoreJob, commands: Iterable[bytes], answer: Callable[[R
 
 def _probe(probe: Probe) -> Available:
     started = time.perf_counter()
-    device_name, _ = _import_backend(probe.backend, probe.device, probe.threads)
+    device_name, _ = import_backend(probe.backend, probe.device, probe.threads)
     version = str(sys.modules[probe.backend].__version__)
     return Available(version=version, device_name=device_name, import_s=time.perf_counter() - started)
 
 
 def _describe(message: Describe) -> Described:
-    _import_backend(message.backend, message.device, message.threads)
-    _set_precision(message.backend, "float32")
+    import_backend(message.backend, message.device, message.threads)
+    set_precision(message.backend, "float32")
 
     from bench.worker.workloads.describe import describe
 
@@ -131,8 +131,8 @@ def _start(job: Job) -> tuple[Session, Ready]:
         cache.mkdir(parents=True, exist_ok=True)
     held_code = cache is not None and holds_code(cache)
     started = time.perf_counter()
-    device_name, threads = _import_backend(job.backend, job.device, job.threads)
-    _set_precision(job.backend, job.precision)
+    device_name, threads = import_backend(job.backend, job.device, job.threads)
+    set_precision(job.backend, job.precision)
     import_s = time.perf_counter() - started
 
     import bench.worker.workloads.custom  # noqa: F401  # what a model needs, before the clock is read
@@ -196,7 +196,7 @@ def _carry_out(command: Command, session: Session) -> Reply:
 
 def _last_words(session: Session, stop: Stop) -> Stopped:
     # The limits are measured on large arrays, which are no part of what the training took.
-    peaks = Stopped(peak_rss_mib=_peak_rss_mib(), peak_device_mib=session.adapter.peak_device_mib())
+    peaks = Stopped(peak_rss_mib=peak_rss_mib(), peak_device_mib=session.adapter.peak_device_mib())
     if not (stop.limits and session.has_floor):
         return peaks
     try:

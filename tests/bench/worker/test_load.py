@@ -76,9 +76,7 @@ def test_arrays_that_cannot_be_trained_on(change, word) -> None:
 def test_a_batch_larger_than_the_train_part_and_arrays_that_fail() -> None:
     with pytest.raises(WorkloadError, match="batch_size 21 is larger than the train part"):
         load_parts(replace(WORKLOAD, batch_size=21))
-    with pytest.raises(
-        WorkloadError, match=r"arrays\(\) of small failed: ZeroDivisionError.*\n.*test_workload_loading"
-    ):
+    with pytest.raises(WorkloadError, match=r"arrays\(\) of small failed: ZeroDivisionError.*\n.*test_load"):
         load_parts(replace(WORKLOAD, arrays=lambda: 1 / 0))
 
 
@@ -92,10 +90,12 @@ def test_a_model_that_cannot_be_trained() -> None:
 
 def test_a_metric_that_the_model_does_not_report(tmp_path: Path, monkeypatch) -> None:
     asked = Describe(backend="", device="cpu", threads=1, target="m:o", seeds=2, folder=str(tmp_path))
-    monkeypatch.setattr("bench.worker.workloads.load.load_workload", lambda target: replace(WORKLOAD, metric="rmse"))
+    monkeypatch.setattr(
+        "bench.worker.workloads.describe.load_workload", lambda target: replace(WORKLOAD, metric="rmse")
+    )
     with pytest.raises(WorkloadError, match=r"'rmse', and its model reports .*mae"):
         describe(asked)
-    monkeypatch.setattr("bench.worker.workloads.load.load_workload", lambda target: WORKLOAD)
+    monkeypatch.setattr("bench.worker.workloads.describe.load_workload", lambda target: WORKLOAD)
     described = describe(asked)
     assert (described.num_train, described.num_test, described.outputs, described.optimizer) == (20, 6, 1, "SGD")
     assert len(np.load(tmp_path / "weights-1.npz").files) == 6

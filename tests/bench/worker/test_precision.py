@@ -188,8 +188,8 @@ def test_tf32_is_had_on_nvidia_s_gpus_from_ampere_on() -> None:
 def test_a_user_s_keras_json_changes_no_cell(tmp_path: Path) -> None:
     (tmp_path / "keras.json").write_text(json.dumps({"floatx": "float16"}))
     code = (
-        "import sys, bench.worker as w; w._import_backend(sys.argv[1], 'cpu', 1); import keras;"
-        "before = keras.config.floatx(); w._set_precision(sys.argv[1], 'float32');"
+        "import sys, bench.worker.backend as w; w.import_backend(sys.argv[1], 'cpu', 1); import keras;"
+        "before = keras.config.floatx(); w.set_precision(sys.argv[1], 'float32');"
         "print(before, keras.config.floatx(), keras.config.dtype_policy().name)"
     )
     done = subprocess.run(

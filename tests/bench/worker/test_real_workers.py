@@ -122,7 +122,7 @@ def test_the_backend_agrees_with_the_oracle_at_every_stage(measured):
 
 def test_a_worker_has_its_backend_and_no_other(tmp_path):
     code = (
-        "import sys, bench.worker as w; w._import_backend(sys.argv[1], 'cpu', 1); import bench.worker.session;"
+        "import sys, bench.worker.backend as w; w.import_backend(sys.argv[1], 'cpu', 1); import bench.worker.session;"
         "print([n for n in ('jax', 'torch', 'tensorflow', 'tensorflow_datasets') if sys.modules.get(n)])"
     )
     from bench.system.environment import worker_environment

@@ -122,7 +122,7 @@ def test_a_trace_is_stored_as_chrome_s_format_wants_it_and_read_back(tmp_path):
 
 def test_a_file_that_is_no_trace_is_refused_in_a_word(tmp_path):
     (tmp_path / "t.json.gz").write_bytes(b"no")
-    with pytest.raises(BenchError, match="is no trace"):
+    with pytest.raises(BenchError, match="is not a trace of this program"):
         read_trace(tmp_path / "t.json.gz")
 
 
