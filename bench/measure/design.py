@@ -6,14 +6,12 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from bench.report.widths import _counted, _half_widths, widest
+from bench.report.widths import counted_of, half_widths_of, widest
 from bench.schema.cell import Cell
 from bench.schema.run import Run, Settings
 from bench.statistics.scatter import best_rounds, components
 
 FEWEST_ADAPTIVE = 5
-
-
 # Ending as soon as an interval looks narrow favours those that are narrow by chance. From five processes on, 92 % of
 # such intervals held the truth in the worst of the cases of `bench.studies.validate.stopping`, from ten on more than
 # 93 %. A process counts if an interval rests on it: not one that was lost or has no calm round, nor a pair that did not
@@ -23,13 +21,13 @@ FEWEST_NARROW = 10
 
 @dataclass(frozen=True)
 class Spent:
-    """What one generation cost; nothing where all of it had been measured before.
+    """The cost of one generation; zero where it had been measured before.
 
     Attributes:
-        outside_s: starting its processes up to their first steady rounds, and ending them after their last, in seconds.
-        rounds_s: its rounds, in seconds.
+        outside_s: time to start its processes, up to their first steady rounds, and to end them, in seconds.
+        rounds_s: time of its rounds, in seconds.
         rounds: rounds a process.
-        workers: processes that were started and got to their rounds.
+        workers: processes that reached their rounds.
     """
 
     outside_s: float = 0.0
@@ -39,32 +37,32 @@ class Spent:
 
     @property
     def total_s(self) -> float:
-        """All of it, in seconds."""
+        """The whole cost, in seconds."""
         return self.outside_s + self.rounds_s
 
 
 def fewest(settings: Settings) -> int:
-    """Returns how many generations there are at least, whatever they tell and cost."""
+    """Return the least number of generations, whatever they show and cost."""
     return max(settings.processes, FEWEST_ADAPTIVE) if settings.adaptive else settings.processes
 
 
 def next_rounds(
     settings: Settings, sides: Sequence[Sequence[Run]], spent: Sequence[Spent], cells: Collection[Cell]
 ) -> int | None:
-    """Returns how many rounds each process of the next generation runs; None when enough has been measured.
+    """Return how many rounds each process of the next generation runs; None when enough has been measured.
 
-    Without a precision or a budget, `settings.processes` generations of `settings.rounds` rounds. With a budget,
-    generations start as long as one more of average cost fits; with a precision, until the interval of every cell, or
-    of two environments the ratio of each, is that narrow and rests on `FEWEST_NARROW` processes, or pairs, or more.
-    Where too many are lost for that, the budget ends it, which `bench.measure.options` sets. In both cases `fewest`
-    generations come first, budget or not, and so do those of which a report that is gone on with has a process: it may
-    have been lost. The rounds a process follow from the variance components of what was measured.
+    Without a precision or a budget there are `settings.processes` generations of `settings.rounds` rounds. With a
+    budget, generations start as long as one more of average cost fits. With a precision, they start until the interval
+    of every cell (for two environments, of every ratio) is that narrow and rests on `FEWEST_NARROW` processes or pairs.
+    Where too many are lost for that, the budget that `bench.measure.options` sets ends it. In both cases `fewest`
+    generations come first, and so do the generations that a resumed report already has, since their processes may have
+    been lost. The rounds a process follow from the variance components of the rounds so far.
 
     Args:
         settings: what was asked for.
-        sides: runs measured so far, all cells, of one environment or of two that are measured against each other.
-        spent: one record a generation, all so far.
-        cells: those that gain by a further process: none where they are given up, on either side.
+        sides: runs so far of all cells, of one environment or of two that are measured against each other.
+        spent: one record for each generation so far.
+        cells: cells that gain by a further process: those that are given up on no side.
     """
     adaptive = settings.adaptive
     least = max(fewest(settings), _stored(sides, cells)) if adaptive else settings.processes
@@ -84,39 +82,39 @@ def next_rounds(
 
 
 def _narrow(settings: Settings, sides: Sequence[Sequence[Run]], cells: Collection[Cell]) -> bool:
-    """Returns whether every interval is as narrow as asked, and rests on so many processes that it may be believed."""
-    if settings.precision is None or _fewest_counted(sides, cells) < FEWEST_NARROW:
+    """Return whether every interval is as narrow as asked for and rests on `FEWEST_NARROW` processes or more."""
+    if settings.precision is None or _least_counted(sides, cells) < FEWEST_NARROW:
         return False
     return widest(sides, cells) <= math.log1p(settings.precision)
 
 
-def _fewest_counted(sides: Sequence[Sequence[Run]], cells: Collection[Cell]) -> int:
-    """Returns how many processes, of two sides pairs, the interval rests on of the cell that has the fewest."""
-    counted = _counted(sides)[0]
+def _least_counted(sides: Sequence[Sequence[Run]], cells: Collection[Cell]) -> int:
+    """Return on how many processes (of two sides: pairs) the interval of the least measured cell rests."""
+    counted = counted_of(sides)[0]
     return min((len(counted.get(cell, ())) for cell in cells), default=0)
 
 
 def _stored(sides: Sequence[Sequence[Run]], cells: Collection[Cell]) -> int:
-    """Returns how many generations have a process of these cells, be it lost or cut off."""
+    """Return how many generations have a process of these cells, lost and interrupted ones included."""
     return max((1 + run.process for runs in sides for run in runs if run.cell in cells), default=0)
 
 
 def _best_rounds(
     settings: Settings, sides: Sequence[Sequence[Run]], spent: Sequence[Spent], cells: Collection[Cell]
 ) -> int:
-    """Returns the rounds that narrow the widest interval most in a given time: it decides when enough is measured."""
+    """Return the rounds a process that narrow the widest interval, which decides when to end, most in a given time."""
     process_cost = sum(one.outside_s for one in spent) / max(1, sum(one.workers for one in spent))
     round_cost = sum(one.rounds_s for one in spent) / max(1, sum(one.rounds * one.workers for one in spent))
-    half_widths = {cell: half for cell, half in _half_widths(sides).items() if cell in cells}
+    half_widths = {cell: half for cell, half in half_widths_of(sides).items() if cell in cells}
     if round_cost <= 0 or not half_widths:
         return settings.rounds
     cell = max(half_widths, key=half_widths.__getitem__)
-    found = components(_rounds([of_side[cell] for of_side in _counted(sides)]))
+    found = components(_rounds([of_side[cell] for of_side in counted_of(sides)]))
     return settings.rounds if found is None else best_rounds(found, process_cost, round_cost)
 
 
 def _rounds(of_sides: Sequence[Mapping[int, Sequence[float]]]) -> list[list[float]]:
-    """Returns the rounds by process whose scatter makes the interval: of two sides, the ratios of their rounds."""
+    """Return the rounds by process whose scatter makes the interval; for two sides, the ratios of their rounds."""
     if len(of_sides) == 1:
         return [list(rounds) for rounds in of_sides[0].values()]
     base, new = of_sides

@@ -1,4 +1,4 @@
-"""Say what would work here: backends and devices, data, and what could spoil a measurement."""
+"""Examine this machine: backends and devices that work, data, and conditions that could distort a measurement."""
 
 from __future__ import annotations
 
@@ -22,13 +22,11 @@ from movierank.backends import BACKENDS
 from movierank.install_hint import install_hint
 
 PROBE_TIMEOUT_S = 120.0
-
-
 LOOKS, LOOK_S = 40, 0.05
 
 
 class Probed(Record, frozen=True, kw_only=True):
-    """Whether one backend works on one device here, and a word on it."""
+    """Whether one backend works on one device here, with its version or the reason."""
 
     backend: str
     device: str
@@ -37,13 +35,13 @@ class Probed(Record, frozen=True, kw_only=True):
 
 
 class Findings(Record, frozen=True, kw_only=True):
-    """What would work here.
+    """What works on this machine.
 
     Attributes:
-        backends: one a backend and device.
-        data: a sentence on MovieLens 100K.
-        noise: what could spoil a measurement now, each with what to do.
-        cores: a sentence on how near each other the cores are just now.
+        backends: one record for each backend and device.
+        data: a sentence about MovieLens 100K.
+        noise: conditions that could distort a measurement now, each with a remedy.
+        cores: a sentence about how fast the cores hand data over.
     """
 
     backends: list[Probed]
@@ -58,7 +56,7 @@ class Findings(Record, frozen=True, kw_only=True):
 
 
 def examine() -> Findings:
-    """Starts a worker for each backend and device, and looks at the data and the machine."""
+    """Start a worker for each backend and device, and examine the data and the machine."""
     before, machine = take_snapshot(sample_s=SAMPLE_S), describe_machine()  # before the probes make a load of their own
     probed = []
     for backend in BACKENDS:
@@ -70,7 +68,7 @@ def examine() -> Findings:
 
 
 def probe(backend: str, device: str, command: Sequence[str] = WORKER_COMMAND) -> tuple[bool, str]:
-    """Start a worker that only imports `backend`; return whether it sees `device`, and a word on it."""
+    """Start a worker that only imports `backend`; return whether it sees `device`, with its version or the reason."""
     threads = usable_cores()
     environment = worker_environment(backend, device, threads)
     try:
@@ -88,10 +86,10 @@ def _cores() -> str:
     seen = sorted(_handover_ratios())
     if not seen:
         return "Cores: how fast they hand data over cannot be measured here"
-    told = f"data of another core takes {seen[0]:.1f} to {seen[-1]:.1f} times as long to read as a core's own"
+    words = f"data of another core takes {seen[0]:.1f} to {seen[-1]:.1f} times as long to read as a core's own"
     if seen[-1] <= APART * seen[0]:
-        return f"Cores: {told}; steady"
-    return f"Noise: {told}: the cores lose their common cache now and then, so that rounds wait (--patience)"
+        return f"Cores: {words}; steady"
+    return f"Noise: {words}: the cores lose their common cache now and then, so that rounds wait (--patience)"
 
 
 def _handover_ratios() -> Iterator[float]:

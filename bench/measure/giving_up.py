@@ -1,4 +1,4 @@
-"""Which cells are not started again: those that never got to a steady round, or of late no longer do."""
+"""Which cells are not started again: those that never reached a steady round, or no longer do."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from bench.schema.run import Run
 if TYPE_CHECKING:
     from bench.measure.plan import Side
 
-MOST_IN_A_ROW = 2  # of a cell that was measured before: one may have met a moment's lack of memory, two tell the rule
+MOST_IN_A_ROW = 2  # of a cell that was measured before: one failure may be a moment's lack of memory, two are a rule
 
 
 class GivenUp:
-    """Takes note of how workers ended, and of the cells of which no further one is worth its time."""
+    """Keeps account of how workers ended, and of the cells that are not worth another process."""
 
     def __init__(self) -> None:
         self._in_a_row: Counter[tuple[Side, Cell]] = Counter()
         self._reasons: dict[tuple[Side, Cell], str] = {}
 
     def note(self, side: Side, run: Run) -> None:
-        """Takes note of a run that has ended; one that was lost during its rounds was none in vain."""
+        """Record the end of a run; one that has rounds counts as no failure."""
         seat = side, run.cell
         if run.step_time_ms:
             del self._in_a_row[seat]
@@ -36,9 +36,9 @@ class GivenUp:
         self._reasons[seat] = (run.error or "") if run.status == "skipped" else failed
 
     def reason(self, side: Side, cell: Cell) -> str | None:
-        """Returns why a cell is not started again; None where it is."""
+        """Return the reason not to start a cell again; None where it may be started."""
         return self._reasons.get((side, cell))
 
     def anywhere(self, cell: Cell) -> bool:
-        """Returns whether a cell is given up on any side, so that of two sides the other has no partner."""
+        """Return whether a cell is given up on any side, so that the other side has no partner."""
         return any(cell == known for _, known in self._reasons)

@@ -1,4 +1,4 @@
-"""The table that is shown while a measurement runs."""
+"""The live table of a measurement in progress."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ Seats = Mapping[str, tuple[Recorder, Cell]]
 
 
 def live_table(title: str, seats: Seats, doing: Mapping[str, str], settings: Settings) -> RenderableType:
-    """Returns a row a cell: processes done, typical step time so far with its 95 % interval, and what it does.
+    """Return a row for each cell: processes done, step time so far with its 95 % interval, and what it does now.
 
     Args:
-        title: above it.
-        seats: where each cell's runs are kept, by the name that the supervisor calls it.
-        doing: of some of them, in words.
+        title: title of the table.
+        seats: recorder and cell by the name that the supervisor gives it.
+        doing: what some of them do now, in words.
         settings: how many processes are asked for.
     """
     table = FittingTable(show_edge=False, padding=(0, 2, 0, 0))
@@ -48,7 +48,7 @@ def live_table(title: str, seats: Seats, doing: Mapping[str, str], settings: Set
 
 
 def step_times_line(seats: Seats) -> str:
-    """Returns the step times so far in one line; nothing where none is known."""
+    """Return the step times so far in one line; an empty string where none is known."""
     names = _names(seats)
     known = {seat: row for seat, (recorder, cell) in seats.items() if (row := _step_time(recorder, cell)) is not None}
     if not known:
@@ -68,6 +68,6 @@ def _in_short(words: str) -> Text:
 
 
 def _names(seats: Seats) -> dict[str, str]:
-    """Returns a short name for each seat: its cell's, after its side's where there are two."""
+    """Return a short name for each seat: its cell's, after its side's where there are two."""
     short = short_names(cell for _, cell in seats.values())
     return {seat: seat.removesuffix(str(cell)) + short[str(cell)] for seat, (_, cell) in seats.items()}

@@ -1,4 +1,4 @@
-"""How far a measurement has come: a live table on a terminal, a line now and then elsewhere."""
+"""Show the progress of a measurement: a live table on a terminal, lines elsewhere."""
 
 from __future__ import annotations
 
@@ -28,20 +28,20 @@ Kind = type[Command]
 DOING = {Job: "starting", Train: "training", WarmUp: "warming up", MeasureRound: "timing", Stop: "stopping"}
 
 
-REDRAW_S = 0.25  # between two drawings at least: the terminal too takes time of the machine that is measured
+REDRAW_S = 0.25  # least time between two drawings: the terminal, too, takes processor time
 
 
 class Progress:
-    """Shows how far a measurement has come.
+    """The progress of a measurement.
 
-    It draws only when told to, when a worker has answered or is to start, train or warm up: a refreshing thread would
-    run beside the workers that are being timed.
+    It draws only when a worker has replied or is to start, train or warm up: a refreshing thread would run beside the
+    workers that are being timed.
 
     Args:
-        console: where to draw; on anything but a terminal it prints a line where a worker starts or is lost.
-        settings: how is measured.
-        sides: what is measured; their reports are read.
-        cells: of each side.
+        console: where to draw; off a terminal, a line is printed where a worker starts or is lost.
+        settings: settings of the measurement.
+        sides: sides that are measured; their reports are read.
+        cells: cells of each side.
     """
 
     def __init__(self, console: Console, settings: Settings, sides: Sequence[Side], cells: Sequence[Cell]) -> None:
@@ -60,7 +60,7 @@ class Progress:
             self._live = Live(console=console, auto_refresh=False, transient=True, redirect_stdout=False)
 
     def __enter__(self) -> Progress:
-        """Starts drawing."""
+        """Start drawing."""
         if self._live is not None:
             self._live.start()
         return self
@@ -68,12 +68,12 @@ class Progress:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Wipes the table."""
+        """Wipe the table."""
         if self._live is not None:
             self._live.stop()
 
     def show(self, cell: str, process: int, command: Command) -> None:
-        """Says what a worker is about to do."""
+        """Show what a worker is about to do."""
         if process > self._process:
             self._begin(process)
         self._now = (cell, process, command)
@@ -84,13 +84,13 @@ class Progress:
             self._draw()
         self._asked = time.monotonic()
 
-    def tell(self, cell: str, process: int, doing: str) -> None:
-        """Says on a terminal what a worker does beside what is counted."""
+    def note(self, cell: str, process: int, doing: str) -> None:
+        """Show on a terminal what a worker does beside the steps that are counted."""
         self._doing[cell] = doing
         self._draw()
 
     def advance(self) -> None:
-        """Takes note of an answer of the worker shown last."""
+        """Count the reply of the worker that was shown last."""
         if self._now is None:
             return
         cell, process, command = self._now
@@ -105,19 +105,19 @@ class Progress:
             self._draw()
 
     def skip(self, cell: str, process: int) -> None:
-        """Takes note of a run that will not be measured."""
+        """Count a run that will not be measured."""
         self._left.give_up(cell, process)
         self._doing[cell] = "skipped"
 
     def lose(self, cell: str, run: Run) -> None:
-        """Says that a worker was lost."""
+        """Report that a worker was lost."""
         self._left.give_up(cell, run.process)
         self._doing[cell] = run.status
         words = f"{cell} process {run.process}: {run.status}: {run.error}"
         self.console.print(words, soft_wrap=self._live is None)
 
     def _begin(self, process: int) -> None:
-        """Tells what is known when the next process of every cell is about to start."""
+        """Print the step times so far when the next process of every cell is about to start."""
         self._process = process
         self._doing.clear()
         known = step_times_line(self._seats)
@@ -141,11 +141,11 @@ class Progress:
 
 
 class TimeLeft:
-    """Adds up what is still to be asked of the workers of each cell, each at what it has taken that cell so far.
+    """The time that is left: each command still to come, at the mean time that it has taken its cell so far.
 
     Args:
-        settings: what each process is asked for.
-        seats: the cells by name, and where their runs are kept; what was measured before is not measured again.
+        settings: settings that fix the commands of each process.
+        seats: recorder and cell by name; runs that the recorder holds as `ok` are not measured again.
     """
 
     def __init__(self, settings: Settings, seats: Mapping[str, tuple[Recorder, Cell]]) -> None:
@@ -161,20 +161,20 @@ class TimeLeft:
                     self.give_up(seat, run.process)
 
     def note(self, seat: str, process: int, kind: Kind, seconds: float) -> None:
-        """Takes note of an answer."""
+        """Count a reply and its time."""
         self._took.setdefault((seat, kind), []).append(seconds)
         self._asked.setdefault((seat, process), Counter())[kind] += 1
 
     def give_up(self, seat: str, process: int) -> None:
-        """Takes note that nothing more will be asked of a process."""
+        """Count a process whose remaining commands will not be sent."""
         self._asked[seat, process] = self._plan.copy()
 
     def rounds_of(self, seat: str, process: int) -> int:
-        """Returns how many rounds a process has run."""
+        """Return how many rounds a process has run."""
         return self._asked[seat, process][MeasureRound]
 
     def seconds(self) -> float | None:
-        """Returns the time left in seconds; None while some part has never been timed, or where no end is set."""
+        """Return the time left in seconds; None while some command has never been timed, or where no end is set."""
         if not self._known:
             return None
         total = 0.0
@@ -187,7 +187,7 @@ class TimeLeft:
 
 
 def in_words(seconds: float) -> str:
-    """Returns `40 s`, `3 min` or `1 h 5 min`, from a minute on rounded up to whole minutes."""
+    """Return `40 s`, `3 min` or `1 h 5 min`, from a minute on rounded up to whole minutes."""
     if seconds < 60:
         return f"{math.ceil(seconds)} s"
     hours, minutes = divmod(math.ceil(seconds / 60), 60)

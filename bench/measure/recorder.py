@@ -1,4 +1,4 @@
-"""Keeps what has been measured, and writes it down after every answer of a worker."""
+"""Store results and write the report after each worker reply."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import msgspec
 from msgspec.structs import replace
 
 from bench.parity.trainings import Parity
-from bench.report.file import save_report
+from bench.report.file import save_report, stored_json
 from bench.report.floors import floors
 from bench.report.predictions import Arrays, key_of, save_predictions
 from bench.report.summary import first_steps, summarise
@@ -25,7 +25,6 @@ from bench.system.software import now
 
 RunKey = tuple[Cell, int]
 
-
 TRIED_AGAIN = "; tried again: "
 
 
@@ -33,15 +32,16 @@ class Recorder:
     """A report that grows.
 
     Args:
-        directory: of the report; exists.
-        report: to start from; its runs are kept.
-        arrays: predictions to start from; those of runs that `report` does not call trained are dropped, as they
-            lie there when a run was cut off between writing them and writing the report.
+        directory: directory of the report, which exists.
+        report: report to start from, with its runs.
+        arrays: predictions to start from. Those of runs that `report` does not call trained are dropped: they are
+            there when a run was cut off after its predictions were written and before the report was.
     """
 
     def __init__(self, directory: Path, report: Report, arrays: Arrays) -> None:
         self.directory = directory
         self.report = report
+        self._stored = stored_json(directory)  # may hold keys of a later version
         self._runs: dict[RunKey, Run] = {(run.cell, run.process): run for run in report.runs}
         trained = tuple(key_of(run, "") for run in report.runs if run.train_scores)
         self.arrays = {key: array for key, array in arrays.items() if key.startswith(trained)}
@@ -54,14 +54,14 @@ class Recorder:
         return list(self._runs.values())
 
     def run_of(self, key: RunKey) -> Run | None:
-        """Returns what is known of one run."""
+        """Return a run by its cell and process; None where it has not started."""
         return self._runs.get(key)
 
     def put(self, run: Run) -> None:
-        """Stores a run in place of what was known of it, and saves the report.
+        """Store a run in place of the one with its key, and save the report.
 
-        Where an earlier process with the same index measured more before it was cut off, that one stays until the
-        new one has caught up: another cut must not lose what was measured.
+        Where an earlier process with the same index measured more before it was cut off, its run stays until the
+        new one has caught up, so that another cut loses nothing that was measured.
 
         Raises:
             BenchError: the report cannot be written; the one before is untouched.
@@ -73,7 +73,7 @@ class Recorder:
                 self._runs[key] = _tried_again(known, run)
                 self.save()
             return
-        # Predictions are written before the report that speaks of them, and removed after the one that does not.
+        # Predictions are written before the report that names them, and removed after the one that no longer does.
         if key in self._held:
             self._drop_predictions(run)
             self.arrays |= {key_of(run, stage): array for stage, array in self._held.pop(key).items()}
@@ -84,52 +84,52 @@ class Recorder:
             self._save_predictions()
 
     def hold_predictions(self, run: Run, arrays: Arrays) -> None:
-        """Takes the predictions of a run by stage, to be stored with the next `put` of it that counts."""
+        """Hold the predictions of a run by stage, to be stored with the next `put` of it that counts."""
         self._held[(run.cell, run.process)] = arrays
 
     def note(self, conditions: Conditions) -> None:
-        """Stores what could distort the measurement, and saves the report.
+        """Store the conditions that could distort the measurement, and save the report.
 
         Raises:
             BenchError: the report cannot be written; the one before is untouched.
         """
-        self.report = msgspec.structs.replace(self.report, conditions=conditions)
+        self.report = replace(self.report, conditions=conditions)
         self.save()
 
     def add_profile(self, profile: Profile) -> None:
-        """Stores where the time of a cell's steps goes in place of what was known of it, and saves the report.
+        """Store the profile of a cell in place of an earlier one, and save the report.
 
         Raises:
             BenchError: the report cannot be written; the one before is untouched.
         """
         others = [known for known in self.report.profiles if known.cell != profile.cell]
-        self.report = msgspec.structs.replace(self.report, profiles=[*others, profile])
+        self.report = replace(self.report, profiles=[*others, profile])
         self.save()
 
     def put_envelope(self, envelope: CellEnvelope) -> None:
-        """Stores what rounding does to a cell's own trainings, in place of what was known, and saves the report.
+        """Store the rounding envelope of a cell's own trainings in place of an earlier one, and save the report.
 
         Raises:
             BenchError: the report cannot be written; the one before is untouched.
         """
         others = [e for e in self.report.own_envelopes if (e.cell, e.seed) != (envelope.cell, envelope.seed)]
-        self.report = msgspec.structs.replace(self.report, own_envelopes=[*others, envelope])
+        self.report = replace(self.report, own_envelopes=[*others, envelope])
         self.save()
 
     def order_runs(self, cells: Iterable[Cell]) -> None:
-        """Sorts the runs by the order of `cells`, then process."""
+        """Sort the runs by the order of `cells`, then by process."""
         places = {cell: place for place, cell in enumerate(cells)}
         ordered = sorted(self._runs, key=lambda key: (places.get(key[0], len(places)), key[1]))
         self._runs = {key: self._runs[key] for key in ordered}
         profiles = sorted(self.report.profiles, key=lambda profile: places.get(profile.cell, len(places)))
-        self.report = msgspec.structs.replace(self.report, profiles=profiles)
+        self.report = replace(self.report, profiles=profiles)
 
     def finish(self, parity: Parity, time_to_target: list[TimeToTarget]) -> Report:
-        """Adds what was found of parity and convergence, and the time of the end; saves, and returns the report."""
+        """Add parity, times to target and the time of the end; save and return the report."""
         self.arrays |= parity.arrays
         if self._unsaved or parity.arrays:
             self._save_predictions()
-        self.report = msgspec.structs.replace(
+        self.report = replace(
             self.report,
             parity=parity.results,
             envelopes=parity.envelopes,
@@ -141,11 +141,11 @@ class Recorder:
         return self.save()
 
     def save(self) -> Report:
-        """Writes the report with all figures derived anew, and returns it."""
+        """Write the report with all figures derived anew, and return it."""
         summary, workload = summarise(self.runs), self.report.workload
         custom = workload.workload is not None
         metrics = [MetricMean(metric=workload.metric, **msgspec.structs.asdict(row)) for row in summary.scores]
-        self.report = msgspec.structs.replace(
+        self.report = replace(
             self.report,
             runs=self.runs,
             step_time=summary.step_time,
@@ -155,7 +155,7 @@ class Recorder:
             first_steps=first_steps(self.runs),
             floors=floors(self.runs, summary.step_time, workload),
         )
-        save_report(self.report, self.directory)
+        save_report(self.report, self.directory, self._stored)
         return self.report
 
     def _drop_predictions(self, run: Run) -> bool:
@@ -176,20 +176,18 @@ def _measured(run: Run) -> tuple[bool, int]:
 
 def _tried_again(known: Run, later: Run) -> Run:
     first = (known.error or known.status).partition(TRIED_AGAIN)[0]
-    return msgspec.structs.replace(known, error=f"{first}{TRIED_AGAIN}{later.status}: {later.error}")
+    return replace(known, error=f"{first}{TRIED_AGAIN}{later.status}: {later.error}")
 
 
 def with_reply(run: Run, reply: Reply) -> Run:
-    """Returns `run` with what a worker's answer adds to it.
+    """Return `run` with the fields of a worker's reply.
 
     Args:
-        run: so far.
-        reply: an answer of its worker, not `Failed` or `Unavailable`.
+        run: run so far.
+        reply: reply of its worker, other than `Failed` and `Unavailable`.
     """
     match reply:
-        case Ready():
-            return replace(run, **_fields(reply))
-        case Trained() | Steady():
+        case Ready() | Trained() | Steady():
             return replace(run, **_fields(reply))
         case Rounded():
             return replace(

@@ -1,9 +1,9 @@
-"""Start workers, take their rounds in random order, and record every answer.
+"""Start workers, take their rounds in random order, and record every reply.
 
-The processes of one generation, one a cell, live side by side, and their rounds are interleaved in an order
-shuffled anew each time, so that drift of the machine hits all cells alike. Then the next generation starts:
-what differs from process to process shows between generations. Where two environments are
-measured against each other, each is a side with cells and a report of its own, and a generation holds both.
+The processes of one generation, one for each cell, live side by side, and their rounds are interleaved in an order
+that is shuffled anew each time, so that drift of the machine hits all cells alike. Then the next generation starts:
+differences between processes show between generations. Where two environments are measured against each other, each
+is a side with its own cells and report, and a generation holds both.
 """
 
 from __future__ import annotations
@@ -47,12 +47,12 @@ from bench.schema.run import Run
 from bench.statistics.calm import calm, limit_of, marked
 from bench.system.watch import StateWatch
 
-LIMITS_TOLD = 5  # processes of a cell that measure the device's limits; the best counts (`bench.report.floors`)
+LIMITS_MEASURED = 5  # processes of a cell that measure the device's limits; the best counts (`bench.report.floors`)
 
 
 @dataclass(eq=False)
 class LiveWorker:
-    """A worker that still answers, whose it is, what it was asked for, and its run so far."""
+    """A worker that still replies: its side, process, job and run so far."""
 
     side: Side
     process: WorkerProcess
@@ -61,14 +61,14 @@ class LiveWorker:
 
 
 class Supervisor:
-    """Carries out a plan.
+    """A measurement in progress.
 
     Args:
         plan: what to measure.
         sides: one, or two whose rounds are interleaved.
-        progress: shows how far it has come.
-        watch: of the machine's state around rounds.
-        note_conditions: is called when the workers of a generation have ended.
+        progress: progress to show.
+        watch: watch of the machine's state around rounds.
+        note_conditions: called when the workers of a generation have ended.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class Supervisor:
         self.live: list[LiveWorker] = []
 
     def measure(self) -> None:
-        """Measures every run that is missing; whatever ends it, no worker is left and every answer is recorded.
+        """Measure every run that is missing; whatever ends it, no worker is left and every reply is recorded.
 
         Raises:
             BenchError: the report cannot be written.
@@ -111,7 +111,7 @@ class Supervisor:
         return [side.recorder.runs for side in self.sides]
 
     def _gaining(self) -> list[Cell]:
-        """Returns the cells that a further process tells more of: of two sides, those that both measure."""
+        """Return the cells that gain by a further process: for two sides, those that both measure."""
         return [cell for cell in self.plan.cells if not self.given_up.anywhere(cell)]
 
     def _measure_generation(self, process: int, rounds: int) -> Spent:
@@ -140,7 +140,7 @@ class Supervisor:
         self._ask(worker, MeasureRound(slowdown=worker.side.slowdown), Rounded)
 
     def _short_of(self, rounds: int) -> list[LiveWorker]:
-        """Returns the workers with fewer rounds than these that their report, as it is now, would count."""
+        """Return the workers that have fewer than `rounds` rounds that count in their report as it is now."""
         limits = {side: limit_of(ratios_of(side.recorder.runs)) for side in self.sides}
         return [
             worker
@@ -149,9 +149,9 @@ class Supervisor:
         ]
 
     def _wants_limits(self, worker: LiveWorker) -> bool:
-        """Returns whether too few processes have said how fast the device is at best; more would cost rounds."""
-        told = [run for run in worker.side.recorder.runs if run.cell == worker.run.cell and run.matrix_gflop_s]
-        return len(told) < LIMITS_TOLD
+        """Return whether a worker should measure the device's limits: more than `LIMITS_MEASURED` would cost rounds."""
+        known = [run for run in worker.side.recorder.runs if run.cell == worker.run.cell and run.matrix_gflop_s]
+        return len(known) < LIMITS_MEASURED
 
     def _is_done(self, side: Side, cell: Cell, process: int) -> bool:
         run = side.recorder.run_of((cell, process))
@@ -214,11 +214,11 @@ class Supervisor:
             self.given_up.note(worker.side, worker.run)
 
     def _take_profile(self, worker: LiveWorker) -> None:
-        """Has a worker traced that has measured all it should, the first of each cell."""
+        """Trace the first worker of each cell that has finished its rounds."""
         recorder, cell = worker.side.recorder, worker.run.cell
         if any(profile.cell == cell for profile in recorder.report.profiles):
             return
-        self.progress.tell(worker.side.called(cell), worker.run.process, "tracing")
+        self.progress.note(worker.side.called(cell), worker.run.process, "tracing")
         profile = ask_for_profile(worker.process, worker.job, recorder.directory)
         recorder.add_profile(profile)
         if profile.file is not None:
@@ -226,7 +226,7 @@ class Supervisor:
             recorder.put(worker.run)
 
     def _lose(self, worker: LiveWorker, run: Run) -> None:
-        """Records a run that has ended early; its cell may not be started again (`bench.measure.giving_up`)."""
+        """Record a run that has ended early; `bench.measure.giving_up` decides whether its cell is started again."""
         self.live.remove(worker)
         worker.process.kill()
         self.given_up.note(worker.side, run)

@@ -38,7 +38,7 @@ PROBE_TIMEOUT_S = 120.0
 def measure_versus(
     options: Options, pythons: tuple[str, str], console: Console, *, slowdown: float = 0.0
 ) -> tuple[Report, Report]:
-    """Measures two environments against each other; the reports lie in `options.output`, in `base` and `new`.
+    """Measure two environments against each other; the reports lie in `options.output`, in `base` and `new`.
 
     Args:
         options: for both; `worker_command` is not theirs and its interpreter alone is exchanged.
@@ -68,7 +68,7 @@ def measure_versus(
 
 
 def python_of(given: str) -> str:
-    """Returns the interpreter that is meant, its links kept: a virtual environment's is a link to another one's.
+    """Return the path of an interpreter with its links kept: a virtual environment's is a link to another one's.
 
     Raises:
         BenchError: there is none.
@@ -86,7 +86,7 @@ def python_of(given: str) -> str:
 
 
 def describe_other(python: str, variables: Mapping[str, str]) -> Software:
-    """Returns what another interpreter would measure with, by asking it.
+    """Return the packages of another interpreter, by running it.
 
     Raises:
         BenchError: it cannot import what a worker needs.
@@ -119,7 +119,7 @@ def describe_other(python: str, variables: Mapping[str, str]) -> Software:
 
 
 def _with_harness(output: Path, inherited: Mapping[str, str]) -> dict[str, str]:
-    """Returns variables with which another Python finds this harness, and nothing else of this environment.
+    """Return variables with which another Python finds this harness and nothing else of this environment.
 
     A folder of two links: the folder that they lie in may be this environment's site-packages.
     """
@@ -139,7 +139,7 @@ def _with_harness(output: Path, inherited: Mapping[str, str]) -> dict[str, str]:
 
 
 def _id_of(options: Options) -> str:
-    """Returns what marks both reports: a new mark, or where a measurement is resumed its own.
+    """Return the mark of both reports: a new one, or that of the measurement that is resumed.
 
     Raises:
         BenchError: what is there are not two reports measured together.

@@ -1,4 +1,4 @@
-"""Read and write a report's directory, so that a reader never sees half a file."""
+"""Read and write a report's directory; a reader never sees half a file."""
 
 from __future__ import annotations
 
@@ -16,47 +16,50 @@ from bench.schema.report import SCHEMA, Report
 from bench.system.files import LOCK_NAME, NO_ROOM, NOT_SUCH_JSON, _locked, write_json
 
 REPORT_NAME = "report.json"
-
-
 PREDICTIONS_NAME = "predictions.npz"
-
-
 PAGE_NAME = "report.html"
-
-
 PARTS_PREFIX = ".parts-"
 
 
 def report_path(path: Path) -> Path:
-    """Returns the JSON file of a report given by its directory or by the file itself."""
+    """Return the JSON file of a report, given its directory or the file itself."""
     return path / REPORT_NAME if path.is_dir() else path
 
 
 def load_report(path: Path) -> Report:
-    """Reads a report from its directory or file.
+    """Read a report from its directory or file.
 
     Raises:
-        BenchError: there is none, it cannot be read, or its schema is not one that this version knows.
+        BenchError: there is no report, it cannot be read, or this version does not know its schema.
     """
     return _convert(_load_raw(path), report_path(path))
 
 
-def save_report(report: Report, directory: Path) -> None:
-    """Writes `report.json` atomically; keys that this version does not know are kept from the file before.
+def save_report(report: Report, directory: Path, stored: Any = None) -> None:
+    """Write `report.json` atomically; keep the stored report's keys that this version does not know.
+
+    Args:
+        report: report to write.
+        directory: its directory, which exists.
+        stored: stored report as `stored_json` returns it; None to read it now.
 
     Raises:
         BenchError: the file cannot be written; the one before is untouched.
     """
-    target = directory / REPORT_NAME
-    fresh = msgspec.to_builtins(report)
-    if target.exists():
-        with contextlib.suppress(BenchError):
-            fresh = with_unknown_keys(fresh, _load_raw(target))
-    write_json(fresh, target)
+    before = stored_json(directory) if stored is None else stored
+    write_json(with_unknown_keys(msgspec.to_builtins(report), before), directory / REPORT_NAME)
+
+
+def stored_json(directory: Path) -> Any:
+    """Return the stored report as decoded JSON, with unknown keys; `{}` where there is none or it cannot be read."""
+    try:
+        return _load_raw(directory)
+    except BenchError:
+        return {}
 
 
 def with_unknown_keys(fresh: Any, stored: Any) -> Any:
-    """Returns `fresh` with the keys that only `stored` has, at every depth.
+    """Return `fresh` with the keys that only `stored` has, at every depth.
 
     A record of a list keeps them only where it is otherwise as stored: measured or derived anew, they might no
     longer be true of it.
@@ -76,7 +79,7 @@ def with_unknown_keys(fresh: Any, stored: Any) -> Any:
 
 
 def _agree(fresh: Any, stored: Any) -> bool:
-    """Says whether `stored` is `fresh`, perhaps with further keys, or without keys that say nothing."""
+    """Return whether `stored` is `fresh`, perhaps with further keys, or without keys that are null or empty."""
     if isinstance(fresh, dict) and isinstance(stored, dict):
         return all(
             _agree(value, stored[key]) if key in stored else value is None or value == []
@@ -89,12 +92,12 @@ def _agree(fresh: Any, stored: Any) -> bool:
 
 @contextlib.contextmanager
 def claimed(directory: Path) -> Iterator[Path]:
-    """Creates a report's directory, keeps other runs out of it, and gives a folder in it for passing files.
+    """Create a report's directory, lock out other runs, and yield a folder in it for temporary files.
 
-    What a run that was killed left there of passing files is removed.
+    Temporary files that a killed run left there are removed.
 
     Raises:
-        BenchError: it cannot be written to, or another run is measuring into it.
+        BenchError: the directory cannot be written to, or another run is measuring into it.
     """
     try:
         directory.mkdir(parents=True, exist_ok=True)
@@ -104,7 +107,7 @@ def claimed(directory: Path) -> Iterator[Path]:
         raise BenchError(f"cannot write to {directory}: {error.strerror or error}; choose another --output") from error
     with _locked(directory / LOCK_NAME, directory):
         try:
-            _remove_passing_files(directory)
+            _remove_temporary_files(directory)
             with tempfile.TemporaryDirectory(dir=directory, prefix=PARTS_PREFIX, ignore_cleanup_errors=True) as parts:
                 yield Path(parts)
         except OSError as error:
@@ -113,7 +116,7 @@ def claimed(directory: Path) -> Iterator[Path]:
             raise BenchError(f"cannot write to {directory}: {error.strerror}") from error
 
 
-def _remove_passing_files(directory: Path) -> None:
+def _remove_temporary_files(directory: Path) -> None:
     for path in directory.iterdir():
         if path.name.startswith(PARTS_PREFIX):
             shutil.rmtree(path, ignore_errors=True)

@@ -14,21 +14,21 @@ from bench.statistics import contrast, intervals
 
 
 def widest(sides: Sequence[Sequence[Run]], cells: Collection[Cell] | None = None) -> float:
-    """Returns the largest half-width of the cells' 95 % intervals, or of two sides their ratios', on logarithms.
+    """Return the largest half-width of the cells' 95 % intervals (for two sides, of their ratios') on logarithms.
 
     Args:
         sides: as for `next_rounds`.
-        cells: of these, infinite where one has no interval, such as with one process; without, of those that have one.
+        cells: cells to look at; infinite where one has no interval, as with one process. None for those that have one.
     """
-    known = _half_widths(sides)
+    known = half_widths_of(sides)
     return max((known.get(cell, math.inf) for cell in (known if cells is None else cells)), default=math.inf)
 
 
-def _half_widths(sides: Sequence[Sequence[Run]]) -> dict[Cell, float]:
-    """Returns them as the report or `compare` will print them: several ratios hold at 95 % together."""
+def half_widths_of(sides: Sequence[Sequence[Run]]) -> dict[Cell, float]:
+    """Return the half-widths as the report or `compare` will print them: several ratios hold at 95 % together."""
     medians = [
         {cell: [intervals.process_median(one) for one in by_process.values()] for cell, by_process in found.items()}
-        for found in _counted(sides)
+        for found in counted_of(sides)
     ]
     if len(sides) == 1:
         found = {cell: intervals.typical(of_cell).ci95 for cell, of_cell in medians[0].items()}
@@ -40,8 +40,8 @@ def _half_widths(sides: Sequence[Sequence[Run]]) -> dict[Cell, float]:
     return {cell: (ends[1] - ends[0]) / 2 for cell, ends in logs.items() if ends is not None}
 
 
-def _counted(sides: Sequence[Sequence[Run]]) -> list[dict[Cell, dict[int, list[float]]]]:
-    """Returns each cell's rounds in ms by process: of two sides only those of pairs that ran side by side.
+def counted_of(sides: Sequence[Sequence[Run]]) -> list[dict[Cell, dict[int, list[float]]]]:
+    """Return each cell's rounds in ms by process; for two sides, only those of pairs that ran side by side.
 
     `compare` leaves the others out: where one of a pair came by a later `--resume`, the machine may have drifted.
     """

@@ -63,7 +63,7 @@ class Opened(msgspec.Struct, frozen=True):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Measures, prints and returns 0."""
+    """Measure, print the result, and return 0."""
     parser = argparse.ArgumentParser(
         prog="python -m bench.studies.overhead",
         description=__doc__,
@@ -106,7 +106,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _in_process(cell: Cell, blocks: int) -> StepTimes | None:
-    """Returns None where the cell's process failed, which has then said why on stderr."""
+    """Return the measured cell; None where its process failed, which has then printed the reason on stderr."""
     print(f"{cell}: {blocks} blocks", file=sys.stderr)
     worker = subprocess.run(
         [*THIS_PROGRAM, f"--worker={cell.backend}", f"--loops={cell.loop}", f"--blocks={blocks}"],
@@ -248,7 +248,7 @@ def _start_table(starts: int, report: Path) -> FittingTable:
 
 
 def _waiting_percent(backend: str) -> list[float]:
-    """Returns the share of a core that this process took during each of some rounds of a worker, in percent."""
+    """Return the share of a core that this process took during each of some rounds of a worker, in percent."""
     shares = []
     with tempfile.TemporaryDirectory(prefix="movierank-bench-") as folder:
         options = Options(backend=backend, output=Path(folder) / "unused")

@@ -67,7 +67,7 @@ class Measured(msgspec.Struct, frozen=True):
 
 
 def stored(file: Path) -> list[Measured]:
-    """Returns what a file holds; nothing where there is no file.
+    """Return the records that a file holds; none where there is no file.
 
     Raises:
         BenchError: it holds something else.
@@ -76,7 +76,7 @@ def stored(file: Path) -> list[Measured]:
 
 
 def by_cell(measured: Sequence[Measured]) -> dict[str, StepTimes]:
-    """Returns the blocks of all processes of each cell together."""
+    """Return the blocks of all processes of each cell together."""
     names = StepTimes.__struct_fields__
     return {
         cell: StepTimes(
@@ -87,6 +87,6 @@ def by_cell(measured: Sequence[Measured]) -> dict[str, StepTimes]:
 
 
 def in_percent(ratio: Estimate) -> str:
-    """Returns how much more than 1 a ratio is, such as `+0.2 % [-0.3, +0.7]`."""
+    """Return how much more than 1 a ratio is, such as `+0.2 % [-0.3, +0.7]`."""
     ends = "" if ratio.ci95 is None else " [{:+.1f}, {:+.1f}]".format(*(100 * (end - 1) for end in ratio.ci95))
     return f"{100 * (ratio.value - 1):+.1f} %{ends}"

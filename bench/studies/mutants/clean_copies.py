@@ -37,7 +37,7 @@ class CopiesRequest(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def judge_copies(request: CopiesRequest) -> CleanTrainings:
-    """Trains the copies and judges each by the reference."""
+    """Train the copies, and judge each by the reference."""
     asked = request.reference
     with np.load(asked.weights) as w, np.load(asked.train) as tr, np.load(asked.test) as te:
         weights, train, test = Weights(**w), Ratings(**tr), Ratings(**te)
@@ -63,7 +63,7 @@ def judge_copies(request: CopiesRequest) -> CleanTrainings:
 
 
 def main(arguments: list[str]) -> int:
-    """Carries out the request in the JSON file that is named first and writes the answer to the second."""
+    """Carry out the request in the JSON file that is named first and write the answer to the second."""
     request, answer = map(Path, arguments)
     found = judge_copies(msgspec.json.decode(request.read_bytes(), type=CopiesRequest))
     answer.write_bytes(msgspec.json.encode(found))

@@ -140,7 +140,7 @@ class Mutants(Record, frozen=True, kw_only=True):
 
 
 def ratios(results: Iterable[ParityResult]) -> list[StageRatio]:
-    """Returns the ratios of one training's comparisons with the oracle, in their order."""
+    """Return the ratios of one training's comparisons with the oracle, in their order."""
     return [
         StageRatio(
             stage=result.stage,
@@ -153,7 +153,7 @@ def ratios(results: Iterable[ParityResult]) -> list[StageRatio]:
 
 
 def worst(trainings: Sequence[Sequence[StageRatio]]) -> list[StageRatio]:
-    """Returns the largest ratio at each stage of trainings with the same stages."""
+    """Return the largest ratio at each stage of trainings with the same stages."""
     return [
         max(stages, key=lambda stage: float("inf") if stage.ratio is None else stage.ratio)
         for stages in zip(*trainings, strict=True)
@@ -161,5 +161,5 @@ def worst(trainings: Sequence[Sequence[StageRatio]]) -> list[StageRatio]:
 
 
 def earliest_stage(earliest: str, epochs: int) -> str:
-    """Returns the group of stages that a fault of the catalogue shows at first, in a training of so many epochs."""
+    """Return the group of stages at which a fault of the catalogue first shows in a training of `epochs` epochs."""
     return f"epoch {epochs}" if earliest == LAST_EPOCH else earliest

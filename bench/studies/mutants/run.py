@@ -64,7 +64,7 @@ class Options:
     worker_command: Sequence[str] = WORKER_COMMAND
 
     def __post_init__(self) -> None:
-        """Refuses what does not exist.
+        """Refuse what does not exist.
 
         Raises:
             BenchError: naming the option.
@@ -78,7 +78,7 @@ class Options:
 
 
 def measure_mutants(options: Options, console: Console) -> Mutants:
-    """Trains with each fault and without any, and judges each training as a report of its own.
+    """Train with each fault and without any, and judge each training as a separate report.
 
     Every finished training is saved at once.
 
@@ -160,7 +160,7 @@ def _measure(options: Options, trainings: MutantTrainings, result: Mutants, cons
 
 
 def _shares(trainings: int) -> dict[int, int]:
-    """Returns how many trainings each seed gets."""
+    """Return how many trainings each seed gets."""
     return {
         seed: share
         for seed in range(COPY_SEEDS)
@@ -169,7 +169,7 @@ def _shares(trainings: int) -> dict[int, int]:
 
 
 def _with(result: Mutants, found: FaultResult | CleanTrainings | None) -> Mutants:
-    """Returns the result with one more training, in an order that does not depend on which was done first."""
+    """Return the result with one more training, in an order that does not depend on which was done first."""
     match found:
         case FaultResult():
             places = list(FAULTS)

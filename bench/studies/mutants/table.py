@@ -22,7 +22,7 @@ HEADINGS: tuple[tuple[str, Literal["left", "right"]], ...] = (
 
 
 def print_mutants(result: Mutants, console: Console) -> None:
-    """Prints one line a fault, what was said of trainings without one, and what was not as expected."""
+    """Print a line for each fault, the verdicts on trainings without one, and what was not as expected."""
     columns = stage_groups(result)
     title = f"{result.backend}: {len(result.faults)} planted faults"
     table = FittingTable(title=title, collapse_padding=True)
@@ -37,7 +37,7 @@ def print_mutants(result: Mutants, console: Console) -> None:
 
 
 def as_markdown(result: Mutants) -> str:
-    """Returns the matrix fault × stage: the largest distance over its envelope at each stage, bold where outside."""
+    """Return the matrix fault × stage: the largest distance over its envelope at each stage, bold where outside."""
     columns = stage_groups(result)
     lines = [
         f"| fault | what it does | {' | '.join(columns)} | test RMSE | without |",
@@ -52,7 +52,7 @@ def as_markdown(result: Mutants) -> str:
 
 
 def summary_lines(result: Mutants) -> list[str]:
-    """Returns in words what was found and what was not as expected."""
+    """Return sentences on the result and on what was not as expected."""
     visible = [fault for fault in result.faults if fault.invisible is None]
     found = sum(fault.as_expected for fault in visible)
     lines = [f"{found} of {len(visible)} faults found at the earliest stage where they can be seen"]
@@ -78,14 +78,14 @@ def summary_lines(result: Mutants) -> list[str]:
 
 
 def stage_groups(result: Mutants) -> list[str]:
-    """Returns the kinds of stages in the order of training."""
+    """Return the kinds of stages in the order of training."""
     trainings = [*(fault.stages for fault in result.faults), *(block.stages for block in result.clean)]
     longest = max(trainings, key=len, default=[])
     return list(dict.fromkeys(stage.group for stage in longest))
 
 
 def worst_stage(stages: Sequence[StageRatio], group: str) -> StageRatio | None:
-    """Returns the one of a kind that is furthest out; None where there is none."""
+    """Return the one of a kind that is furthest out; None where there is none."""
     inside = [stage for stage in stages if stage.group == group]
     return max(inside, key=lambda stage: (stage.alarms, _size(stage)), default=None)
 

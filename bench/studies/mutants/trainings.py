@@ -52,7 +52,7 @@ class MutantTrainings:
         self._stopped = False
 
     def add_reference(self, key: ReferenceKey) -> None:
-        """Trains the oracle and its float32 copies for a seed and batch size; needed before anything is judged.
+        """Train the oracle and its float32 copies for a seed and batch size; needed before anything is judged.
 
         Raises:
             BenchError: it cannot be measured.
@@ -62,7 +62,7 @@ class MutantTrainings:
             self.references[key] = measure_in_process(self._requests[key])
 
     def with_fault(self, name: str) -> FaultResult:
-        """Trains with a fault of the catalogue, after `clean` trained the same without it.
+        """Train with a fault of the catalogue, after `clean` trained the same without it.
 
         Raises:
             BenchError: the backend is not to be had.
@@ -88,7 +88,7 @@ class MutantTrainings:
         )
 
     def clean(self, key: ReferenceKey) -> CleanTrainings:
-        """Trains without a fault.
+        """Train without a fault.
 
         Raises:
             BenchError: it broke off.
@@ -110,7 +110,7 @@ class MutantTrainings:
         )
 
     def clean_copies(self, key: ReferenceKey, copies: int) -> CleanTrainings:
-        """Trains float32 copies of the oracle.
+        """Train float32 copies of the oracle.
 
         Raises:
             BenchError: the process that does so failed.
@@ -125,14 +125,14 @@ class MutantTrainings:
             start_new_session=True,
         )
         with self._noted(process.pid):
-            _, told = process.communicate()
+            _, errors = process.communicate()
         if process.returncode != 0:
-            lines = told.strip().splitlines() or [f"exit status {process.returncode}"]
+            lines = errors.strip().splitlines() or [f"exit status {process.returncode}"]
             raise BenchError(f"copies of the oracle could not be trained: {lines[-1]}")
         return msgspec.json.decode(answer.read_bytes(), type=CleanTrainings)
 
     def stop(self) -> None:
-        """Ends all that runs and lets nothing more start."""
+        """End all that runs, and let nothing more start."""
         with self._lock:
             self._stopped = True
             for pid in self._running:

@@ -59,7 +59,7 @@ class Workload:
         return self.split.test.take(slice(0, MOST_STORED))
 
     def reference_request(self, key: ReferenceKey) -> EnvelopeRequest:
-        """Returns what the reference's process is asked for, and writes what it reads."""
+        """Return the request to the reference's process, and write the files that it reads."""
         seed, batch_size = key
         known = known_deviation(self.cell)
         weights = initial_weights(self.dataset.num_users, self.dataset.num_movies, DIMENSION, seed=seed)
@@ -78,7 +78,7 @@ class Workload:
         )
 
     def job(self, key: ReferenceKey, fault: str | None, predictions: Path) -> Job:
-        """Returns what a worker is asked for."""
+        """Return the job of a worker."""
         return Job(
             backend=self.backend,
             device="cpu",

@@ -33,12 +33,12 @@ class Answer:
 
 
 def checked_users(users: int, num_movies: int) -> int:
-    """Returns for how many of `users` all pairs are checked."""
+    """Return for how many of `users` all pairs are checked."""
     return max(1, min(users, CHECKED_PAIRS // num_movies))
 
 
 def judge(answers: Mapping[str, Answer], weights: Weights) -> list[Agreement]:
-    """Returns how each answer agrees with the exact one, and each two with each other.
+    """Return how each answer agrees with the exact one, and each two with each other.
 
     A movie is surely missed where its exact prediction is above that of the last movie that was taken by more than
     rounding can explain of both.
@@ -58,7 +58,7 @@ def judge(answers: Mapping[str, Answer], weights: Weights) -> list[Agreement]:
 
 
 def _exact(weights: Weights, users: int) -> tuple[FloatArray, FloatArray]:
-    """Returns exact predictions and their bounds, [users, movies]."""
+    """Return exact predictions and their bounds, [users, movies]."""
     num_movies = len(weights.candidate_embedding) - 1
     oracle = Oracle(weights)
     pairs = np.arange(users * num_movies)
@@ -97,7 +97,7 @@ def _beside_exact(cell: str, answer: Answer, exact: FloatArray, bound: FloatArra
 
 
 def _beside_other(a: str, b: str, answers: Mapping[str, Answer], bound: FloatArray) -> Agreement:
-    """Compares two answers without the exact one: their predictions, and the last one that either has taken."""
+    """Compare two answers without the exact one: their predictions, and the last one that either has taken."""
     scores = [_as_rows(answers[cell], bound.shape) for cell in (a, b)]
     both = ~np.isnan(scores[0]) & ~np.isnan(scores[1])
     difference = np.abs(scores[0] - scores[1])[both]

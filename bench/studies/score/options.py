@@ -53,7 +53,7 @@ class Options:
     worker_command: Sequence[str] = WORKER_COMMAND
 
     def __post_init__(self) -> None:
-        """Refuses numbers that mean nothing.
+        """Refuse numbers that mean nothing.
 
         Raises:
             BenchError: naming the option.
@@ -68,12 +68,12 @@ class Options:
         require_patience(self.patience_s)
 
     def users_on(self, device: str) -> int:
-        """Returns how many users' best movies a round searches."""
+        """Return how many users' best movies a round searches."""
         pairs = self.round_pairs if device == "cpu" else ROUND_PAIRS["gpu"]
         return self.users or max(1, min(self.num_users, pairs // self.num_movies))
 
     def settings(self) -> ScoreSettings:
-        """Returns the part that the result keeps."""
+        """Return the settings that the result stores."""
         return ScoreSettings(
             num_users=self.num_users,
             num_movies=self.num_movies,

@@ -23,7 +23,7 @@ class ScoreSettings(Record, frozen=True, kw_only=True):
         k: movies kept for each user.
         processes: worker processes asked for per backend and device.
         rounds: asked for per process, of each kind.
-        threads: threads every worker was told to use.
+        threads: threads of every worker.
         seed: of the shared initial weights, which are not trained: the arithmetic is the same.
         order_seed: of the random order of rounds.
         timeout_s: longest wait for one answer of a worker, in seconds.
@@ -88,7 +88,7 @@ class ScoreRun(Record, frozen=True, kw_only=True):
 
     @property
     def cell(self) -> str:
-        """The backend and device as they are told."""
+        """The backend and device, such as `jax/cpu`."""
         return f"{self.backend}/{self.device}"
 
 

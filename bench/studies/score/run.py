@@ -30,7 +30,7 @@ PREDICTED_PAIRS = 262_144
 
 
 def measure_scoring(options: Options, console: Console) -> ScoreReport:
-    """Measures all cells, saving after every round, and returns the result.
+    """Measure all cells, saving after every round, and return the result.
 
     Raises:
         BenchError: the result cannot be written.
@@ -77,7 +77,7 @@ class Scoring:
         self.given_up: dict[str, str] = {}
 
     def measure(self) -> None:
-        """Measures processes of all cells side by side, then the next ones; judges the answers of the first."""
+        """Measure processes of all cells side by side, then the next ones; judge the answers of the first."""
         for process in range(self.options.processes):
             if len(self.given_up) < len(self.options.cells):
                 self.console.print(f"process {process + 1} of {self.options.processes}")
@@ -99,7 +99,7 @@ class Scoring:
         self._save()
 
     def end(self) -> None:
-        """Ends the workers that are left."""
+        """End the workers that are left."""
         for worker in self.live.values():
             worker.kill()
         self.live.clear()
@@ -138,7 +138,7 @@ class Scoring:
             self.runs[run.cell, process] = replace(run, **ready)
 
     def _take_round(self, name: str, process: int, kind: Kind) -> None:
-        """Has a worker that still lives measure a round, in the machine's usual state if that comes in time."""
+        """Measure a round of a worker that still lives, in the machine's usual state if that comes in time."""
         if name not in self.live:
             return
         self.watch.before_round()
@@ -149,7 +149,7 @@ class Scoring:
             self.runs[name, process] = replace(run, **added)
 
     def _repeat_apart(self, process: int) -> None:
-        """Has rounds that were timed with the cores apart repeated, as `bench run` does."""
+        """Repeat rounds that were timed with the cores apart, as `bench run` does."""
 
         def lacking() -> list[tuple[str, Kind]]:
             limit = limit_of(ratios_of(self.runs.values()))
@@ -177,7 +177,7 @@ class Scoring:
             self.live.pop(name).close()
 
     def _ask(self, name: str, process: int, command: Command, expected: type[ReplyT]) -> ReplyT | None:
-        """Returns the answer; None, and the run is recorded as ended, where there was none."""
+        """Return the reply; where there was none, record the run as ended and return None."""
         run = self.runs[name, process]
         try:
             return self.live[name].ask(command, expected)
@@ -186,7 +186,7 @@ class Scoring:
             return None
 
     def _lose(self, run: ScoreRun) -> None:
-        """Records a run that has ended early; a cell that was never timed is not started again."""
+        """Record a run that has ended early; a cell that was never timed is not started again."""
         self.live.pop(run.cell).kill()
         self.runs[run.cell, run.process] = run
         self.console.print(f"{run.cell} process {run.process}: {run.error}")

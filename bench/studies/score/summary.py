@@ -45,7 +45,7 @@ class Medians:
 
 
 def throughput(runs: Sequence[ScoreRun], num_movies: int) -> list[Throughput]:
-    """Returns a line for each cell that was measured, the fastest first."""
+    """Return a line for each cell that was measured, the fastest first."""
     limit = limit_of(ratios_of(runs))
     found: dict[str, dict[int, list[list[Marked]]]] = {}
     for run in runs:
@@ -68,12 +68,12 @@ def throughput(runs: Sequence[ScoreRun], num_movies: int) -> list[Throughput]:
 
 
 def ratios_of(runs: Iterable[ScoreRun]) -> Iterator[float | None]:
-    """Gives the handover ratios of all rounds of `runs`, of all kinds."""
+    """Yield the handover ratios of all rounds of `runs`, of all kinds."""
     return (ratio for run in runs for _, looks in COLUMNS.values() for ratio in getattr(run, looks))
 
 
 def rounds_of(run: ScoreRun, kind: Kind, limit: float) -> list[Marked]:
-    """Returns the rates of a run's rounds of one kind, and whether each was timed with cores apart.
+    """Return the rates of a run's rounds of one kind, and whether each was timed with cores apart.
 
     Args:
         run: that measured them.

@@ -15,7 +15,7 @@ LEGEND = (
 
 
 def print_scoring(report: ScoreReport, console: Console) -> None:
-    """Prints throughput, what was lost, and whether the backends found the same movies."""
+    """Print throughput, what was lost, and whether the backends found the same movies."""
     if report.throughput:
         console.print(_table(report))
     for text in words(report):
@@ -44,12 +44,12 @@ def _table(report: ScoreReport) -> FittingTable:
 
 
 def scaled(ci95: Interval | None) -> Interval | None:
-    """Returns an interval of pairs a second in millions."""
+    """Return an interval of pairs a second in millions."""
     return None if ci95 is None else (ci95[0] / 1e6, ci95[1] / 1e6)
 
 
 def words(report: ScoreReport) -> list[str]:
-    """Returns what the table does not say, a line each."""
+    """Return a line for each thing that the table does not show."""
     lines = [LEGEND] if report.throughput else ["No backend could be measured here:"]
     lines += [_beside(report.throughput[0], line) for line in report.throughput[1:] if line.times_fastest is not None]
     users = sorted({run.users for run in report.runs if run.pairs_per_s})

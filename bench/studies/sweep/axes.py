@@ -61,7 +61,7 @@ class Point:
 
 
 def default_values(over: Over, *, quick: bool) -> list[int]:
-    """Returns sensible values; of threads, powers of two up to the cores that may be used, and these."""
+    """Return sensible values; of threads, powers of two up to the cores that may be used, and these."""
     if over == "threads":
         cores = usable_cores()
         return sorted({*(2**power for power in range(cores.bit_length())), cores})
@@ -69,7 +69,7 @@ def default_values(over: Over, *, quick: bool) -> list[int]:
 
 
 def parse_values(text: str) -> list[int]:
-    """Reads `64,256,1k,1M`, and returns the numbers in ascending order without repeats.
+    """Read `64,256,1k,1M`, and return the numbers in ascending order without repeats.
 
     Raises:
         BenchError: one is not a whole number from 1 up.
@@ -86,12 +86,12 @@ def parse_values(text: str) -> list[int]:
 
 
 def size_of(over: Over, value: int) -> float:
-    """Returns what the cost model of `bench.statistics.cost_model` grows with: the value, or one over the threads."""
+    """Return what the cost model of `bench.statistics.cost_model` grows with: the value, or one over the threads."""
     return 1 / value if over == "threads" else float(value)
 
 
 def points_of(over: Over, values: list[int], base: Point, dataset: str | None, ratings: int | None) -> list[Point]:
-    """Returns the points of a sweep.
+    """Return the points of a sweep.
 
     Args:
         over: what it goes over.
@@ -127,7 +127,7 @@ def points_of(over: Over, values: list[int], base: Point, dataset: str | None, r
 
 
 def _tables(rows: int, ratings: int) -> str:
-    """Returns the made-up dataset whose two tables have `rows` rows; each has one that no id uses."""
+    """Return the made-up dataset whose two tables have `rows` rows; each has one that no id uses."""
     users = rows // 2 - 1
     movies = rows - rows // 2 - 1
     return f"synthetic:{users}x{movies}x{max(ratings, users, movies)}"

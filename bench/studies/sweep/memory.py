@@ -1,4 +1,4 @@
-"""Whether a worker would fit in memory, told beforehand: the kernel tells by killing it."""
+"""Estimate whether a worker fits in memory before it starts: the kernel would kill it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Need:
 
 
 def estimated_need(cell: Cell, *, rows: int, width: int, ratings: int) -> Need:
-    """Returns what a worker is expected to need.
+    """Return the memory that a worker is expected to need.
 
     Tables × (weights + accumulators + what sweeping whole tables takes) × 4 bytes lie on the device. Loops that by name
     update rows alone need no more than one table-sized array while they are built; of others the worst is assumed, as
@@ -60,7 +60,7 @@ def estimated_need(cell: Cell, *, rows: int, width: int, ratings: int) -> Need:
 
 
 def memory_mib(device: str) -> float | None:
-    """Returns what workers may take of a device's memory, in MiB; None where nobody knows.
+    """Return the memory of a device that workers may take, in MiB; None where it is unknown.
 
     Of `cpu` that is what is left up to the control group's or the machine's limit; of a GPU all that nvidia-smi says it
     has, whoever uses it. Of several the largest counts, as which one a worker gets is for its environment to say.
@@ -74,7 +74,7 @@ def memory_mib(device: str) -> float | None:
 
 
 def shortage(needs: Mapping[Cell, Need], memory: Mapping[str, float | None]) -> str | None:
-    """Returns in words which memory is too small for workers side by side; None where they fit.
+    """Return a sentence on the memory that is too small for workers side by side; None where they fit.
 
     Args:
         needs: of each cell's worker.
@@ -94,7 +94,7 @@ def shortage(needs: Mapping[Cell, Need], memory: Mapping[str, float | None]) -> 
 
 
 def groups_that_fit(needs: Mapping[Cell, Need], memory: Mapping[str, float | None]) -> list[list[Cell]]:
-    """Returns the cells that fit in memory: in one group where they do so side by side, else each by itself.
+    """Return the cells that fit in memory: in one group where they do so side by side, else each by itself.
 
     Args:
         needs: of each cell's worker.

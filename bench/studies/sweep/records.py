@@ -112,16 +112,16 @@ class Sweep(Record, frozen=True, kw_only=True):
     warnings: list[str] = msgspec.field(default_factory=list)
 
     def curve(self, cell: Cell) -> list[Measured]:
-        """Returns what was measured of one cell, by value."""
+        """Return the measurements of one cell, by value."""
         return [one for one in self.measured if one.cell == cell and one.step_time_ms is not None]
 
     def model_of(self, cell: Cell) -> CostModel | None:
-        """Returns a cell's cost model."""
+        """Return a cell's cost model."""
         return next((one.model for one in self.models if one.cell == cell), None)
 
 
 def load_sweep(path: Path) -> Sweep:
-    """Reads a sweep from its directory or file.
+    """Read a sweep from its directory or file.
 
     Raises:
         BenchError: there is none, it cannot be read, or it is of another schema.

@@ -76,11 +76,11 @@ class SweepOptions:
         )
 
     def folder_of(self, point: Point) -> Path:
-        """Returns the folder of a point's report."""
+        """Return the folder of a point's report."""
         return self.base.output / POINTS_NAME / str(point.value)
 
     def up_to(self, process: int, point: Point, cells: Sequence[Cell]) -> Options:
-        """Returns what measures a point up to this process of each of `cells`, going on with what there is."""
+        """Return the options that measure a point up to this process of each of `cells`, resuming its report."""
         return dataclasses.replace(
             self.base,
             cells=cells,
@@ -99,7 +99,7 @@ class SweepOptions:
 
 
 def sweep(options: SweepOptions, console: Console) -> Sweep:
-    """Measures all points, saving after each, and returns what was found, which then lies in the folder.
+    """Measure all points, save after each, and return the result, which then lies in the folder.
 
     Raises:
         BenchError: bad input, or the folder cannot be written to or holds something else.
@@ -127,7 +127,7 @@ class _Sweeping:
         self.sweep = self._fresh()
 
     def measure(self) -> Sweep:
-        """Measures what is missing."""
+        """Measure what is missing."""
         self._plan_memory()
         self._tell_noise()
         processes = self.options.base.processes
@@ -143,7 +143,7 @@ class _Sweeping:
         return self.sweep
 
     def _tell_noise(self) -> None:
-        """Says what could distort the sweep: once, and not at every point and process."""
+        """Print what could distort the sweep once, not at every point and process."""
         before = take_snapshot(sample_s=self.options.base.watch_s)
         tell_conditions(before, describe_machine(), max(point.threads for point in self.options.points), self.console)
 
@@ -172,7 +172,7 @@ class _Sweeping:
         self._save()
 
     def _plan_memory(self) -> None:
-        """Leaves out what would not fit in memory, and lets workers live alone that do not fit side by side."""
+        """Leave out what would not fit in memory, and let workers live alone that do not fit side by side."""
         devices = [HOST, *(cell.device for cell in self.options.base.cells)]
         memory = {device: memory_mib(device) for device in dict.fromkeys(devices)}
         for point in self.options.points:
@@ -188,7 +188,7 @@ class _Sweeping:
         self._save()
 
     def _fresh(self) -> Sweep:
-        """Returns the stored sweep to go on with, its points loaded, or an empty one."""
+        """Return the stored sweep that is resumed, with its points loaded, or an empty one."""
         options, settings = self.options, self.options.settings
         file = options.base.output / SWEEP_NAME
         if options.base.existing == "overwrite" and file.exists():
@@ -235,7 +235,7 @@ def _is_done(report: Report | None, cell: Cell, process: int) -> bool:
 
 
 def _extent(point: Point) -> tuple[int, int]:
-    """Returns the rows of both tables and the ratings of a point's dataset.
+    """Return the rows of both tables and the ratings of a point's dataset.
 
     Raises:
         BenchError: the dataset's name makes no sense, or it cannot be opened.

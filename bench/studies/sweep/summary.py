@@ -13,7 +13,7 @@ from bench.studies.sweep.records import CellModel, Measured
 
 
 def measured_at(point: Point, cell: Cell, report: Report | None, refusal: str | None) -> Measured:
-    """Returns what is known of one cell at one point.
+    """Return the result of one cell at one point.
 
     Args:
         point: of the sweep.
@@ -42,7 +42,7 @@ def measured_at(point: Point, cell: Cell, report: Report | None, refusal: str | 
 
 
 def models_of(over: Over, cells: Sequence[Cell], measured: Sequence[Measured]) -> list[CellModel]:
-    """Returns the cost model of each cell."""
+    """Return the cost model of each cell."""
     models = []
     for cell in cells:
         curve = [

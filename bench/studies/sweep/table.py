@@ -16,7 +16,7 @@ MOST_WARNINGS = 3
 
 
 def print_sweep(sweep: Sweep, console: Console) -> None:
-    """Prints a table of all points, the cost model of each cell, and what is missing."""
+    """Print a table of all points, the cost model of each cell, and what is missing."""
     names = short_names(sweep.settings.cells)
     table = FittingTable(title=title_of(sweep), named_by=2)
     table.add_column(sweep.settings.over, justify="right", no_wrap=True)
@@ -34,7 +34,7 @@ def print_sweep(sweep: Sweep, console: Console) -> None:
 
 
 def sweep_lines(sweep: Sweep) -> list[str]:
-    """Returns in words the cost models, what is missing, and what could have distorted the figures."""
+    """Return sentences on the cost models, on what is missing, and on what could have distorted the figures."""
     names = short_names(sweep.settings.cells)
     over = sweep.settings.over
     lines = [f"{names[str(one.cell)]}: {model_in_words(one.model, over)}" for one in sweep.models]
@@ -54,7 +54,7 @@ def sweep_lines(sweep: Sweep) -> list[str]:
 
 
 def model_in_words(model: CostModel | None, over: Over) -> str:
-    """Returns one sentence or two: the terms with their intervals, which of them rules, and how well they fit."""
+    """Return one or two sentences: the terms with their intervals, which of them rules, and how well they fit."""
     if model is None:
         return "too few points for a cost model."
     if not model.fits:
@@ -76,7 +76,7 @@ def _ruling(model: CostModel, over: Over) -> str:
 
 
 def _scaled(model: CostModel, over: Over) -> tuple[tuple[float, tuple[float, float]], str]:
-    """Returns the slope with its interval in a unit in which it has few zeros, and that unit."""
+    """Return the slope with its interval in a unit in which it has few zeros, and that unit."""
     if over == "threads":
         return (model.slope.value, model.slope.ci95), "ms / threads"
     factor, unit = (1e3, "µs") if model.slope.value >= 1e-3 else (1e6, "ns")
@@ -100,7 +100,7 @@ def _figures(one: Measured) -> tuple[str, str, str]:
 
 
 def title_of(sweep: Sweep) -> str:
-    """Returns what all points share: data, batch size, width, threads, and the processes of an interval."""
+    """Return a title of what all points share: data, batch size, width, threads, and the processes of an interval."""
     settings = sweep.settings
     datasets = dict.fromkeys(settings.datasets)
     data = next(iter(datasets)) if len(datasets) == 1 else "made-up ratings for each size"

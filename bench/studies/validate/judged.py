@@ -83,11 +83,11 @@ class Simulated(Record, frozen=True, kw_only=True):
 
 
 def judge(trials: Sequence[Trial], drift: Drift = ASSUMED) -> list[Outcome]:
-    """Puts every trial through `compare`'s own verdict and counts, by true difference.
+    """Judge every trial as `compare` does, and count the verdicts by true difference.
 
     Args:
         trials: of sides measured apart or together.
-        drift: between those measured apart, as `compare` is told; left alone, as it assumes.
+        drift: drift between sides measured apart, as for `compare`; by default, as it assumes.
     """
     slowdowns = sorted({trial.slowdown for trial in trials})
     return [
@@ -96,7 +96,7 @@ def judge(trials: Sequence[Trial], drift: Drift = ASSUMED) -> list[Outcome]:
 
 
 def judge_pooled(trials: Sequence[Trial], *, draws: int = POOLED_DRAWS, seed: int = 0) -> list[Outcome]:
-    """Says what `versus` would have made of more processes: pools the sides of trials together, drawn at random.
+    """Judge what more processes would have shown: pool the sides of trials together, drawn at random.
 
     Each draw takes k different trials and puts their processes together, k = 2, 4, 8 … up to half of the trials, so
     that draws still differ. Every second trial of a stretch is left out, since it shares a side with its neighbours.
@@ -137,7 +137,7 @@ def _pool(trials: Sequence[Trial]) -> Trial:
 def simulate_coverage(
     processes: int, rounds: int, process_sd: float, round_sd: float, *, cells: int = 2000, seed: int = 0
 ) -> Simulated:
-    """Draws log-normal cells with a true step time of 1 ms and counts the intervals that hold it."""
+    """Draw log-normal cells with a true step time of 1 ms, and count the intervals that hold it."""
     generator = np.random.default_rng(seed)
     between = process_sd * generator.standard_normal((cells, processes, 1))
     within = round_sd * generator.standard_normal((cells, processes, rounds))
@@ -176,7 +176,7 @@ def _outcome(slowdown: float, trials: Sequence[Trial], drift: Drift) -> Outcome:
 
 
 def pytest_benchmark_fails(trial: Trial) -> bool:
-    """Applies pytest-benchmark's rule to the first process of either side: its median grew by more than 5 %."""
+    """Apply pytest-benchmark's rule to the first process of either side: its median grew by more than 5 %."""
     return float(np.median(trial.new[0])) > (1 + PYTEST_BENCHMARK_LIMIT) * float(np.median(trial.base[0]))
 
 

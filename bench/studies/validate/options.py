@@ -48,7 +48,7 @@ class Options:
     worker_command: Sequence[str] = WORKER_COMMAND
 
     def __post_init__(self) -> None:
-        """Refuses numbers that mean nothing.
+        """Refuse numbers that mean nothing.
 
         Raises:
             BenchError: naming the option.

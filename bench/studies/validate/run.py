@@ -69,7 +69,7 @@ class Validation(Record, frozen=True, kw_only=True):
 
 
 def load_validation(file: Path) -> Validation:
-    """Reads a stored result.
+    """Read a stored result.
 
     Raises:
         BenchError: the file cannot be read.
@@ -78,7 +78,7 @@ def load_validation(file: Path) -> Validation:
 
 
 def judge_anew(file: Path) -> Validation:
-    """Returns a stored result with what is said of its trials today, and of simulated ones that end when narrow.
+    """Return a stored result with its trials judged by today's code, and simulated ones that end when narrow.
 
     Raises:
         BenchError: the file cannot be read.
@@ -87,7 +87,7 @@ def judge_anew(file: Path) -> Validation:
 
 
 def validate(options: Options, console: Console) -> Validation:
-    """Measures the trials that are missing, saving after each comparison, and returns what was said of all.
+    """Measure the trials that are missing, saving after each comparison, and return what was said of all.
 
     Ctrl-C ends it early: the result then holds the comparisons so far, saved like any, and its `finished` is None.
 
@@ -101,7 +101,7 @@ def validate(options: Options, console: Console) -> Validation:
 
 
 def _measured(options: Options, result: Validation, sha256: str, console: Console) -> Validation:
-    """Adds the trials that `result` lacks, as `validate` says."""
+    """Add the trials that `result` lacks, as `validate` says."""
     try:
         with interrupts_held():
             tell_conditions(take_snapshot(sample_s=SAMPLE_S), result.machine, options.threads, console)
@@ -124,7 +124,7 @@ def _measured(options: Options, result: Validation, sha256: str, console: Consol
 
 
 def _opened(options: Options) -> Validation:
-    """Returns a result without trials, or the stored one that is gone on with."""
+    """Return a result without trials, or the stored one that is gone on with."""
     fresh = Validation(
         created=now(),
         machine=describe_machine(),
@@ -148,7 +148,7 @@ def _opened(options: Options) -> Validation:
 
 
 def _differences(stored: Validation, fresh: Validation, *, together: bool) -> list[str]:
-    """Returns what keeps new trials from standing beside the stored ones, such as `processes 5 -> 3`."""
+    """Return the differences that keep new trials from being added, such as `processes 5 -> 3`."""
     before, today = (
         {
             **{name: getattr(each, name) for name in ("backend", "processes", "rounds")},

@@ -49,7 +49,7 @@ class Pair:
 
 
 def measured_trials(options: Options, sha256: str, done: Sequence[Trial], console: Console) -> Iterator[list[Trial]]:
-    """Measures what `done` lacks, and gives the trials of one comparison after the other, a trial a slowdown.
+    """Measure the trials that `done` lacks; yield those of each comparison, one for each slowdown.
 
     Raises:
         BenchError: a worker cannot be started or is lost.
@@ -73,12 +73,12 @@ def measured_trials(options: Options, sha256: str, done: Sequence[Trial], consol
 
 
 def comparisons_of(trials: Sequence[Trial]) -> int:
-    """Returns how many comparisons trials are of, which each have one without a slowdown."""
+    """Return the number of comparisons: each has one trial without a slowdown."""
     return sum(trial.slowdown == 0 for trial in trials)
 
 
 def _apart(options: Options, sha256: str, order: random.Random, missing: int, console: Console) -> Iterator[Pair]:
-    """Gives pairs of neighbours in a chain of sides that are measured one after the other."""
+    """Yield pairs of neighbours in a chain of sides that are measured one after the other."""
     if missing <= 0:
         return
     before: list[Rounds] = []
@@ -93,7 +93,7 @@ def _apart(options: Options, sha256: str, order: random.Random, missing: int, co
 
 
 def _together(options: Options, sha256: str, order: random.Random, missing: int, console: Console) -> Iterator[Pair]:
-    """Gives pairs of neighbours among sides whose processes of equal place run side by side, as in `bench versus`."""
+    """Yield pairs of neighbours among sides whose processes of equal place run side by side, as in `bench versus`."""
     watch = watch_of(options.threads, options.patience_s)
     for stretch, done in enumerate(range(0, missing, SIDES_TOGETHER - 1)):
         count = min(SIDES_TOGETHER, missing - done + 1)
@@ -104,7 +104,7 @@ def _together(options: Options, sha256: str, order: random.Random, missing: int,
 
 
 def _measure(options: Options, sha256: str, order: random.Random, watch: StateWatch, count: int) -> list[Rounds]:
-    """Returns the step times of fresh processes side by side, by slowdown, the rounds of all in random order."""
+    """Return the step times of fresh processes side by side, by slowdown, the rounds of all in random order."""
     wanted = [(place, slowdown) for place in range(count) for slowdown in SLOWDOWNS for _ in range(options.rounds)]
     order.shuffle(wanted)
     measured: list[Rounds] = [{slowdown: [] for slowdown in SLOWDOWNS} for _ in range(count)]
@@ -124,7 +124,7 @@ def _measure(options: Options, sha256: str, order: random.Random, watch: StateWa
 def warm_worker(
     options: Options, sha256: str, folder: str, name: str = "worker"
 ) -> Iterator[tuple[WorkerProcess, Steady]]:
-    """Gives a fresh worker that has warmed up, with what it said of that; it has ended afterwards.
+    """Yield a fresh worker that has warmed up, with its reply; end it afterwards.
 
     Args:
         options: whose step it takes, and in which program.
@@ -149,7 +149,7 @@ def warm_worker(
 
 
 def _round(worker: WorkerProcess, slowdown: float, watch: StateWatch) -> float:
-    """Returns the step time of a round in the machine's usual state, as `run` would time it, in ms."""
+    """Return the step time of a round in the machine's usual state, as `run` would time it, in ms."""
     while True:
         watch.before_round()
         started = time.monotonic()
@@ -160,7 +160,7 @@ def _round(worker: WorkerProcess, slowdown: float, watch: StateWatch) -> float:
 
 
 def job_of(options: Options, sha256: str, folder: str) -> Job:
-    """Returns the job of a worker that begins with rounds, of data with that checksum; it may write to `folder`."""
+    """Return the job of a worker that begins with rounds, of data with that checksum; it may write to `folder`."""
     return Job(
         backend=options.backend,
         device="cpu",

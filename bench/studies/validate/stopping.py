@@ -49,12 +49,12 @@ class Stopped(Record, frozen=True, kw_only=True):
 
 @functools.cache
 def simulate_stopping() -> tuple[Stopped, ...]:
-    """Returns a row for each of `SIMULATED`; takes a second, and always gives the same."""
+    """Return a row for each of `SIMULATED`; this takes a second, and always returns the same."""
     return tuple(stopped(pair_sd, most) for pair_sd, most in SIMULATED)
 
 
 def stopped(pair_sd: float, most: int, *, measurements: int = MEASUREMENTS, seed: int = 0) -> Stopped:
-    """Draws log-normal pairs with a true ratio of 1, ends each measurement, and counts the intervals that hold it.
+    """Draw log-normal pairs with a true ratio of 1, end each measurement, and count the intervals that hold it.
 
     Args:
         pair_sd: scatter between pairs, as a share.
@@ -82,7 +82,7 @@ def stopped(pair_sd: float, most: int, *, measurements: int = MEASUREMENTS, seed
 
 
 def running_intervals(log_ratios: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Returns mean and half-width of `statistics.paired_ratio` on logarithms, after each pair of each measurement.
+    """Return mean and half-width of `statistics.paired_ratio` on logarithms, after each pair of each measurement.
 
     Args:
         log_ratios: shape (measurements, pairs), as are both results; a single pair has an infinite half-width.

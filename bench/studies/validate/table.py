@@ -15,7 +15,7 @@ SAID = ("gate fails", "slower", "faster", "same", "undecided", "interval holds i
 
 
 def print_validation(result: Validation, console: Console) -> None:
-    """Prints what was said of trials with a known answer, and the coverage on simulated cells."""
+    """Print the verdicts on trials with a known answer, and the coverage on simulated cells."""
     console.print(
         _outcomes(
             f"{result.backend}: {result.rounds} rounds of each process, sides measured {_how(result)}",
@@ -29,8 +29,8 @@ def print_validation(result: Validation, console: Console) -> None:
             soft_wrap=True,
         )
     if result.drift is not None:
-        beyond = f"{result.drift.sd:.1%} (standard deviation) beyond what their processes tell"
-        seen = f"hardly by more than their processes tell, and could hide {result.drift.sd:.1%} of drift"
+        beyond = f"{result.drift.sd:.1%} (standard deviation) beyond the scatter of their processes"
+        seen = f"hardly by more than their processes scatter, and could hide {result.drift.sd:.1%} of drift"
         console.print(
             f"Sides scatter {seen if result.drift.at_most else f'by {beyond}'}; "
             "`bench compare --validation` allows for as much.",
