@@ -70,7 +70,7 @@ class Fake:
 
 @pytest.fixture
 def fake(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fake:
-    monkeypatch.setattr("bench.system.watch.watch_of", lambda threads, patience: StateWatch(lambda: None, patience))
+    monkeypatch.setattr("bench.measure.run.watch_of", lambda threads, patience: StateWatch(lambda: None, patience))
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[3]))
     for seed in range(2):
         stages = ("forward", *(f"epoch {epoch}" for epoch in range(1, 6)))

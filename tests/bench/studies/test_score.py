@@ -48,7 +48,7 @@ def test_the_command_measures_a_real_worker_and_judges_its_movies(
     pytest.importorskip(BACKEND)
     looks = iter([*[1.3] * (FIRST_LOOKS + 1), 3.3])
     monkeypatch.setattr(
-        "bench.system.watch.watch_of", lambda threads, patience: StateWatch(lambda: next(looks, 1.3), 9.0)
+        "bench.studies.score.run.watch_of", lambda threads, patience: StateWatch(lambda: next(looks, 1.3), 9.0)
     )
     output = tmp_path / "new folder" / "score.json"
     command = ["score", "--backends", BACKEND, "--size", "40x300", "--users", "33", "--top", "5", "-o", str(output)]

@@ -38,7 +38,7 @@ VALUES = [20, 100, 500]
 @pytest.fixture
 def fake(tmp_path, monkeypatch):
     """Sweeps over the batch size with scripted workers into tmp_path/sweep."""
-    monkeypatch.setattr("bench.system.watch.watch_of", lambda threads, patience: StateWatch(lambda: None, patience))
+    monkeypatch.setattr("bench.measure.run.watch_of", lambda threads, patience: StateWatch(lambda: None, patience))
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
 
     def run(script: dict, over="batch-size", values=VALUES, ratings=2000, console=None, **changes):
@@ -122,7 +122,7 @@ def test_a_missing_backend_is_tried_once_and_named_at_every_point(fake, tmp_path
 
 
 def test_what_would_not_fit_in_memory_is_not_started(fake, tmp_path, monkeypatch):
-    monkeypatch.setattr("bench.studies.sweep.memory.memory_mib", lambda device: 2500.0)  # a machine that we cannot have
+    monkeypatch.setattr("bench.studies.sweep.run.memory_mib", lambda device: 2500.0)  # a machine that we cannot have
     result = fake({}, over="table-rows", values=[20, 400, 10_000_000], ratings=2000)
     small, large = result.measured[0], result.measured[-1]
     assert small.processes == 2
@@ -133,7 +133,7 @@ def test_what_would_not_fit_in_memory_is_not_started(fake, tmp_path, monkeypatch
 
 
 def test_workers_live_apart_where_they_do_not_fit_side_by_side(fake, tmp_path, monkeypatch):
-    monkeypatch.setattr("bench.studies.sweep.memory.memory_mib", lambda device: 1500.0)
+    monkeypatch.setattr("bench.studies.sweep.run.memory_mib", lambda device: 1500.0)
     result = fake({}, values=[20, 100, 500])
     assert all(one.processes == 2 for one in result.measured)
     events = [json.loads(line) for line in (tmp_path / "script.events").read_text().splitlines()]
