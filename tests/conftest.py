@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import zipfile
+from collections.abc import Iterator
 from importlib.machinery import ModuleSpec
 from pathlib import Path
 from types import ModuleType
@@ -45,6 +47,17 @@ def _hidden_backends(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyP
             monkeypatch.delitem(sys.modules, name, raising=False)
         monkeypatch.setattr(sys, "meta_path", [Refused(), *sys.meta_path])
         monkeypatch.delenv("KERAS_BACKEND", raising=False)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _ctrl_c_interrupts() -> Iterator[None]:
+    """Let SIGINT interrupt this process and its children, even where `nohup` or a script's `&` has it ignored.
+
+    A child inherits an ignored signal, and the product leaves it ignored.
+    """
+    inherited = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, inherited)
 
 
 @pytest.fixture(scope="session")
