@@ -120,7 +120,7 @@ def _compiled(model: keras.Model, updates: Updates) -> Epoch:
     kept = of_model.get(updates)
     if kept is None or not same_objects(kept.traced_from, now):
         looked_up = LookedUp()
-        loop = partial(_epoch, ref(model), TableUpdates(updates, looked_up), looked_up)
+        loop = partial(_epoch, ref(model), TableUpdates(updates, looked_up, model), looked_up)
         of_model[updates] = kept = Epoch(Program(loop, xla_for(model)), looked_up, now)
     return kept
 

@@ -21,18 +21,21 @@ from movierank.loops.tensorflow.rows import sum_by_row
 
 
 class TableUpdates:
-    """Updates of tables in the requested way.
+    """Updates of a model's tables in the requested way.
 
     Args:
         updates: the way.
         looked_up: counter of ids that are looked up otherwise than by an embedding layer.
+        model: model whose step is traced with these updates.
     """
 
-    def __init__(self, updates: Updates, looked_up: LookedUp) -> None:
+    def __init__(self, updates: Updates, looked_up: LookedUp, model: keras.Model) -> None:
         self._updates = updates
         self._looked_up = looked_up
-        # The key is the table's identity, since two tables may have one path; keeping the table keeps the key unique.
-        self._scratches: dict[int, tuple[keras.Variable, tf.Variable]] = {}
+        by_row = updates in ("auto", "rows") and why_not_rows(model.optimizer) is None
+        # `tf.function` allows variables in its first trace only, and only a later one, of a smaller batch, may update
+        # by row. Before a trace, nobody knows which weights are tables, so each one that could be has a scratch.
+        self._scratches = {id(v): _scratch(v) for v in model.trainable_variables if by_row and v.shape}
 
     @contextmanager
     def instead_of_apply(self, model: keras.Model) -> Iterator[None]:
@@ -103,7 +106,7 @@ class TableUpdates:
     ) -> None:
         """Make Adagrad's or SGD's step (keras/src/optimizers/{adagrad,sgd}.py) on the rows of a gradient."""
         table, ids = variable.value, gradient.indices
-        scratch = self._scratch(variable)
+        scratch = self._scratches[id(variable)]
         total, scratched = sum_by_row(tf.cast(gradient.values, table.dtype), ids, scratch.read_value())
         scratch.assign(scratched)
         move = tf.cast(rate, table.dtype) * total
@@ -115,15 +118,13 @@ class TableUpdates:
             move /= tf.sqrt(grown + tf.cast(optimizer.epsilon, table.dtype))
         table.scatter_nd_update(ids[:, tf.newaxis], tf.gather(table, ids) - move)
 
-    def _scratch(self, variable: keras.Variable) -> tf.Variable:
-        if id(variable) not in self._scratches:
-            # TensorFlow keeps int32 variables on the host, out of reach of an XLA program on a GPU
-            # (tensorflow.org/xla/known_issues); on a CPU int32 takes half the memory.
-            dtype = tf.int64 if "GPU" in variable.value.device else tf.int32
-            with tf.init_scope():
-                scratch = tf.Variable(tf.zeros(variable.shape[0], dtype), trainable=False)
-            self._scratches[id(variable)] = (variable, scratch)
-        return self._scratches[id(variable)][1]
+
+def _scratch(table: keras.Variable) -> tf.Variable:
+    """Return zeros, int [rows], for `sum_by_row` on a table."""
+    # TensorFlow keeps int32 variables on the host, out of reach of an XLA program on a GPU
+    # (tensorflow.org/xla/known_issues); on a CPU int32 takes half the memory.
+    dtype = tf.int64 if "GPU" in table.value.device else tf.int32
+    return tf.Variable(tf.zeros(table.shape[0], dtype), trainable=False)
 
 
 def dense(gradient: Any, variable: keras.Variable) -> Any:
