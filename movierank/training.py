@@ -14,7 +14,7 @@ import numpy.typing as npt
 from movierank.data.ratings import Float32Array, Ratings
 from movierank.loops import fused, native, parse_loop
 from movierank.loops.averages import unshare_arrays
-from movierank.loops.traced import plain
+from movierank.loops.traced import plain, plain_logs
 from movierank.model import RankingModel
 
 LEARNING_RATE = 0.1  # keras-rs, examples/basic_ranking.py
@@ -149,7 +149,7 @@ class _AfterEpochs(keras.callbacks.Callback):  # type: ignore[misc]  # Keras shi
     def on_epoch_end(self, epoch: int, logs: Logs | None = None) -> None:
         """Report an epoch that others follow."""
         if epoch + 1 < self._epochs and not self.model.stop_training:
-            self.report(epoch + 1, {name: plain(value) for name, value in (logs or {}).items()})
+            self.report(epoch + 1, plain_logs(logs or {}))
 
     def report(self, epoch: int, logs: Logs) -> None:
         """Report an epoch, from 1, unless it was reported before: `on_epoch` may have ended the training with it."""
@@ -177,7 +177,7 @@ def evaluate(model: RankingModel, ratings: Ratings, *, batch_size: int = BATCH_S
 def evaluate_logs(model: keras.Model, x: Any, y: Any, *, batch_size: int) -> Logs:
     """Return loss and metrics of any compiled Keras model over arrays, by name, without training."""
     logs = model.evaluate(x, y, batch_size=batch_size, verbose=0, return_dict=True)
-    return {name: plain(value) for name, value in logs.items()}
+    return plain_logs(logs)
 
 
 def predict(model: RankingModel, features: dict[str, Any], *, batch_size: int = BATCH_SIZE) -> Float32Array:

@@ -13,7 +13,7 @@ import numpy as np
 
 from movierank.loops.averages import unshare_arrays
 from movierank.loops.examples import Examples
-from movierank.loops.traced import plain
+from movierank.loops.traced import plain_logs
 
 
 class EpochTraining(Protocol):
@@ -119,7 +119,7 @@ def _validate(model: keras.Model, validation: Validation, listening: keras.callb
         verbose=0,
         return_dict=True,
     )
-    return {f"val_{name}": plain(value) for name, value in logs.items()}
+    return {f"val_{name}": value for name, value in plain_logs(logs).items()}
 
 
 def _in_words(logs: Mapping[str, Any]) -> str:

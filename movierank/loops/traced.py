@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import keras
@@ -41,3 +41,11 @@ def plain(value: Any) -> Any:
     """Return a result as `fit` stores it in a history: a scalar as a float, anything else as an array."""
     array = np.asarray(value)
     return float(array) if array.ndim == 0 else array
+
+
+def plain_logs(results: Mapping[str, Any]) -> dict[str, Any]:
+    """Return results as `fit` stores them in a history, the entries of a result that is a dict by their own names."""
+    logs: dict[str, Any] = {}
+    for name, value in results.items():
+        logs |= plain_logs(value) if isinstance(value, Mapping) else {name: plain(keras.ops.convert_to_numpy(value))}
+    return logs

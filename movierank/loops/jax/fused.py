@@ -22,7 +22,7 @@ from movierank.loops.exact_rows import why_not_rows
 from movierank.loops.examples import Examples
 from movierank.loops.jax.device import Feed, batch
 from movierank.loops.jax.rows_step import LookUp, State, find_look_ups, gradients, train_step
-from movierank.loops.traced import plain, require_logs_of_metrics, same_objects, traced_from
+from movierank.loops.traced import plain_logs, require_logs_of_metrics, same_objects, traced_from
 
 
 def compile_mode(model: keras.Model) -> str:
@@ -89,7 +89,7 @@ class Training:
 
     def logs(self) -> Mapping[str, Any]:
         """Return loss and metrics of the epoch."""
-        return {name: plain(value) for name, value in self._logs.items()}
+        return plain_logs(self._logs)
 
 
 def loss_and_gradients(model: keras.Model, x: Any, y: npt.NDArray[Any]) -> tuple[float, list[npt.NDArray[np.float32]]]:

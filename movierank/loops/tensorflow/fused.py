@@ -25,7 +25,7 @@ from movierank.loops.tensorflow.feed import Feed
 from movierank.loops.tensorflow.ids import LookedUp
 from movierank.loops.tensorflow.program import Program, Xla, xla_for
 from movierank.loops.tensorflow.table_gradients import TableUpdates, dense
-from movierank.loops.traced import plain, require_logs_of_metrics, same_objects, traced_from
+from movierank.loops.traced import plain_logs, require_logs_of_metrics, same_objects, traced_from
 
 
 def compile_mode(model: keras.Model) -> str:
@@ -87,7 +87,7 @@ class Training:
 
     def logs(self) -> Mapping[str, Any]:
         """Return loss and metrics of the epoch."""
-        return {name: plain(value) for name, value in self._logs.items()}
+        return plain_logs(self._logs)
 
 
 def loss_and_gradients(model: keras.Model, x: Any, y: npt.NDArray[Any]) -> tuple[float, list[npt.NDArray[np.float32]]]:

@@ -33,7 +33,7 @@ from movierank.loops.torch.keras_step import (
     unflatten,
 )
 from movierank.loops.torch.traceable import traceable
-from movierank.loops.traced import plain, same_objects
+from movierank.loops.traced import plain_logs, same_objects
 
 
 @dataclass(frozen=True)
@@ -109,8 +109,7 @@ class Training:
 
     def logs(self) -> Mapping[str, Any]:
         """Return loss and metrics of the epoch."""
-        results = self._model.get_metrics_result()
-        return {name: plain(keras.ops.convert_to_numpy(value)) for name, value in results.items()}
+        return plain_logs(self._model.get_metrics_result())
 
     def _step_for(self, examples: Examples, batch: list[Tensor], *, compiled: bool) -> _Step:
         shapes = tuple((tuple(tensor.shape), tensor.dtype) for tensor in batch)

@@ -106,6 +106,28 @@ def tied() -> tuple[keras.Model, Data]:
     return model, {"x": IDS, "y": IDS[::-1].copy()}
 
 
+class Spread(keras.metrics.Metric):
+    """A metric with several results."""
+
+    def __init__(self) -> None:
+        super().__init__(name="spread")
+        self.least = self.add_weight(name="least", initializer="zeros")
+        self.most = self.add_weight(name="most", initializer="zeros")
+
+    def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
+        self.least.assign(keras.ops.minimum(self.least, keras.ops.min(y_pred)))
+        self.most.assign(keras.ops.maximum(self.most, keras.ops.max(y_pred)))
+
+    def result(self) -> dict[str, Any]:
+        return {"least": self.least + 0.0, "most": self.most + 0.0}
+
+
+def metric_of_two_results() -> tuple[keras.Model, Data]:
+    model = keras.Sequential([layers.Dense(3, activation="tanh"), layers.Dense(1)])
+    model.compile(optimizers.SGD(0.1), "mse", metrics=[Spread(), "mae"])
+    return model, {"x": X, "y": Y}
+
+
 MODELS: dict[str, Make] = {
     make.__name__: make
     for make in (
@@ -117,6 +139,7 @@ MODELS: dict[str, Make] = {
         table_of_two_calls,
         mixed_precision,
         tied,
+        metric_of_two_results,
     )
 }
 

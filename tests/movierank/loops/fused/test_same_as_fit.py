@@ -15,6 +15,7 @@ MODELS = (
     "table_of_two_calls",
     "mixed_precision",
     "tied",
+    "metric_of_two_results",
 )
 BY_ROWS = ("ranking", "two_inputs_and_outputs", "table_of_two_calls")
 CASES = [(name, "auto") for name in MODELS] + [(name, "rows") for name in BY_ROWS] + [("ranking", "tables")]
