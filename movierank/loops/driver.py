@@ -124,7 +124,9 @@ def _validate(model: keras.Model, validation: Validation, listening: keras.callb
 
 def _in_words(logs: Mapping[str, Any]) -> str:
     """Return the logs as text, such as `loss: 0.0712 - f1_score: [0.2500 0.6667]`."""
-    return " - ".join(f"{name}: {_figures(value)}" for name, value in logs.items())
+    return " - ".join(
+        _in_words(value) if isinstance(value, Mapping) else f"{name}: {_figures(value)}" for name, value in logs.items()
+    )
 
 
 def _figures(value: Any) -> str:

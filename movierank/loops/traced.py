@@ -44,8 +44,8 @@ def plain(value: Any) -> Any:
 
 
 def plain_logs(results: Mapping[str, Any]) -> dict[str, Any]:
-    """Return results as `fit` stores them in a history, the entries of a result that is a dict by their own names."""
-    logs: dict[str, Any] = {}
-    for name, value in results.items():
-        logs |= plain_logs(value) if isinstance(value, Mapping) else {name: plain(keras.ops.convert_to_numpy(value))}
-    return logs
+    """Return results as `fit` hands them to callbacks; a metric with several results has a dict of them."""
+    return {
+        name: plain_logs(value) if isinstance(value, Mapping) else plain(keras.ops.convert_to_numpy(value))
+        for name, value in results.items()
+    }
