@@ -57,7 +57,7 @@ def tutorial(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
 
     from bench.schema.messages import Job
     from bench.worker.session import Session
-    from bench.worker.workloads.ranking import ranking_model
+    from bench.worker.workloads.ranking import ranking_workload
     from movierank import training
     from movierank.data.datasets import load_dataset
     from movierank.data.splits import split_ratings
@@ -85,7 +85,8 @@ def tutorial(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFa
         predictions=str(tmp_path_factory.mktemp("suite") / "predictions.npz"),
         stored_predictions=len(split.test),
     )
-    session = Session(job, split, lambda: ranking_model(job, dataset))
+    session = Session(job, ranking_workload(job, dataset, split))
+    session.start()
     test_rmse = session.train().test_rmse
     assert session.initial_state is not None  # its job trains
     assert test_rmse is not None

@@ -1,82 +1,125 @@
-"""Record a Keras model's early stages (`bench.parity.stages`) in a worker."""
+"""Record the early stages of any Keras model in a worker (`bench.parity.stages`)."""
 
 from __future__ import annotations
 
+import re
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from types import ModuleType
+from typing import Any
 
+import keras
 import numpy as np
+import numpy.typing as npt
 
-from bench.parity.stages import (
-    BIAS_TRACE,
-    PROBE_ACCUMULATOR,
-    WEIGHT_NAMES,
-    Values,
-    biases,
-    by_weight,
-    first_batches,
-    moved,
-    recorded_steps,
-)
+from bench.parity.stages import BIAS_TRACE, PROBE_ACCUMULATOR, STEPS, Values, moved, recorded_steps
+from bench.worker.workload import Examples
 from movierank import training
-from movierank.data.ratings import Float32Array, Ratings
+from movierank.data.ratings import Ratings
 from movierank.loops.native import accumulators
-from movierank.model import RankingModel
 from movierank.oracle import INITIAL_ACCUMULATOR
-from movierank.training import as_numpy
+
+MOST_TRACED = 4096  # numbers a step
 
 
 def record_early_stages(
-    model: RankingModel,
+    model: keras.Model,
     initial: training.TrainingState,
-    train: Ratings,
+    train: Ratings | Examples,
     batch_size: int,
     adapter: ModuleType,
-    loop: str = "fit",
+    loop: str,
+    *,
+    names: Callable[[Sequence[Any]], Sequence[str]],
+    probe: bool,
 ) -> Values:
-    """Trains the first steps, one call of `fit` each, and returns float32 values of the stages `loss` to `weights 10`.
+    """Train the first steps, one call of `fit` each, and return the values of the stages `loss` to `weights 10`.
 
     Args:
-        model: built and compiled; ends in its initial state.
-        initial: the state to start from.
-        train: the train part.
+        model: built and compiled model; it ends in its initial state.
+        initial: state to start from.
+        train: train part.
         batch_size: examples a step.
-        adapter: what tells loss and gradients as the loop finds them: the backend's (`bench.worker.frameworks`) or the
-            loop's own module.
+        adapter: module whose `loss_and_gradients` computes as the loop does: the backend's adapter
+            (`bench.worker.frameworks`) or the loop's own module.
         loop: one of `movierank.loops.LOOP_NAMES`.
+        names: function that returns the stages' names of some variables, in order.
+        probe: whether the optimizer is Adagrad as the oracle has it. If so, the probe step is trained, and accumulators
+            are recorded by their weights' names. If not, `optimizer 1/VARIABLE` is how the first step moves each of the
+            optimizer's arrays, and gradients are left out where the model's own training does not let them be computed.
     """
-    batches = first_batches(train, batch_size)
+    batches = [train.take(slice(start, start + batch_size)) for start in range(0, len(train), batch_size)[:STEPS]]
+
+    def step(batch: Ratings | Examples) -> training.Logs:
+        (logs,) = training.train(model, batch.features, batch.label, batch_size=len(batch), epochs=1, loop=loop)
+        return logs
+
+    def named(stage: str, variables: Sequence[Any], arrays: Iterable[npt.NDArray[Any]]) -> Values:
+        return {f"{stage}/{name}": array for name, array in zip(names(variables), arrays, strict=True)}
+
+    values: Values = {}
     initial.restore(model)
-    loss, gradients = adapter.loss_and_gradients(model, batches[0].features, batches[0].label)
-    values: Values = {"loss": np.array([loss]), **by_weight("gradient", gradients)}
-
-    probe = [np.full_like(variable, PROBE_ACCUMULATOR) for variable in _accumulators(model)]
-    for variable, value in zip(accumulators(model), probe, strict=True):
-        variable.assign(value)
-    _step(model, batches[0], loop)
-    values |= by_weight("probe", moved(_weights(model), initial.weights))
-
+    try:
+        loss, gradients = adapter.loss_and_gradients(model, batches[0].features, batches[0].label)
+        values = {"loss": np.array([loss]), **named("gradient", model.trainable_weights, gradients)}
+    except Exception:
+        if probe:
+            raise
+        traceback.print_exc()
+    if probe:
+        for variable in accumulators(model):
+            variable.assign(np.full(variable.shape, PROBE_ACCUMULATOR, np.float32))
+        step(batches[0])
+        values |= named("probe", model.weights, moved(training.TrainingState.of(model).weights, initial.weights))
     initial.restore(model)
     trace = []
-    for step, batch in enumerate(batches, start=1):
-        _step(model, batch, loop)
-        weights = _weights(model)
-        trace.append(biases(dict(zip(WEIGHT_NAMES, weights, strict=True))))
-        if step in recorded_steps(len(batches)):
-            start = np.float32(INITIAL_ACCUMULATOR)
-            values |= by_weight(f"accumulators {step}", [array - start for array in _accumulators(model)])
-            values |= by_weight(f"weights {step}", moved(weights, initial.weights))
+    for number, batch in enumerate(batches, start=1):
+        logs = step(batch)
+        values.setdefault("loss", np.array([logs["loss"]]))
+        state = training.TrainingState.of(model)
+        trace.append(_vectors(state.weights))
+        if number in recorded_steps(len(batches)):
+            if probe:
+                start = np.float32(INITIAL_ACCUMULATOR)
+                grown = [training.as_numpy(each).astype(np.float32) - start for each in accumulators(model)]
+                values |= named(f"accumulators {number}", accumulators(model), grown)
+            elif number == 1:
+                apart = named("optimizer 1", model.optimizer.variables, moved(state.optimizer, initial.optimizer))
+                values |= {stage: array for stage, array in apart.items() if array.ndim > 0}  # not its count of steps
+            values |= named(f"weights {number}", model.weights, moved(state.weights, initial.weights))
     values[BIAS_TRACE] = np.array(trace)
     initial.restore(model)
-    return {stage: np.asarray(array, np.float32) for stage, array in values.items()}
+    return values
 
 
-def _step(model: RankingModel, batch: Ratings, loop: str) -> None:
-    training.fit(model, batch, batch_size=len(batch), epochs=1, loop=loop)
+def weight_names(variables: Iterable[Any]) -> list[str]:
+    """Return a name for each variable that is the same in every process and on every backend.
+
+    Keras numbers layers by what the process has built before. Here `dense_3/kernel` is `dense/kernel`, and the next
+    variable of that name is `dense/kernel-2`.
+    """
+    plain = [re.sub(r"_\d+(?=[/_]|$)", "", variable.path) for variable in variables]
+    seen: Counter[str] = Counter()
+    names = []
+    for name in plain:
+        seen[name] += 1
+        names.append(name if seen[name] == 1 else f"{name}-{seen[name]}")
+    return names
 
 
-def _weights(model: RankingModel) -> list[Float32Array]:
-    return [np.asarray(array, np.float32) for array in training.TrainingState.of(model).weights]
+def trace_names(variables: Sequence[Any]) -> list[str]:
+    """Return the name of each number in a row of the bias trace, such as `dense/bias[17]`."""
+    names = [
+        f"{name}[{place}]"
+        for name, variable in zip(weight_names(variables), variables, strict=True)
+        if len(variable.shape) == 1
+        for place in range(variable.shape[0])
+    ]
+    return names[:MOST_TRACED]
 
 
-def _accumulators(model: RankingModel) -> list[Float32Array]:
-    return [as_numpy(variable).astype(np.float32) for variable in accumulators(model)]
+def _vectors(weights: Iterable[npt.NDArray[Any]]) -> npt.NDArray[Any]:
+    """Return the first numbers of all biases and other vectors among the weights in one row."""
+    vectors = [array for array in weights if array.ndim == 1]
+    return np.concatenate([np.zeros(0, np.float32), *vectors])[:MOST_TRACED]

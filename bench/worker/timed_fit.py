@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import keras
 
+from bench.worker.workload import Examples
 from movierank import training
 from movierank.data.ratings import Ratings
 
@@ -62,7 +63,7 @@ class EpochClock(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships
 
 def timed_fit(
     model: keras.Model,
-    ratings: Ratings,
+    examples: Ratings | Examples,
     *,
     batch_size: int,
     epochs: int,
@@ -74,7 +75,7 @@ def timed_fit(
     clock = EpochClock(epochs, synchronise, slowdown)
     started = time.perf_counter()
     training.train(
-        model, ratings.features, ratings.label, batch_size=batch_size, epochs=epochs, callbacks=[clock], loop=loop
+        model, examples.features, examples.label, batch_size=batch_size, epochs=epochs, callbacks=[clock], loop=loop
     )
     synchronise()
     elapsed = time.perf_counter() - started

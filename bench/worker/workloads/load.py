@@ -1,4 +1,4 @@
-"""Import a workload of one's own in a worker, take its arrays, build its model, and tell its author's mistakes."""
+"""Import a custom workload in a worker, take its arrays, build its model, and report its author's mistakes."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from bench.errors import WorkloadError
 from bench.schema.workload import Arrays, Workload
 from bench.worker.workload import Examples, Parts
 
-LONGEST = 300  # characters of an error that are told; the log has all
+LONGEST = 300  # characters of an error in a message; the log has all
 
 
 def load_workload(target: str) -> Workload:
-    """Imports what `target` names, `package.module:object` or `/path/file.py:object`.
+    """Import the workload that `target` names, `package.module:object` or `/path/file.py:object`.
 
     Raises:
-        WorkloadError: it cannot be imported, or is no workload.
+        WorkloadError: it cannot be imported, or is not a workload.
     """
     where, _, name = target.rpartition(":")
-    with telling(f"the workload's module {where} cannot be imported"):
+    with reporting(f"the workload's module {where} cannot be imported"):
         module = _import_file(Path(where)) if where.endswith(".py") else importlib.import_module(where)
     found = getattr(module, name, None)
     if isinstance(found, Workload):
@@ -41,12 +41,12 @@ def load_workload(target: str) -> Workload:
 
 
 def load_parts(workload: Workload) -> Parts:
-    """Takes the workload's arrays, numbers of float64 rounded to float32.
+    """Return the workload's arrays, float64 rounded to float32.
 
     Raises:
-        WorkloadError: they cannot be had, are of unequal length, empty or not finite, or make no full batch.
+        WorkloadError: its function fails, or the arrays are of unequal length, empty, not finite, or less than a batch.
     """
-    with telling(f"arrays() of {workload.name} failed"):
+    with reporting(f"arrays() of {workload.name} failed"):
         arrays = workload.arrays()
     if not isinstance(arrays, Arrays):
         raise WorkloadError(f"arrays() of {workload.name} returned {type(arrays).__name__}, not bench.Arrays")
@@ -62,13 +62,13 @@ def load_parts(workload: Workload) -> Parts:
 
 
 def build_model(workload: Workload, seed: int, parts: Parts) -> keras.Model:
-    """Builds the model with Keras's random state at `seed`, and its optimizer's variables.
+    """Build the model with Keras's random state at `seed`, and its optimizer's variables.
 
     Raises:
         WorkloadError: `build` fails, or returns no compiled model that takes the examples.
     """
     keras.utils.set_random_seed(seed)
-    with telling(f"build({seed}) of {workload.name} failed"):
+    with reporting(f"build({seed}) of {workload.name} failed"):
         model = workload.build(seed)
     if not isinstance(model, keras.Model):
         raise WorkloadError(f"build() of {workload.name} returned {type(model).__name__}, not keras.Model")
@@ -77,15 +77,18 @@ def build_model(workload: Workload, seed: int, parts: Parts) -> keras.Model:
             f"build() of {workload.name} returned a model that is not compiled with a loss and optimizer"
         )
     if not model.built:
-        with telling(f"the model of {workload.name} does not take its examples"):
+        with reporting(f"the model of {workload.name} does not take its examples"):
             model(keras.tree.map_structure(keras.ops.convert_to_tensor, parts.train.take(slice(1)).features))
     model.optimizer.build(model.trainable_variables)
     return model
 
 
 @contextlib.contextmanager
-def telling(what: str) -> Iterator[None]:
-    """Tells an error in the user's code in two lines, the second with its file and line; the log gets the traceback.
+def reporting(what: str) -> Iterator[None]:
+    """Report an error in the user's code in two lines, the second with its file and line; the log has the traceback.
+
+    Args:
+        what: what has failed, for the first line.
 
     Raises:
         WorkloadError: instead of any exception.
@@ -105,8 +108,8 @@ def _place(error: Exception) -> str:
         return f"{error.filename}, line {error.lineno}"
     frames = traceback.extract_tb(error.__traceback__)
     harness = str(Path(bench.__file__).parent)
-    own = [f for f in frames if "site-packages" not in f.filename and not f.filename.startswith((harness, "<frozen"))]
-    frame = (own or list(frames))[-1]
+    users = [f for f in frames if "site-packages" not in f.filename and not f.filename.startswith((harness, "<frozen"))]
+    frame = (users or list(frames))[-1]
     return f"{frame.filename}, line {frame.lineno}: {frame.line or ''}"[:LONGEST]
 
 
@@ -123,20 +126,17 @@ def _import_file(path: Path) -> ModuleType:
 
 
 def _examples(name: str, part: str, x: Any, y: Any) -> Examples:
-    with telling(f"the {part} arrays of {name} are no arrays"):
+    with reporting(f"the {part} arrays of {name} are no arrays"):
         examples = Examples(keras.tree.map_structure(_array, x), keras.tree.map_structure(_array, y))
-    named = {"x": examples.features, "y": examples.label}
-    sizes = {f"{part}_{key}": len(array) for key, arrays in named.items() for array in keras.tree.flatten(arrays)}
-    lengths = {len(array) for arrays in named.values() for array in keras.tree.flatten(arrays)}
+    named = {f"{part}_x": keras.tree.flatten(examples.features), f"{part}_y": keras.tree.flatten(examples.label)}
+    sizes = {key: len(array) for key, arrays in named.items() for array in arrays}
+    lengths = {len(array) for arrays in named.values() for array in arrays}
     if len(lengths) != 1 or 0 in lengths:
-        told = ", ".join(f"{key} {size:,}" for key, size in sizes.items())
-        raise WorkloadError(f"{name}: the {part} arrays must be of one length, and not empty; there are {told}")
+        found = ", ".join(f"{key} {size:,}" for key, size in sizes.items())
+        raise WorkloadError(f"{name}: the {part} arrays must be of one length, and not empty; there are {found}")
     for key, arrays in named.items():
-        for array in keras.tree.flatten(arrays):
-            if array.dtype.kind == "f" and not np.isfinite(array).all():
-                raise WorkloadError(
-                    f"{name}: {part}_{key} holds {int((~np.isfinite(array)).sum()):,} numbers that are not finite"
-                )
+        if wrong := sum(int((~np.isfinite(array)).sum()) for array in arrays if array.dtype.kind == "f"):
+            raise WorkloadError(f"{name}: {key} holds {wrong:,} numbers that are not finite")
     return examples
 
 

@@ -266,7 +266,7 @@ def test_a_metric_of_several_values_is_no_score_but_may_be_there(tmp_path) -> No
     command = ("run", "--backends", BACKEND, "--no-parity", "--output", str(output), *SHORT)
     done = bench(*command, "--workload", target)
     assert done.returncode == 2
-    assert "by class is to be told by its metric 'f1', which has 3 values; give one that has a single value" in (
+    assert "by class names the metric 'f1', which has 3 values; give one that has a single value" in (
         " ".join(done.stderr.split())
     )
     (tmp_path / "by_class.py").write_text(BY_CLASS.replace('metric="f1"', 'metric="accuracy"'))

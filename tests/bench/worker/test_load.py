@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 
 from bench.errors import WorkloadError
+from bench.parity.rounding import order_in_batches
 from bench.schema.messages import Describe
 from bench.schema.workload import Arrays, Workload
-from bench.worker.workload import Examples, permute_in_batches, sha256_of
+from bench.worker.stage_recorder import weight_names
+from bench.worker.workload import Examples, sha256_of
 from bench.worker.workloads.describe import describe
 from bench.worker.workloads.load import build_model, load_parts, load_workload
 from bench.worker.workloads.model import model_sha256, random_layers, tables
-from bench.worker.workloads.recorder import weight_names
 
 
 def network(units: int = 4, rate: float = 0.1, compiled: bool = True) -> keras.Model:
@@ -126,7 +127,7 @@ def test_random_layers_and_tables_are_found_inside_of_layers() -> None:
 
 def test_examples_are_permuted_inside_their_batches_and_with_their_targets() -> None:
     examples = Examples({"a": np.arange(10), "b": np.arange(10) * 2}, np.arange(10) * 3)
-    permuted = permute_in_batches(examples, 4, np.random.default_rng(0))
+    permuted = examples.take(order_in_batches(10, 4, np.random.default_rng(0)))
     for start, stop in ((0, 4), (4, 8), (8, 10)):
         batch = permuted.take(slice(start, stop))
         assert sorted(batch.features["a"]) == list(range(start, stop))

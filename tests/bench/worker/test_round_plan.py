@@ -1,4 +1,4 @@
-"""A round lasts as long as asked for, whatever the first call costs."""
+"""A round lasts as long as requested, whatever the first call costs."""
 
 from __future__ import annotations
 
@@ -45,10 +45,10 @@ def test_compiling_makes_no_round_shorter(
     machine = Machine(step_ms / 1e3, compile_s, batch_size=10)
     plan = plan_round(ratings(10 * batches + rest), 10, round_s, machine.time_epoch)
     lasts_s = plan.steps * step_ms / 1e3
-    one_epoch_s = step_ms / 1e3 * len(plan.ratings) / 10
+    one_epoch_s = step_ms / 1e3 * len(plan.examples) / 10
     assert lasts_s >= round_s * (1 - 1e-9)
     assert lasts_s - one_epoch_s < round_s * (1 + 1e-9), "an epoch less would have done"
-    assert plan.steps == plan.epochs * len(plan.ratings) / 10
+    assert plan.steps == plan.epochs * len(plan.examples) / 10
 
 
 def test_a_slow_model_is_not_probed_longer_than_its_speed_takes_to_see() -> None:
