@@ -18,10 +18,10 @@ from msgspec.structs import replace
 from bench.measure.plan import Side
 from bench.measure.process import WorkerLostError
 from bench.measure.recorder import Recorder
+from bench.measure.references import stored_part
 from bench.parity.distances import TestPart, Training
 from bench.parity.numpy_oracle import envelope_between
 from bench.parity.stages import BIAS_TRACE
-from bench.report.predictions import MOST_STORED
 from bench.schema.cell import Cell
 from bench.schema.messages import Job, Ready, Stop, Stopped, Train, Trained, log_name
 from bench.schema.parity import CellEnvelope, StageEnvelope
@@ -60,8 +60,7 @@ def measure_own_envelopes(side: Side, split: Split, copies: int, folder: Path, s
         KeyboardInterrupt: passed on; no worker is left, and what is finished is stored.
     """
     missing = _missing(side.recorder, copies)
-    test = split.test.take(slice(0, MOST_STORED))
-    part = TestPart.of(test.user_id, test.label)
+    part = stored_part(split)
     for place, (cell, seed) in enumerate(missing, start=1):
         who = f"{side.called(cell)}, seed {seed}"
         say(f"Training {copies} permuted copies of {who} ({place} of {len(missing)})")

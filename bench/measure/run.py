@@ -16,9 +16,9 @@ from bench.measure.opening import Environment, open_recorder, own_environment
 from bench.measure.options import Options
 from bench.measure.plan import Plan, Side
 from bench.measure.progress import Progress
-from bench.measure.references import check_own_parity, check_parity
+from bench.measure.references import BackendTrainer, NumpyTrainer, check_parity
 from bench.measure.supervisor import Supervisor
-from bench.parity.trainings import Parity, judging_envelopes
+from bench.parity.trainings import Parity
 from bench.report.file import REPORT_NAME, claimed
 from bench.report.predictions import MOST_STORED
 from bench.report.time_to_target import time_to_metric, time_to_rmse
@@ -26,7 +26,7 @@ from bench.schema.cell import Cell, precision_of
 from bench.schema.messages import Job
 from bench.schema.report import Report
 from bench.schema.run import Workload
-from bench.system.interrupts import interruptible, interrupts_held
+from bench.system.interrupts import interrupts_held
 from bench.system.snapshot import take_snapshot
 from bench.system.watch import watch_of
 from movierank.data.datasets import load_dataset
@@ -107,7 +107,7 @@ def measure_sides(
 
 def _judges(options: Options, workload: Workload) -> bool:
     """Returns whether parity is judged: as asked for, else where it takes seconds; where it means something."""
-    if workload.workload is not None and (workload.not_judged is not None or workload.init == "backend"):
+    if workload.not_judged is not None or workload.init == "backend":
         return False
     if options.parity is not None:
         return options.parity
@@ -149,24 +149,14 @@ def _finished(
 
     if own is not None:
         if judges:
-            parity = check_own_parity(side, own.described, parts, say)
+            parity = check_parity(recorder, BackendTrainer(side, own.described, parts), say)
         return recorder.finish(parity, time_to_metric(recorder.runs, workload))
     if split is None:
         raise TypeError("the built-in workload has a split")
     if options.envelope == "backend":
         measure_own_envelopes(side, split, options.copies, parts, say)
     if judges:
-        with interruptible():
-            parity = check_parity(
-                recorder.runs,
-                recorder.arrays,
-                workload,
-                split,
-                threads=recorder.report.settings.threads,
-                folder=parts,
-                say=say,
-                own=judging_envelopes(recorder.report),
-            )
+        parity = check_parity(recorder, NumpyTrainer(workload, split, options.threads, parts), say)
     return recorder.finish(parity, time_to_rmse(recorder.runs, recorder.arrays, workload, split, options.target_rmse))
 
 

@@ -35,31 +35,45 @@ class TestPart:
 
     @classmethod
     def of(cls, user_id: npt.NDArray[np.integer[Any]], label: npt.NDArray[np.floating[Any]]) -> TestPart:
-        """Indexes the users."""
+        """Index the users."""
         return cls(user_id, label, Index.of(user_id))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Training:
     """The values of one training by stage, in the order of training, and its rankings after the last epoch.
 
     Attributes:
-        values: float64, with `rmse` where the training is complete.
-        rankings: None where it is not complete.
+        values: float64, with `rmse` where the last epoch's predictions are there and `test` is given.
+        rankings: None where `rmse` is missing.
+        test: what the predictions are predictions of; None for a custom workload, which has no users to rank for.
+        epochs: number of the last epoch.
     """
 
     values: Mapping[str, Float64Array]
     rankings: Rankings | None
+    test: TestPart | None
+    epochs: int
 
     @classmethod
-    def of(cls, values: Mapping[str, npt.NDArray[np.floating[Any]]], test: TestPart, epochs: int) -> Training:
-        """Derives what follows from the predictions after the last of `epochs`."""
+    def of(
+        cls, values: Mapping[str, npt.NDArray[np.floating[Any]]], test: TestPart | None = None, epochs: int = 0
+    ) -> Training:
+        """Derive the RMSE and the rankings from the predictions after the last of `epochs`."""
         stages = {stage: np.asarray(array, np.float64) for stage, array in values.items()}
         last = stages.get(f"epoch {epochs}")
-        if last is None:
-            return cls(stages, None)
+        if test is None or last is None:
+            return cls(stages, None, test, epochs)
         rmse, _ = distance(last, test.label)
-        return cls({**stages, "rmse": np.array([rmse])}, Rankings.of(last, test.index))
+        return cls({**stages, "rmse": np.array([rmse])}, Rankings.of(last, test.index), test, epochs)
+
+    def corrected(self, truth: Values, centre: Values | None) -> Training:
+        """Return this training less `truth` plus `centre`, at the stages of `truth`; None for a centre of zeros."""
+        common = [stage for stage in self.values if stage in truth]
+        moved = {
+            stage: self.values[stage] - truth[stage] + (0 if centre is None else centre[stage]) for stage in common
+        }
+        return Training.of(moved, self.test, self.epochs)
 
 
 @dataclass(frozen=True)
@@ -81,15 +95,19 @@ class Distance:
         """Whether both trainings' values are numbers."""
         return bool(np.isfinite(self.rms) and np.isfinite(self.max_abs))
 
+    def within(self, limit: float) -> bool:
+        """Return whether the distance is a number of at most `limit`."""
+        return self.finite and self.rms <= limit
+
 
 def distance(a: npt.NDArray[np.floating[Any]], b: npt.NDArray[np.floating[Any]]) -> tuple[float, float]:
-    """Returns the root mean square and the largest |difference| of two arrays, computed in float64."""
+    """Return the root mean square and the largest |difference| of two arrays, computed in float64."""
     difference = np.asarray(a, np.float64) - np.asarray(b, np.float64)
     return float(np.sqrt(np.mean(np.square(difference)))), float(np.max(np.abs(difference)))
 
 
 def distances(a: Training, b: Training) -> dict[str, Distance]:
-    """Returns the distances at all common stages, in the order of `a`."""
+    """Return the distances at all common stages, in the order of `a`."""
     found = {}
     for stage, values in a.values.items():
         if stage in b.values and stage != BIAS_TRACE:
@@ -110,5 +128,5 @@ def _distance(stage: str, a: Float64Array, b: Float64Array) -> Distance:
 
 
 def size_of(values: Values | Mapping[str, Float64Array], stage: str) -> float:
-    """Returns the root mean square of the values at a stage."""
+    """Return the root mean square of the values at a stage."""
     return float(np.sqrt(np.mean(np.square(values[stage]))))

@@ -1,25 +1,17 @@
-"""What reports must share for the parity of all their cells to be judged together, and their common references."""
+"""What reports must share for the parity of all their cells to be judged together."""
 
 from __future__ import annotations
 
-from collections import ChainMap
 from collections.abc import Sequence
-from itertools import combinations
-
-import numpy as np
 
 from bench.errors import BenchError
-from bench.parity.stored import StoredReferences, from_arrays
 from bench.report.comparable import workload_key
 from bench.report.predictions import NamedReport
-from bench.schema.parity import ORACLE, SeedEnvelope
 from bench.schema.report import Report
-from movierank.data.splits import Split
-from movierank.oracle import KNOWN_VARIANTS
 
 
 def require_joinable(reports: Sequence[NamedReport]) -> None:
-    """Checks what `report.json` alone tells.
+    """Check what `report.json` alone says.
 
     Raises:
         BenchError: a report was measured from each backend's own initial weights or stores no references, or two
@@ -74,51 +66,3 @@ def _words(field: str) -> str:
 
 def _short(field: str, value: object) -> str:
     return f"{str(value)[:12]}…" if field.endswith("sha256") else str(value)
-
-
-def common_references(reports: Sequence[NamedReport], split: Split) -> StoredReferences:
-    """Returns what the trainings of all reports are judged by, with the split of their ratings.
-
-    A seed that several reports have is judged by the rounding envelope of the oldest; the oracles of known deviations
-    are those of any.
-
-    Raises:
-        BenchError: a report lacks its references, or those of two contradict each other.
-    """
-    for report in reports:
-        last = f"epoch {report.report.workload.epochs}"
-        for key in (f"{ORACLE}/s{envelope.seed}/{last}" for envelope in report.report.envelopes):
-            if key not in report.arrays:
-                raise BenchError(f"{report.name}: predictions.npz lacks {key!r}; measure the report again")
-    for a, b in combinations(reports, 2):
-        _require_same_oracles(a, b)
-    envelopes: dict[int, SeedEnvelope] = {}
-    for report in sorted(reports, key=lambda report: report.report.created):
-        for envelope in report.report.envelopes:
-            envelopes.setdefault(envelope.seed, envelope)
-    everything = dict(ChainMap(*(report.arrays for report in reports)))
-    return from_arrays(reports[0].report.workload, list(envelopes.values()), everything, split)
-
-
-def _require_same_oracles(a: NamedReport, b: NamedReport) -> None:
-    """Compares results of float64 that were stored as float32.
-
-    BLAS sums in another order on another processor, and so moves a result by some 1e-12 of itself at most. That is
-    nothing to float32, except where it decides which of two neighbouring numbers the result is rounded to: hence one
-    spacing.
-    """
-    names = (ORACLE, *KNOWN_VARIANTS)
-    for key in sorted(a.arrays.keys() & b.arrays.keys()):
-        name, _, rest = key.partition("/")
-        if name not in names:
-            continue
-        one, other = a.arrays[key], b.arrays[key]
-        if one.shape == other.shape:
-            apart = np.abs(one.astype(np.float64) - other)
-            if np.all(apart <= np.spacing(np.maximum(np.abs(one), np.abs(other)))):
-                continue
-        seed, _, stage = rest.removeprefix("s").partition("/")
-        raise BenchError(
-            f"the float64 oracles stored in {a.name} and {b.name} differ (seed {seed}, {stage}): they were not trained "
-            "from the same weights on the same ratings, or one is damaged"
-        )

@@ -18,20 +18,16 @@ if TYPE_CHECKING:
 
 
 def joined_of(paths: Sequence[Path]) -> JoinedParity:
-    """Judges the reports that lie there together: of the built-in workload by the prepared ratings.
+    """Judge the reports at these paths together; those of the built-in workload by the prepared ratings.
 
     Raises:
         BenchError: they cannot be read or joined, or the ratings are others.
     """
-    reports = _load(paths)
-    workload = reports[0].report.workload
-    if workload.workload is not None:
-        from bench.parity.join import join_own
-
-        return join_own(reports)
     from bench.parity.join import join
 
-    return join(reports, _split(workload))
+    reports = _load(paths)
+    workload = reports[0].report.workload
+    return join(reports, _split(workload) if workload.workload is None else None)
 
 
 def _load(paths: Sequence[Path]) -> list[NamedReport]:
@@ -42,7 +38,7 @@ def _load(paths: Sequence[Path]) -> list[NamedReport]:
     folders = [report_path(path).absolute().parent for path in paths]
     names = names_of([folder.resolve() for folder in folders])
     reports = [load_report(path) for path in paths]
-    # What the reports themselves tell is checked before megabytes are read.
+    # What the reports themselves say is checked before megabytes are read.
     require_joinable([NamedReport(name, report, {}) for name, report in zip(names, reports, strict=True)])
     named = []
     for name, report, folder in zip(names, reports, folders, strict=True):
@@ -54,7 +50,7 @@ def _load(paths: Sequence[Path]) -> list[NamedReport]:
 
 
 def _split(workload: Workload) -> Split:
-    """Returns the workload's split of the ratings, which no report holds, from the prepared data.
+    """Return the workload's split of the ratings, which no report holds, from the prepared data.
 
     Raises:
         BenchError: the prepared ratings are others.

@@ -20,7 +20,7 @@ the flips that are nearest: the ones that rounding makes are then among them.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import combinations
@@ -39,27 +39,11 @@ from bench.parity.rounding import (
     permute_in_batches,
 )
 from bench.parity.stages import BIAS_TRACE, Values, early_values, first_batches, first_step_of
+from bench.parity.trainings import Reference
 from bench.schema.parity import COPIES, FEWEST_COPIES, StageEnvelope
 from movierank.data.ratings import Ratings
 from movierank.oracle import INITIAL_ACCUMULATOR, KNOWN_VARIANTS, Oracle, train
 from movierank.weights import Weights
-
-
-@dataclass(frozen=True)
-class Reference:
-    """What trainings from one set of initial weights are judged by.
-
-    Attributes:
-        envelope: one record a stage, in the order of training.
-        bias_step: largest difference of a bias between two copies after one step without a flip.
-        oracle: the float64 oracle's values by stage (`bench.parity.stages`), without `rmse`.
-        variants: the same of the oracles that reproduce known deviations, by their names.
-    """
-
-    envelope: list[StageEnvelope]
-    bias_step: float
-    oracle: Values
-    variants: Mapping[str, Values]
 
 
 @dataclass(frozen=True)
@@ -86,7 +70,7 @@ class Task:
 
 
 def measure(task: Task, *, seed: int, runs: int = COPIES, variants: Sequence[str] = (), threads: int = 2) -> Reference:
-    """Trains the oracle, its float32 copies and its variants, and returns how far rounding drives the copies apart.
+    """Train the oracle, its float32 copies and its variants, and return how far rounding drives the copies apart.
 
     Equal arguments give equal results on one machine where BLAS is single-threaded.
 
@@ -137,7 +121,7 @@ def _train(task: Task, build: Callable[[], Oracle]) -> Values:
 def trained_copy(
     task: Task, stream: np.random.SeedSequence, flips: Iterable[Flip] = (), at_once: bool = False
 ) -> Values:
-    """Returns the values of a float32 oracle whose examples, units and dimensions have another order.
+    """Return the values of a float32 oracle whose examples, units and dimensions have another order.
 
     Args:
         task: what to train on.
@@ -193,10 +177,10 @@ def _bias_step(copies: Sequence[Values]) -> float:
 
 
 def envelope_between(trainings: Sequence[Training], initial: Weights) -> list[StageEnvelope]:
-    """Returns how far every two trainings lie apart at each stage that they have.
+    """Return how far every two trainings lie apart at each stage that they have.
 
     Args:
-        trainings: from the same initial weights; sizes are told by the first.
+        trainings: from the same initial weights; the first gives the sizes.
         initial: those weights.
     """
     first = trainings[0]
@@ -217,7 +201,7 @@ def envelope_between(trainings: Sequence[Training], initial: Weights) -> list[St
 
 
 def _resolution(training: Training, stage: str, initial: Weights) -> float:
-    """Returns a distance below which nothing can be told.
+    """Return a distance below which nothing is known.
 
     Weights and accumulators: what rounding each of them once makes, which spreads evenly over a spacing. Other values:
     float32's spacing at their size. Rankings: what two items that change places make.

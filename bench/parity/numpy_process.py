@@ -11,8 +11,9 @@ import msgspec
 import numpy as np
 
 from bench.errors import BenchError
-from bench.parity.numpy_oracle import Reference, Task, measure
+from bench.parity.numpy_oracle import Task, measure
 from bench.parity.stages import Values
+from bench.parity.trainings import Reference
 from bench.schema.parity import COPIES, ORACLE, StageEnvelope
 from bench.system.child import die_with_supervisor
 from movierank.data.ratings import Ratings
@@ -107,7 +108,7 @@ def main(arguments: list[str]) -> int:
     except BenchError as error:
         print(error, file=sys.stderr)
         return 2
-    of_oracles = {ORACLE: reference.oracle, **reference.variants}
+    of_oracles = {ORACLE: reference.oracle or {}, **reference.variants}
     arrays = {f"{name}/{stage}": array for name, values in of_oracles.items() for stage, array in values.items()}
     np.savez(f"{request.output}.npz", **arrays)  # type: ignore[arg-type]  # keywords typed too narrowly
     measured = _Measured(reference.envelope, reference.bias_step)

@@ -1,21 +1,21 @@
-"""Is what a report records of its trainings what its stored predictions say? Found by working it out again."""
+"""Check that what a report records of its trainings is what its stored predictions give."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
 from bench.errors import BenchError
 from bench.parity.distances import TAU, TOP_10, TestPart, distance
 from bench.parity.judge import judge
-from bench.parity.numpy_oracle import Reference
 from bench.parity.rankings import Rankings
 from bench.parity.rounding import FLOAT32_EPS
-from bench.parity.stored import StoredReferences, late_values
+from bench.parity.rules import Rules
 from bench.parity.thresholds import CAP, NO_CAP
-from bench.parity.trainings import judging_envelopes, trajectories
+from bench.parity.trainings import References, Side, judging_envelopes, trajectories
 from bench.report.predictions import NamedReport, key_of
 from bench.schema.cell import is_reduced
 from bench.schema.parity import ORACLE, ParityResult
@@ -26,39 +26,41 @@ REDUCED_EPS = 2.0**-8  # spacing of bfloat16, the coarsest arithmetic on offer
 DAMAGED = "the report was changed or is damaged, or another version judged it"
 
 
-def require_as_recorded(report: NamedReport, common: StoredReferences) -> list[ParityResult]:
-    """Returns the report's parity, worked out again from its predictions.
+def require_as_recorded(report: NamedReport, rules: Rules, references: References) -> list[ParityResult]:
+    """Return the report's parity, judged again from its predictions.
 
     Args:
-        report: any.
-        common: references with all of its seeds. Only their early stages are used, which are the same for every
-            report; the rest is the report's own.
+        report: report of either workload.
+        rules: rules of its workload.
+        references: references of this report.
 
     Raises:
-        BenchError: a test RMSE or a record of parity is not what the predictions give.
+        BenchError: a test score or a record of parity is not what the predictions give.
     """
-    name, of_report, arrays = report
-    for run in of_report.runs:
-        if run.test_rmse is not None:
-            _require_rmse(report, run, common.test)
-    references = _own(report, common)
-    epochs = of_report.workload.epochs
+    name, content, arrays = report
+    for run in content.runs:
+        if run.test_rmse is not None and rules.test is not None:
+            _require_rmse(report, run, rules.test)
+        if run.test_metric is not None:
+            _require_metric(report, run)
+    # Reports that do not name the judge are of versions whose thresholds had no cap.
+    rules = replace(rules, cap=CAP if any(result.judged_by for result in content.parity) else NO_CAP)
+    found = trajectories(content.runs, arrays, cell_envelopes=judging_envelopes(content))
+    sides = rules.sides(found, references)
     try:
-        found = trajectories(of_report.runs, arrays, own=judging_envelopes(of_report))
-        # Versions that told nothing of the judge had thresholds without a cap.
-        cap = CAP if any(result.judged_by for result in of_report.parity) else NO_CAP
-        results = judge(found, references, common.test, epochs, cap)
+        results = judge(sides, rules)
     except KeyError as error:
         raise BenchError(f"{name} has no rounding envelope for stage {error}; {DAMAGED}") from error
-    recorded = {(result.a, result.b, result.stage): result for result in of_report.parity}
-    worked_out = {(result.a, result.b, result.stage): result for result in results}
-    for a, b, stage in sorted(recorded.keys() ^ worked_out.keys()):
+    recorded = {(result.a, result.b, result.stage): result for result in content.parity}
+    judged = {(result.a, result.b, result.stage): result for result in results}
+    for a, b, stage in sorted(recorded.keys() ^ judged.keys()):
         raise BenchError(
             f"{name} records {'parity' if (a, b, stage) in recorded else 'no parity'} of {a} and {b} at {stage}, "
             f"and its predictions {'do not' if (a, b, stage) in recorded else 'do'}; {DAMAGED}"
         )
-    for key, result in worked_out.items():
-        if not _same(recorded[key], result, references, common.test, epochs):
+    oracles: dict[tuple[str, int | None], Side | None] = {(side.name, side.seed): side.oracle for side in sides}
+    for key, result in judged.items():
+        if not _same(recorded[key], result, oracles):
             raise BenchError(
                 f"{name} records {_figures(recorded[key])} for {result.a} and {result.b} at {result.stage}, "
                 f"and its predictions give {_figures(result)}; {DAMAGED}"
@@ -66,18 +68,14 @@ def require_as_recorded(report: NamedReport, common: StoredReferences) -> list[P
     return results
 
 
-def _own(report: NamedReport, common: StoredReferences) -> dict[int, Reference]:
-    found = {}
-    for envelope in report.report.envelopes:
-        seed, shared = envelope.seed, common.references[envelope.seed]
-        late = {name: late_values(report.arrays, name, seed) for name in (ORACLE, *shared.variants)}
-        found[seed] = Reference(
-            envelope.stages,
-            envelope.bias_step,
-            {**shared.oracle, **late[ORACLE]},
-            {name: {**values, **late[name]} for name, values in shared.variants.items() if late[name]},
+def _require_metric(report: NamedReport, run: Run) -> None:
+    stage = f"test {report.report.workload.metric}"
+    values = report.arrays.get(key_of(run, stage))
+    if values is not None and not math.isclose(run.test_metric or 0.0, float(values[0]), rel_tol=SAME):
+        raise BenchError(
+            f"{report.name} records a {stage} of {run.test_metric:.6g} for process {run.process} of {run.cell}, "
+            f"and its predictions.npz {values[0]:.6g}; {DAMAGED}"
         )
-    return found
 
 
 def _require_rmse(report: NamedReport, run: Run, test: TestPart) -> None:
@@ -98,7 +96,7 @@ def _require_rmse(report: NamedReport, run: Run, test: TestPart) -> None:
 
 
 def rmse_rounding(rmse: float, largest: float, workload: Workload, cell: str) -> float:
-    """Returns by how much Keras's test RMSE may differ from that of the stored predictions.
+    """Return by how much Keras's test RMSE may differ from that of the stored predictions.
 
     Two things make a difference, and `eps` is float32's relative spacing:
 
@@ -114,23 +112,21 @@ def rmse_rounding(rmse: float, largest: float, workload: Workload, cell: str) ->
         rmse: of the stored predictions.
         largest: of |prediction|.
         workload: of the report.
-        cell: the cell's name, which tells its precision.
+        cell: name of the cell, which gives its precision.
     """
     batches = math.ceil(workload.num_test / workload.batch_size)
     spacing = REDUCED_EPS if is_reduced(cell) else FLOAT32_EPS
     return 2 * FLOAT32_EPS * rmse * math.sqrt(batches) + 2 * spacing * largest
 
 
-def _same(
-    recorded: ParityResult, result: ParityResult, references: Mapping[int, Reference], test: TestPart, epochs: int
-) -> bool:
-    """Compares distances as shares of their envelopes.
+def _same(recorded: ParityResult, result: ParityResult, oracles: Mapping[tuple[str, int | None], Side | None]) -> bool:
+    """Compare distances as shares of their envelopes.
 
     Of several seeds, the record is the one with the largest share; which one that is may turn on a rounding, the
     share itself moves no more than the distances do.
     """
-    seeds = recorded.seed, result.seed
-    if not _follows(recorded) or any(seed not in references for seed in seeds):
+    keys = [(row.a, row.seed) for row in (recorded, result)]
+    if not _follows(recorded) or any(key not in oracles for key in keys):
         return False
     if recorded.rms is None or result.rms is None:
         return recorded.rms is result.rms
@@ -142,36 +138,36 @@ def _same(
     share, now = recorded.rms / recorded.envelope, result.rms / result.envelope
     if abs(share - now) <= SAME * now:
         return True
-    rounding = max(_stored_rounding(result, references[seed], test, epochs) for seed in seeds if seed is not None)
+    if result.b != ORACLE:
+        return False
+    rounding = max(_stored_rounding(result.stage, oracle) for key in keys if (oracle := oracles[key]) is not None)
     return abs(share - now) <= SAME * now + rounding / min(recorded.envelope, result.envelope)
 
 
 def _follows(recorded: ParityResult) -> bool:
-    """Returns whether a record's verdict is what its own figures say."""
+    """Return whether a record's verdict is what its own figures say."""
     if recorded.envelope <= 0:
         return False
     within = recorded.rms is not None and recorded.rms <= recorded.envelope
     return recorded.verdict == ("within" if within else "outside") and not (within and recorded.known)
 
 
-def _stored_rounding(result: ParityResult, reference: Reference, test: TestPart, epochs: int) -> float:
-    """Returns by how much a distance to the oracle changes since its late values are stored in float32.
+def _stored_rounding(stage: str, oracle: Side) -> float:
+    """Return by how much a distance to the oracle changes since its late values are stored in float32.
 
     A value is rounded by at most half a spacing, and a distance moves by no more than the values do. A ranking changes
     only where two items of one user tie after rounding: of a user with P pairs of items of which T tie, tau-b moves by
     up to T / P in its numerator and as much in its denominator (twice that is allowed, since pairs may tie in the other
-    training too), and the share of the ten best by a tenth a tie. Early stages are worked out again in float64, where
-    another processor's sums differ far below float32's spacing.
+    training too), and the share of the ten best by a tenth a tie. Early stages are computed again in float64, where
+    another processor's sums differ far below float32's spacing; those of a custom workload are stored in float64.
     """
-    if result.b != ORACLE:
-        return 0.0
-    if result.stage in (TAU, TOP_10):
-        return _rounding_of_rankings(result.stage, Rankings.of(reference.oracle[f"epoch {epochs}"], test.index))
-    if result.stage == "rmse":
-        return FLOAT32_EPS / 2 * float(np.max(np.abs(reference.oracle[f"epoch {epochs}"])))
-    size = float(np.max(np.abs(reference.oracle[result.stage])))
-    late = result.stage.startswith("epoch ") or result.stage == "training rmse"
-    return FLOAT32_EPS * size * (0.5 if late else SAME)
+    training = oracle.training
+    if stage in (TAU, TOP_10):
+        return 0.0 if training.rankings is None else _rounding_of_rankings(stage, training.rankings)
+    values = training.values[f"epoch {training.epochs}" if stage == "rmse" else stage]
+    stored = oracle.reference.oracle or {}
+    late = stage == "rmse" or stored[stage].dtype == np.float32
+    return FLOAT32_EPS * float(np.max(np.abs(values))) * (0.5 if late else SAME)
 
 
 def _rounding_of_rankings(stage: str, rankings: Rankings) -> float:

@@ -37,32 +37,18 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import stdtrit
 
-from bench.parity.numpy_oracle import Reference
 from bench.schema.parity import Judge, StageEnvelope
 
-OWN_AT_MOST = 10.0
-
-
 FALSE_ALARMS = 0.01
-
-
 PRIOR_DEGREES = 10.0
-
-
 PRIOR_LOG_SD = 0.4
-
-
 PRIOR_RMSE_SHARE = 0.25
-
-
-CAP = 10.0
-
-
-NO_CAP = float("inf")
+CAP, NO_CAP = 10.0, float("inf")
+BACKEND_AT_MOST = 10.0  # a limit from a cell's own rounding, in times of the oracle's
 
 
 def thresholds(envelope: Sequence[StageEnvelope], comparisons: int, cap: float = CAP) -> dict[str, float]:
-    """Returns the largest distance that rounding explains, in the unit of the stage, by stage.
+    """Return the largest distance that rounding explains, in the unit of the stage, by stage.
 
     Args:
         envelope: the stages in the order of training.
@@ -86,7 +72,7 @@ def thresholds(envelope: Sequence[StageEnvelope], comparisons: int, cap: float =
 
 
 def typical(stage: StageEnvelope) -> float:
-    """Returns the typical distance of two trainings: as the thresholds take it, without their allowance for scatter."""
+    """Return the typical distance of two trainings: as the thresholds take it, without their allowance for scatter."""
     if stage.values == 1:
         return float(np.sqrt(np.mean(np.square(np.maximum(stage.rms, stage.resolution)))))
     return float(np.exp(_logarithms(stage)[0]))
@@ -125,41 +111,20 @@ class Limit:
     judged_by: Judge
 
 
-class Limits:
-    """The limits of all comparisons of a report.
+class Drawn:
+    """The thresholds of several envelopes where all distances are judged together; each envelope's are drawn once.
 
     Args:
-        references: by seed.
-        comparisons, cap: as for `bench.parity.thresholds.thresholds`.
+        comparisons, cap: as for `thresholds`.
     """
 
-    def __init__(self, references: Mapping[int, Reference], comparisons: int, cap: float = CAP) -> None:
+    def __init__(self, comparisons: int, cap: float = CAP) -> None:
         self._comparisons = comparisons
         self._cap = cap
-        self._oracle = {seed: self._thresholds(reference.envelope) for seed, reference in references.items()}
-        self._own: dict[tuple[str, int], Mapping[str, float]] = {}
+        self._found: dict[int, tuple[Sequence[StageEnvelope], Mapping[str, float]]] = {}
 
-    def of(self, seed: int, stage: str, own: Mapping[str, Sequence[StageEnvelope]]) -> Limit:
-        """Returns the limit of a comparison.
-
-        Args:
-            seed: of the initial weights.
-            stage: any of the oracle's.
-            own: the envelope of each cell's own copies by its name, of the one or two that are compared; empty where
-                none were trained. Where one lacks the stage, the oracle's judges.
-        """
-        oracle = self._oracle[seed][stage]
-        limits = [self._own_limits(seed, *item).get(stage) for item in own.items()]
-        found = [limit for limit in limits if limit is not None]
-        if len(found) < len(limits):
-            return Limit(oracle, "oracle")
-        return Limit(min(max(found), OWN_AT_MOST * oracle), "backend")
-
-    def _own_limits(self, seed: int, cell: str, envelope: Sequence[StageEnvelope]) -> Mapping[str, float]:
-        key = (cell, seed)
-        if key not in self._own:
-            self._own[key] = self._thresholds(envelope)
-        return self._own[key]
-
-    def _thresholds(self, envelope: Sequence[StageEnvelope]) -> Mapping[str, float]:
-        return thresholds(envelope, self._comparisons, self._cap)
+    def of(self, envelope: Sequence[StageEnvelope]) -> Mapping[str, float]:
+        """Return the thresholds of an envelope by stage."""
+        if id(envelope) not in self._found:
+            self._found[id(envelope)] = envelope, thresholds(envelope, self._comparisons, self._cap)
+        return self._found[id(envelope)][1]

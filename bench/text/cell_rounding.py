@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
 
-from bench.parity.thresholds import OWN_AT_MOST, typical
+from bench.parity.thresholds import BACKEND_AT_MOST, typical
 from bench.schema.parity import CellEnvelope, StageEnvelope, group_of
 from bench.schema.report import Report
 from bench.text.numbers import listed
@@ -67,7 +67,7 @@ def own_rounding_lines(report: Report, names: Mapping[str, str]) -> list[str]:
     exceptions = f"; copies of {listed(lost)} were lost, so the oracle's judge there" if lost else ""
     lines = [f"Parity is judged by each cell's own rounding{exceptions}."] if trained else []
     for cell, kinds in own_rounding(report).items():
-        wide = [f"{kind} ({ratio:.2g} x)" for kind, ratio in kinds.items() if ratio > OWN_AT_MOST]
+        wide = [f"{kind} ({ratio:.2g} x)" for kind, ratio in kinds.items() if ratio > BACKEND_AT_MOST]
         if wide:
             lines.append(f"{names[cell]}: its copies lie further apart than rounding explains, at {listed(wide)}.")
     return lines

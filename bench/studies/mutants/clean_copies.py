@@ -13,7 +13,8 @@ from bench.parity.judge import judge
 from bench.parity.numpy_oracle import Task, trained_copy
 from bench.parity.numpy_process import EnvelopeRequest, read_reference
 from bench.parity.rounding import nearest_flips
-from bench.parity.trainings import Trajectory
+from bench.parity.rules import NumpyRules
+from bench.parity.trainings import References, Trajectory
 from bench.schema.cell import Cell
 from bench.studies.mutants.records import CleanTrainings, ratios, worst
 from bench.system.child import die_with_supervisor
@@ -42,15 +43,16 @@ def judge_copies(request: CopiesRequest) -> CleanTrainings:
     with np.load(asked.weights) as w, np.load(asked.train) as tr, np.load(asked.test) as te:
         weights, train, test = Weights(**w), Ratings(**tr), Ratings(**te)
     task = Task(weights, train, test, asked.batch_size, asked.epochs, asked.learning_rate)
-    reference = {asked.seed: read_reference(asked.output)}
-    part = TestPart.of(test.user_id, test.label)
+    reference: References = {(None, asked.seed): read_reference(asked.output)}
+    rules = NumpyRules(test=TestPart.of(test.user_id, test.label), epochs=asked.epochs)
     flips = nearest_flips(weights, train.take(slice(asked.batch_size)), asked.runs)
     cell = Cell(backend="numpy", device="cpu", loop="oracle")
     judged = []
     for place, stream in enumerate(np.random.SeedSequence([asked.seed, STREAM]).spawn(request.copies)):
         values = trained_copy(task, stream, flips[place // 2 % len(flips)] if place % 2 else ())
         float32 = {stage: np.asarray(array, np.float32) for stage, array in values.items()}
-        judged.append(ratios(judge([Trajectory(cell, asked.seed, 0, float32)], reference, part, asked.epochs)))
+        sides = rules.sides([Trajectory(cell, asked.seed, 0, float32)], reference)
+        judged.append(ratios(judge(sides, rules)))
     return CleanTrainings(
         trained_by=FLOAT32_ORACLE,
         seed=asked.seed,

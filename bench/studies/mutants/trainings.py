@@ -20,9 +20,9 @@ from bench.errors import BenchError
 from bench.measure.process import WorkerLostError, WorkerProcess
 from bench.parity.distances import TestPart
 from bench.parity.judge import judge
-from bench.parity.numpy_oracle import Reference
 from bench.parity.numpy_process import SINGLE_THREADED, EnvelopeRequest, measure_in_process
-from bench.parity.trainings import Trajectory
+from bench.parity.rules import NumpyRules
+from bench.parity.trainings import Reference, Trajectory
 from bench.report.predictions import load_arrays
 from bench.schema.messages import Ready, Stop, Stopped, Train, Trained
 from bench.studies.mutants.catalogue import FAULTS
@@ -45,7 +45,8 @@ class MutantTrainings:
         self.seed = seed
         self.references: dict[ReferenceKey, Reference] = {}
         self._requests: dict[ReferenceKey, EnvelopeRequest] = {}
-        self._test = TestPart.of(workload.test.user_id, workload.test.label)
+        test = TestPart.of(workload.test.user_id, workload.test.label)
+        self._rules = NumpyRules(test=test, epochs=workload.epochs)
         self._clean_rmse: dict[ReferenceKey, float] = {}
         self._running: set[int] = set()
         self._lock = threading.Lock()
@@ -168,8 +169,8 @@ class MutantTrainings:
         Path(job.predictions).unlink()
         values = {**arrays, "training rmse": np.array(trained.train_rmse)}
         trajectory = Trajectory(self.workload.cell, seed, 0, values)
-        judged = judge([trajectory], {seed: self.references[key]}, self._test, self.workload.epochs)
-        return trained.test_rmse, ratios(judged)
+        sides = self._rules.sides([trajectory], {(None, seed): self.references[key]})
+        return trained.test_rmse, ratios(judge(sides, self._rules))
 
     @contextlib.contextmanager
     def _noted(self, pid: int) -> Iterator[None]:

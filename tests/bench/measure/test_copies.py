@@ -23,13 +23,14 @@ from bench.measure.options import Options
 from bench.measure.run import measure
 from bench.parity.distances import TestPart, Training
 from bench.parity.judge import judge
-from bench.parity.numpy_oracle import Reference, Task, envelope_between, trained_copy
+from bench.parity.numpy_oracle import Task, envelope_between, trained_copy
 from bench.parity.numpy_oracle import measure as measure_reference
-from bench.parity.thresholds import OWN_AT_MOST, Limits, thresholds
-from bench.parity.trainings import Trajectory
+from bench.parity.rules import NumpyRules
+from bench.parity.thresholds import BACKEND_AT_MOST, Limit, thresholds
+from bench.parity.trainings import Reference, Side, Trajectory
 from bench.report.file import load_report
 from bench.schema.cell import Cell
-from bench.schema.parity import CellEnvelope, SeedEnvelope, StageEnvelope
+from bench.schema.parity import ORACLE, CellEnvelope, SeedEnvelope, StageEnvelope
 from bench.schema.report import Report
 from bench.text.cell_rounding import own_rounding, own_rounding_lines
 from movierank.data.datasets import load_dataset
@@ -42,6 +43,7 @@ FAKE_WORKER = Path(__file__).parents[1] / "fake_worker.py"
 DATASET = load_dataset("synthetic:40x30x2000")
 SPLIT = split_ratings(DATASET, "0.8:42")
 PART = TestPart.of(SPLIT.test.user_id, SPLIT.test.label)
+RULES = NumpyRules(test=PART, epochs=2)
 TASK = Task(initial_weights(40, 30, seed=0), SPLIT.train, SPLIT.test, 200, 2, 0.1)
 
 
@@ -140,7 +142,8 @@ def test_a_fault_that_all_copies_share_is_outside_of_their_envelope():
     task = replace(TASK, learning_rate=0.1001)
     values = trained_copy(task, np.random.SeedSequence(5))
     cell = Cell(backend="torch", device="cpu", loop="fit")
-    results = judge([Trajectory(cell, 0, 0, values, envelope=own_envelope(task))], {0: reference()}, PART, 2)
+    trajectory = Trajectory(cell, 0, 0, values, envelope=own_envelope(task))
+    results = judge(RULES.sides([trajectory], {(None, 0): reference()}), RULES)
     outside = [r for r in results if r.verdict == "outside"]
     assert outside[0].stage.startswith("probe/")
     assert all(r.judged_by == "backend" for r in results)
@@ -153,16 +156,23 @@ def stage(scale: float, trainings: int, name: str = "forward") -> StageEnvelope:
 
 def test_a_pair_is_judged_by_the_wider_envelope_and_by_none_that_is_absurd():
     of_oracle = [stage(1e-8, 7), stage(1e-7, 7, "epoch 1")]
-    limits = Limits({3: Reference(of_oracle, 0.0, {}, {})}, 100)
+    by_oracle = Reference(of_oracle, 0.0, {})
+    limit_of = RULES.limits(100)
+
+    def limit(at: str, envelopes: dict[str, list[StageEnvelope]]) -> Limit | None:
+        names = {ORACLE: [], **envelopes}
+        sides = [Side(name, 3, Training.of({}), by_oracle, envelope=own) for name, own in names.items()]
+        return limit_of(sides[-1], sides[-2], at)
+
     narrow, wide, absurd = ([stage(scale, 6)] for scale in (5e-9, 3e-8, 1e-3))
     mine, theirs = (thresholds(envelope, 100)["forward"] for envelope in (narrow, wide))
     oracle = thresholds(of_oracle, 100)
-    assert limits.of(3, "forward", {"a": narrow}).rms == mine
-    assert limits.of(3, "forward", {"a": narrow, "b": wide}).rms == theirs > oracle["forward"]
-    assert limits.of(3, "forward", {"c": absurd}).rms == OWN_AT_MOST * oracle["forward"]
+    assert limit("forward", {"a": narrow}).rms == mine
+    assert limit("forward", {"a": narrow, "b": wide}).rms == theirs > oracle["forward"]
+    assert limit("forward", {"c": absurd}).rms == BACKEND_AT_MOST * oracle["forward"]
     for own, at in (({"a": narrow, "d": []}, "forward"), ({"a": narrow}, "epoch 1")):
-        limit = limits.of(3, at, own)
-        assert (limit.rms, limit.judged_by) == (oracle[at], "oracle")
+        found = limit(at, own)
+        assert (found.rms, found.judged_by) == (oracle[at], "oracle")
 
 
 def test_own_rounding_is_told_in_times_of_the_oracles_copies(make_report):

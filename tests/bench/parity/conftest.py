@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.parity import judge as parity
 from bench.parity.distances import TestPart
-from bench.parity.numpy_oracle import Reference, Task, measure
+from bench.parity.judge import judge
+from bench.parity.numpy_oracle import Task, measure
 from bench.parity.rounding import Symmetry, permute_in_batches
+from bench.parity.rules import NumpyRules
 from bench.parity.stages import early_values, first_batches
-from bench.parity.trainings import Trajectory
+from bench.parity.trainings import Reference, Side, Trajectory
 from bench.schema.cell import Cell
 from bench.schema.parity import ParityResult
 from movierank.data.ratings import Ratings
@@ -37,7 +38,7 @@ def ratings(seed: int, count: int) -> Ratings:
 
 
 TRAIN, TEST = ratings(1, 4100), ratings(2, 1000)
-PART = TestPart.of(TEST.user_id, TEST.label)
+RULES = NumpyRules(test=TestPart.of(TEST.user_id, TEST.label), epochs=EPOCHS)
 
 
 def task(seed: int = 0) -> Task:
@@ -82,18 +83,22 @@ def first_steps(cell: Cell = JAX, fault: Callable[[Oracle], None] = lambda oracl
 class Small:
     """The workload's parts and sizes, and what can be done with it."""
 
-    train, test, batch, epochs = TRAIN, TEST, BATCH, EPOCHS
+    train, test, batch, epochs, rules = TRAIN, TEST, BATCH, EPOCHS, RULES
     derived = ("rmse", "ranking tau", "ranking top-10")  # stages behind the last epoch
     task, reference = staticmethod(task), staticmethod(reference)
     trained, first_steps = staticmethod(trained), staticmethod(first_steps)
     clean = staticmethod(cache(trained))
 
+    def sides(self, trajectories: list[Trajectory], references: dict[int, Reference] | None = None) -> list[Side]:
+        """Trainings with what each is judged by, by default of seed 0."""
+        given = {0: reference()} if references is None else references
+        return RULES.sides(trajectories, {(None, seed): reference for seed, reference in given.items()})
+
     def judge(
         self, trajectories: list[Trajectory], references: dict[int, Reference] | None = None
     ) -> list[ParityResult]:
         """Judges trainings, by default of seed 0."""
-        given = {0: reference()} if references is None else references
-        return parity.judge(trajectories, given, PART, EPOCHS)
+        return judge(self.sides(trajectories, references), RULES)
 
     def outside(self, results: list[ParityResult]) -> dict[str, str | None]:
         """The stages that are outside, with what is known of each."""

@@ -59,7 +59,7 @@ def test_the_step_and_the_unit_where_two_trainings_part_are_told(small: Any) -> 
     trace = np.array(clean.values["bias trace"])
     trace[3:, 256 + 17] += 1e-4
     parted = replace(clean, cell=TORCH, values={**clean.values, "bias trace": trace})
-    found = {(d.a, d.b): d for d in divergences([clean, parted], {0: small.reference()})}
+    found = {(d.a, d.b): d for d in divergences(small.sides([clean, parted]), small.rules)}
     assert found["jax/cpu/fit", "oracle"].step is None
     pair = found["jax/cpu/fit", "torch/cpu/fit"]
     assert (pair.step, pair.steps, pair.unit) == (4, 10, "bias2[17]")

@@ -12,11 +12,12 @@ import pytest
 
 from bench import judge_parity
 from bench.commands.cli import main
-from bench.parity.backend_oracle import Mathematics, OwnReference, reference_of
-from bench.parity.custom_judge import judge_own
-from bench.parity.custom_references import to_arrays
+from bench.parity.backend_oracle import reference_of
+from bench.parity.judge import judge
+from bench.parity.rules import BackendRules
 from bench.parity.stages import BIAS_TRACE, Values
-from bench.parity.trainings import trajectories
+from bench.parity.stored import to_arrays
+from bench.parity.trainings import Place, Reference, envelopes_of, trajectories
 from bench.report.file import load_report, save_report
 from bench.report.predictions import key_of, save_predictions
 from bench.schema.messages import Described
@@ -66,9 +67,9 @@ def rounded(values: Values, seed: int) -> Values:
     }
 
 
-def reference(backend: str, other_tables: float) -> OwnReference:
+def reference(other_tables: float) -> Reference:
     exact = exact_values(other_tables)
-    return reference_of(Mathematics(backend, "cpu"), 0, exact, None, [rounded(exact, 90 + n) for n in range(6)], {})
+    return reference_of(exact, None, [rounded(exact, 90 + n) for n in range(6)], {})
 
 
 @pytest.fixture
@@ -88,8 +89,9 @@ def write(tmp_path: Path, make_report: MakeReport) -> Write:
             test_metric=float(values["test mae"][0]),
         )  # fmt: skip
         arrays = {key_of(run, stage): array for stage, array in values.items()}
-        known = {(Mathematics(backend, "cpu"), 0): reference(backend, other_tables)}
-        results, _ = judge_own(trajectories([run], arrays), known, DESCRIBED)
+        known = {(Place(backend, "cpu"), 0): reference(other_tables)}
+        rules = BackendRules(tables=DESCRIBED.tables, units=DESCRIBED.traced)
+        results = judge(rules.sides(trajectories([run], arrays), known), rules)
         of_own = {
             **{"dataset": "mine", "source": "own", "workload": "module:mine", "metric": "mae", "epochs": 1},
             **{"sha256": DESCRIBED.sha256, "model_sha256": DESCRIBED.model_sha256, "tables": DESCRIBED.tables},
@@ -100,13 +102,12 @@ def write(tmp_path: Path, make_report: MakeReport) -> Write:
             runs=[run],
             workload=msgspec.structs.replace(template.workload, **of_own | workload),
             parity=results,
-            envelopes=[reference.stored for reference in known.values()],
+            envelopes=envelopes_of(known),
         )
         directory = tmp_path / name
         directory.mkdir()
         save_report(report, directory)
-        oracles = to_arrays({(str(where), seed): reference for (where, seed), reference in known.items()})
-        save_predictions(arrays | oracles, directory)
+        save_predictions(arrays | to_arrays(known), directory)
         return directory
 
     return to

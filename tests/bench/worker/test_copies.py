@@ -12,10 +12,11 @@ from bench.measure.options import WORKER_COMMAND
 from bench.measure.process import WorkerProcess
 from bench.parity.distances import TestPart
 from bench.parity.judge import judge
-from bench.parity.numpy_oracle import Reference, Task, measure
+from bench.parity.numpy_oracle import Task, measure
 from bench.parity.rounding import Symmetry, flips_at_once
+from bench.parity.rules import NumpyRules
 from bench.parity.stages import BIAS_TRACE, WEIGHT_NAMES, Values
-from bench.parity.trainings import Trajectory
+from bench.parity.trainings import Reference, Trajectory
 from bench.report.predictions import load_arrays
 from bench.schema.cell import Cell
 from bench.schema.messages import Job, Ready, Stop, Stopped, Train, Trained
@@ -91,8 +92,8 @@ def reference() -> Reference:
 
 
 def judged(values: Values, reference: Reference) -> list[ParityResult]:
-    part = TestPart.of(SPLIT.test.user_id, SPLIT.test.label)
-    return judge([Trajectory(CELL, SHARP, 0, values)], {SHARP: reference}, part, EPOCHS)
+    rules = NumpyRules(test=TestPart.of(SPLIT.test.user_id, SPLIT.test.label), epochs=EPOCHS)
+    return judge(rules.sides([Trajectory(CELL, SHARP, 0, values)], {(None, SHARP): reference}), rules)
 
 
 def alarms(values: Values, reference: Reference) -> list[str]:

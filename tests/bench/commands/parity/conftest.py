@@ -15,11 +15,12 @@ import pytest
 from bench.commands.cli import main
 from bench.parity.distances import TestPart
 from bench.parity.judge import judge
-from bench.parity.numpy_oracle import Reference, Task, measure
+from bench.parity.numpy_oracle import Task, measure
 from bench.parity.rounding import permute_in_batches
+from bench.parity.rules import NumpyRules
 from bench.parity.stages import Values, early_values, first_batches
 from bench.parity.stored import to_arrays
-from bench.parity.trainings import envelopes_of, known_deviation, trajectories
+from bench.parity.trainings import Reference, envelopes_of, known_deviation, trajectories
 from bench.report.file import save_report
 from bench.report.predictions import key_of, save_predictions
 from bench.schema.report import Report
@@ -35,7 +36,7 @@ MakeReport = Callable[..., Report]
 DATASET = load_dataset(f"synthetic:{USERS}x{MOVIES}x3600")
 SPLIT = split_ratings(DATASET, "0.72:1")
 TRAIN, TEST = SPLIT.train, SPLIT.test
-PART = TestPart.of(TEST.user_id, TEST.label)
+RULES = NumpyRules(test=TestPart.of(TEST.user_id, TEST.label), epochs=EPOCHS)
 
 
 @cache
@@ -117,13 +118,13 @@ def write(tmp_path: Path, make_report: MakeReport):
             arrays |= {key_of(run, stage): array for stage, array in values.items() if stage != "rmses"}
         seeds = sorted({training.seed for training in trainings})
         wanted = {known for run in runs if (known := known_deviation(run.cell))}
-        references = {seed: as_stored(reference(seed), wanted) for seed in seeds}
+        references = {(None, seed): as_stored(reference(seed), wanted) for seed in seeds}
         found = trajectories(runs, arrays)
         report = msgspec.structs.replace(
             template,
             runs=runs,
             workload=msgspec.structs.replace(template.workload, **SIZES | workload),
-            parity=judge(found, references, PART, EPOCHS),
+            parity=judge(RULES.sides(found, references), RULES),
             envelopes=envelopes_of(references),
         )
         directory = tmp_path / name

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bench.parity.joinable import common_references
+from bench.parity.stored import references_of
 from bench.report.file import load_report
 from bench.report.predictions import NamedReport, load_arrays, save_predictions
 from movierank.data.datasets import load_dataset
@@ -157,8 +157,8 @@ def test_oracles_that_another_processor_rounded_the_other_way_are_the_same(write
     )
     oracle = b.arrays["oracle/s0/epoch 2"]
     oracle[::50] = np.nextafter(oracle[::50], np.float32(2))
-    common = common_references([a, b], SPLIT)
-    assert np.array_equal(common.references[0].oracle["epoch 2"], a.arrays["oracle/s0/epoch 2"])
+    _, common = references_of([a, b], SPLIT).together
+    assert np.array_equal(common[None, 0].oracle["epoch 2"], a.arrays["oracle/s0/epoch 2"])
 
 
 def test_reports_of_other_ratings_than_the_prepared_ones_are_refused(write: Any, parity: Any) -> None:
