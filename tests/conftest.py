@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+from hypothesis import settings
 
 from bench.system.environment import THREAD_VARIABLES
 from movierank.data.datasets import load_dataset
@@ -19,6 +20,11 @@ from movierank.data.ratings import Dataset
 # core is busy. A worker knows its own number.
 for _name in THREAD_VARIABLES:
     os.environ.setdefault(_name, "1")
+
+# Examples of a property: so few that CI is short, and those of `tox run -e thorough`. No test has a deadline.
+settings.register_profile("short", max_examples=25, deadline=None)
+settings.register_profile("thorough", max_examples=500, deadline=None)
+settings.load_profile("short")
 
 FRAMEWORKS = ("keras", "jax", "torch", "tensorflow")
 

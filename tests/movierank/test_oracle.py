@@ -4,7 +4,7 @@ from dataclasses import fields
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from movierank.data.ratings import Ratings
@@ -34,7 +34,6 @@ def some_ratings(count: int, seed: int = 0) -> Ratings:
 
 
 @given(seed=st.integers(0, 10_000), count=st.integers(1, 12))
-@settings(max_examples=25, deadline=None)
 def test_every_gradient_is_the_slope_of_the_loss(seed: int, count: int) -> None:
     weights, batch = lively_weights(seed).astype(np.float64), some_ratings(count, seed)
     _, gradients = Oracle(weights).loss_and_gradients(batch)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Sequence
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
@@ -77,7 +77,6 @@ def test_parity_other_cells_and_changes_are_told(make_report: MakeReport) -> Non
         assert words in markdown
 
 
-@settings(max_examples=150, deadline=None)
 @given(st.text(st.characters(codec="utf-8"), min_size=1, max_size=30))
 def test_no_name_can_break_the_table_or_become_markup(make_report: MakeReport, name: str) -> None:
     base = make_report({}, extra_runs=strange_runs(name, BASE))

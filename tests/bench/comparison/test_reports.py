@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.comparison.drift import Drift
@@ -97,7 +97,6 @@ def test_a_wider_limit_lets_a_regression_pass(make_report: MakeReport) -> None:
     assert against(make_report, slower, max_regression=0.5).exit_code == 0
 
 
-@settings(max_examples=40, deadline=None)
 @given(st.lists(st.floats(0.5, 2.0), min_size=2, max_size=6), st.floats(0, 0.5))
 def test_swapping_the_reports_mirrors_the_verdict(make_report: MakeReport, medians: list[float], limit: float) -> None:
     base, new = make_report({"jax": BASE}), make_report({"jax": medians})

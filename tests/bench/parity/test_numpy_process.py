@@ -5,7 +5,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.errors import BenchError
@@ -88,7 +88,6 @@ def test_too_few_runs_are_refused() -> None:
 
 
 @given(seed=st.integers(0, 10_000))
-@settings(max_examples=20, deadline=None)
 def test_permuted_units_define_the_same_function(seed: int) -> None:
     symmetry = Symmetry.draw(WEIGHTS, np.random.default_rng(seed))
     permuted = symmetry.apply(WEIGHTS)
@@ -104,7 +103,6 @@ def test_permuted_units_define_the_same_function(seed: int) -> None:
 
 
 @given(seed=st.integers(0, 10_000), batch_size=st.integers(1, 500))
-@settings(max_examples=20, deadline=None)
 def test_permuted_batches_hold_the_same_ratings(seed: int, batch_size: int) -> None:
     numbered = Ratings(np.arange(430, dtype=np.int32), TRAIN.movie_id, TRAIN.label)
     permuted = permute_in_batches(numbered, batch_size, np.random.default_rng(seed))
@@ -170,7 +168,6 @@ def test_false_alarms_are_no_more_frequent_than_promised(log_sd: float) -> None:
 
 
 @given(scale=st.floats(1e-9, 1e3), comparisons=st.integers(1, 1000), seed=st.integers(0, 999))
-@settings(max_examples=50, deadline=None)
 def test_thresholds_scale_with_the_distances_and_rise_with_the_comparisons(
     scale: float, comparisons: int, seed: int
 ) -> None:

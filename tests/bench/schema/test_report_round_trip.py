@@ -7,7 +7,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.report.file import load_report, save_report, with_unknown_keys
@@ -39,7 +39,6 @@ def instances(kind: Any) -> st.SearchStrategy[Any]:
 
 
 @given(report=instances(Report))
-@settings(max_examples=25, deadline=None)
 def test_every_report_reads_back_as_it_was_written(tmp_path_factory: pytest.TempPathFactory, report: Report) -> None:
     report = msgspec.structs.replace(report, schema=SCHEMA)
     directory = tmp_path_factory.mktemp("report")
@@ -49,7 +48,6 @@ def test_every_report_reads_back_as_it_was_written(tmp_path_factory: pytest.Temp
 
 
 @given(run=instances(Run))
-@settings(max_examples=25, deadline=None)
 def test_a_run_survives_an_older_version_that_does_not_know_all_its_keys(run: Run) -> None:
     later = {**msgspec.to_builtins(run), "key_of_a_later_version": {"deep": [1]}}
     known = msgspec.convert(msgspec.json.decode(msgspec.json.encode(later)), Run)

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.statistics.change_points import levels
@@ -89,7 +89,6 @@ def test_values_without_scatter_change_where_they_do() -> None:
     assert levels([]) == []
 
 
-@settings(deadline=None)
 @given(SERIES)
 def test_levels_cover_the_series_without_gap_or_overlap(series: Reports) -> None:
     found = levels(series)
@@ -99,7 +98,6 @@ def test_levels_cover_the_series_without_gap_or_overlap(series: Reports) -> None
     assert all(low * (1 - 1e-9) <= level.ms <= high * (1 + 1e-9) for level in found)
 
 
-@settings(deadline=None)
 @given(SERIES, st.floats(0.01, 100.0))
 def test_another_unit_changes_nothing_but_the_levels(series: Reports, factor: float) -> None:
     scaled = levels([[factor * value for value in report] for report in series])

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -17,7 +17,6 @@ pytestmark = pytest.mark.backend_free
 SAMPLES = st.lists(st.floats(0.1, 10.0), min_size=2, max_size=8)
 
 
-@settings(deadline=None)
 @given(SAMPLES, SAMPLES)
 def test_one_unpaired_comparison_has_the_textbook_interval(a: list[float], b: list[float]) -> None:
     assume(min(np.std(a), np.std(b)) > 1e-3)
@@ -27,7 +26,6 @@ def test_one_unpaired_comparison_has_the_textbook_interval(a: list[float], b: li
     )
 
 
-@settings(deadline=None)
 @given(st.lists(st.tuples(st.floats(0.1, 10.0), st.floats(0.1, 10.0)), min_size=2, max_size=8))
 def test_one_paired_comparison_has_the_textbook_interval(pairs: list[tuple[float, float]]) -> None:
     a, b = zip(*pairs, strict=True)
@@ -50,7 +48,6 @@ def test_intervals_of_ratios_of_cells_measured_apart_cover(processes: int) -> No
     assert 0.93 <= held / 1500 <= 0.97
 
 
-@settings(deadline=None)
 @given(SAMPLES, SAMPLES, st.integers(1, 20))
 def test_more_comparisons_widen_every_interval(a: list[float], b: list[float], comparisons: int) -> None:
     found = contrast.unpaired(a, b)
@@ -75,7 +72,6 @@ def off_zero(ends: Interval) -> bool:
     return ends[0] > 0 or ends[1] < 0
 
 
-@settings(deadline=None)
 @given(SAMPLES, SAMPLES)
 def test_the_number_needed_is_the_smallest_whose_interval_decides(a: list[float], b: list[float]) -> None:
     found = contrast.unpaired(a, b)

@@ -17,7 +17,7 @@ from bench.schema.run import Run
 
 pytestmark = pytest.mark.backend_free
 
-KILLS = int(os.environ.get("BENCH_KILLS", "54"))
+KILLS = int(os.environ.get("BENCH_KILLS", "27"))
 ROUNDS = 3
 PLACES = ("Job", "Train", "WarmUp", *(f"MeasureRound:{turn}" for turn in range(ROUNDS)), "Stop")
 KILLED, STOPPED = {0, -signal.SIGKILL}, {0, 3}

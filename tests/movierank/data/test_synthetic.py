@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from movierank.data.ratings import Dataset, label_to_stars
@@ -15,7 +15,6 @@ pytestmark = pytest.mark.backend_free
 MIDDLING = Size(users=943, movies=1682, ratings=100_000)
 
 
-@settings(max_examples=50, deadline=None)
 @given(st.integers(1, 60), st.integers(1, 60), st.integers(0, 200))
 def test_every_user_and_movie_is_rated_and_no_other(users: int, movies: int, extra: int) -> None:
     ratings = make_ratings(Size(users, movies, max(users, movies) + extra))

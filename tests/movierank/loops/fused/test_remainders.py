@@ -45,7 +45,7 @@ def test_rows_pay_only_for_the_smaller_last_batch(optimizer: str) -> None:
 
 
 @given(shape=SHAPES, optimizer=st.sampled_from(sorted(OPTIMIZERS)))
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=settings().max_examples // 4)  # each trains two models
 def test_any_batch_and_remainder_train_as_fit_does(shape: tuple[int, int, int, int], optimizer: str) -> None:
     batch, more_rows, remainder, batches = shape
     assert_same_as_fit(batch + more_rows, batch, min(remainder, batch - 1), batches, optimizer)
