@@ -43,7 +43,7 @@ class Copy:
     train_rmse: list[float]
 
 
-def measure_own_envelopes(side: Side, split: Split, copies: int, folder: Path, say: Callable[[str], None]) -> None:
+def measure_cell_envelopes(side: Side, split: Split, copies: int, folder: Path, say: Callable[[str], None]) -> None:
     """Trains the copies that are missing, and stores what they show in the side's report.
 
     A worker that is lost takes the envelope of its cell and seed with it, which are then judged by the oracle's.

@@ -1,28 +1,33 @@
-"""The supervisor's side of a workload of the user's own: what it may be asked for, and what a worker says that it is.
+"""A custom workload on the supervisor's side: what a user may ask for, and what a worker describes.
 
-Only workers import the user's module. The first backend of the run that is to be had describes it, and draws the
+Only workers import the user's module. The first available backend of the run describes the workload, and draws the
 initial weights that all share.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from bench.errors import BenchError
 from bench.measure.options import Options
+from bench.measure.plan import Side
 from bench.measure.process import WorkerLostError, WorkerProcess
+from bench.measure.recorder import Recorder
+from bench.measure.references import BackendTrainer, Say, check_parity
+from bench.measure.subject import Subject
+from bench.parity.trainings import Parity
 from bench.report.predictions import MOST_STORED
+from bench.report.time_to_target import time_to_metric
 from bench.schema.cell import bare_loop
+from bench.schema.derived import TimeToTarget
 from bench.schema.messages import CustomJob, Describe, Described, weights_name
 from bench.schema.run import Workload
 from bench.system.environment import worker_environment
 from movierank.loops import parse_loop
 
 LOG_NAME = Path("logs") / "workload.log"
-
-
 BUILT_IN = (
     "dataset",
     "data_source",
@@ -36,45 +41,49 @@ BUILT_IN = (
 )
 
 
-@dataclass(frozen=True)
-class OwnWorkload:
-    """A workload of the user's own as a worker has described it.
+@dataclass(frozen=True, kw_only=True)
+class CustomSubject(Subject):
+    """A custom workload as a worker has described it.
 
     Attributes:
-        target: for workers, as `bench.measure.custom_workload.absolute_target` returns it.
-        described: the answer.
-        folder: where the initial weights lie.
-        record: for the report.
+        target: `--workload` for workers, as `absolute_target` returns it.
+        described: the worker's reply.
+        folder: folder that holds the initial weights.
     """
 
     target: str
     described: Described
     folder: Path
-    record: Workload
 
     @property
-    def stored(self) -> int:
-        """How many test examples' predictions are stored: as many numbers as of the built-in workload."""
+    def stored_predictions(self) -> int:
+        """Number of test examples whose predictions are stored: as many numbers as of the built-in workload."""
         return max(1, MOST_STORED // self.described.outputs)
 
-    def part_of_job(self, seed: int) -> CustomJob:
-        """Returns what a job says of it."""
-        weights = str((self.folder / weights_name(seed)).absolute())
-        tests_epochs = self.described.target is not None
+    def custom_job(self, seed: int) -> CustomJob:
+        """Return the part of a job that names the workload and its initial weights."""
         return CustomJob(
             target=self.target,
             metric=self.described.metric,
-            weights=weights,
-            tests_epochs=tests_epochs,
+            weights=str((self.folder / weights_name(seed)).absolute()),
+            tests_epochs=self.described.target is not None,
             has_floor=self.described.step_operations is not None,
         )
 
+    def judge(self, side: Side, folder: Path, say: Say) -> Parity:
+        """Judge by the float64 run of each backend."""
+        return check_parity(side.recorder, BackendTrainer(side, self.described, folder), say)
 
-def refuse_what_is_built_in(options: Options) -> None:
-    """Refuses options and loops that only the built-in workload has.
+    def time_to_target(self, recorder: Recorder) -> list[TimeToTarget]:
+        """Return how long each cell trains until the workload's metric is at its target or better, if it has one."""
+        return time_to_metric(recorder.runs, self.record)
+
+
+def refuse_built_in_options(options: Options) -> None:
+    """Refuse options and loops that only the built-in workload has.
 
     Raises:
-        BenchError: naming them.
+        BenchError: an option or a loop is the built-in workload's.
     """
     defaults = {field.name: field.default for field in fields(Options)}
     given = [name for name in BUILT_IN if getattr(options, name) != defaults[name]]
@@ -84,9 +93,7 @@ def refuse_what_is_built_in(options: Options) -> None:
             f"{named}: the built-in workload's; {options.workload} says its own data, batch size, epochs and target"
         )
     if options.envelope == "backend":
-        raise BenchError(
-            f"--envelope: {options.workload} is judged by its backend's own rounding anyway; leave it away"
-        )
+        raise BenchError(f"--envelope: {options.workload} is judged by its backend's own rounding anyway; drop it")
     native = [str(cell) for cell in options.cells if parse_loop(bare_loop(cell.loop))[0] == "native"]
     if native:
         raise BenchError(
@@ -95,21 +102,19 @@ def refuse_what_is_built_in(options: Options) -> None:
         )
 
 
-def describe(
-    options: Options, variables: Mapping[str, str], worker_command: Sequence[str], folder: Path
-) -> OwnWorkload:
-    """Asks a worker what the workload is.
+def describe(options: Options, variables: Mapping[str, str], folder: Path) -> CustomSubject:
+    """Ask a worker what the workload is.
 
     Args:
-        options: with `workload` set.
-        variables: that a worker's environment starts from.
-        worker_command: program and arguments of a worker.
+        options: options with `workload` set.
+        variables: variables that a worker's environment starts from.
         folder: for the initial weights; lasts as long as the measurement.
 
     Raises:
-        BenchError: there is no such workload, something is wrong with it, or no backend of the run is to be had.
+        BenchError: there is no such workload, it is wrong, or no backend of the run is available.
     """
     target = absolute_target(options.workload or "")
+    log = options.output / LOG_NAME
     skipped = []
     for backend, device in dict.fromkeys((cell.backend, cell.device) for cell in options.cells):
         message = Describe(
@@ -122,22 +127,17 @@ def describe(
         )
         environment = worker_environment(backend, device, options.threads, variables)
         try:
-            with WorkerProcess(worker_command, environment, options.output / LOG_NAME, options.timeout_s) as worker:
+            with WorkerProcess(options.worker_command, environment, log, options.timeout_s) as worker:
                 described = worker.ask(message, Described)
         except WorkerLostError as error:
             if error.status == "skipped":
                 skipped.append(error.error)
                 continue
-            raise BenchError(
-                f"{error.error}\n  (log: {options.output / LOG_NAME})" if "\n" not in error.error else error.error
-            ) from error
-        return OwnWorkload(target, described, folder, _record(options, described))
-    raise BenchError(f"{options.workload}: no backend of the run is to be had here: {'; '.join(skipped)}")
-
-
-def with_own(options: Options, own: OwnWorkload) -> Options:
-    """Returns options with the batch size and epochs that the workload has."""
-    return replace(options, batch_size=own.described.batch_size, epochs=own.described.epochs)
+            where = "" if "\n" in error.error else f"\n  (log: {log})"
+            raise BenchError(f"{error.error}{where}") from error
+        record = _record(options, described)
+        return CustomSubject(options=options, record=record, target=target, described=described, folder=folder)
+    raise BenchError(f"{options.workload}: no backend of the run is available here: {'; '.join(skipped)}")
 
 
 def _record(options: Options, described: Described) -> Workload:
@@ -172,7 +172,7 @@ def _record(options: Options, described: Described) -> Workload:
 
 
 def absolute_target(text: str) -> str:
-    """Returns `package.module:object` as it is, and `path/file.py:object` with the whole path, for a worker.
+    """Return `package.module:object` as it is, and `path/file.py:object` with the whole path, for a worker.
 
     Raises:
         BenchError: it is neither, or there is no such file.

@@ -22,7 +22,7 @@ from bench.system.environment import shared_environment
 from bench.system.machine import describe_machine
 from bench.system.software import describe_software, lasting, now
 
-OWN_FILES = (REPORT_NAME, PREDICTIONS_NAME, PAGE_NAME)
+FILES = (REPORT_NAME, PREDICTIONS_NAME, PAGE_NAME)
 
 
 @dataclass(frozen=True)
@@ -42,14 +42,14 @@ class Environment:
     slowdown: float = 0.0
 
 
-def own_environment(options: Options) -> Environment:
-    """Returns the environment that this program runs in."""
+def this_environment(options: Options) -> Environment:
+    """Return the environment that this program runs in."""
     shared = shared_environment(options.cells[0].device, options.threads)
     return Environment(describe_software(shared), dict(os.environ))
 
 
 def open_recorder(options: Options, workload: Workload, environment: Environment) -> Recorder:
-    """Returns what is to take the answers: of a new report, or with `existing` set to resume, the stored one.
+    """Open the recorder of a new report, or of the stored one where `existing` is `resume`.
 
     Raises:
         BenchError: the stored one is of something else, or the output cannot be written.
@@ -91,17 +91,17 @@ def open_recorder(options: Options, workload: Workload, environment: Environment
 
 
 def _clear(directory: Path) -> None:
-    for name in OWN_FILES:
+    for name in FILES:
         (directory / name).unlink(missing_ok=True)
     for folder in ("logs", FOLDER):
         shutil.rmtree(directory / folder, ignore_errors=True)
 
 
 def _refuse_other(stored: Report, fresh: Report) -> None:
-    """Refuses to go on with a report of something else.
+    """Refuse to go on with a report of something else.
 
     Raises:
-        BenchError: naming what differs.
+        BenchError: something differs; the message names it.
     """
     pairs = {
         "workload": (stored.workload, fresh.workload),

@@ -22,7 +22,8 @@ from rich.console import Console
 from bench.errors import BenchError
 from bench.measure.conditions import tell_conditions
 from bench.measure.options import Options
-from bench.measure.run import load_workload, measure
+from bench.measure.run import measure
+from bench.measure.subject import RankingSubject
 from bench.report.file import REPORT_NAME, claimed, load_report
 from bench.schema.cell import Cell
 from bench.schema.report import Report
@@ -107,7 +108,7 @@ def sweep(options: SweepOptions, console: Console) -> Sweep:
     """
     _refuse_existing(options)
     if options.over != "table-rows":  # the largest batch must be in the data, and is better refused now than in an hour
-        load_workload(options.up_to(0, options.points[-1], options.base.cells), console)
+        RankingSubject.load(options.up_to(0, options.points[-1], options.base.cells), console)
     with claimed(options.base.output):
         _refuse_existing(options)
         return _Sweeping(options, console).measure()
@@ -157,7 +158,7 @@ class _Sweeping:
             return
         words = f"{self.options.over} {point.value:,}, process {process} ({place})"
         self.console.print(words)
-        report = measure(self.options.up_to(process, point, missing), self.console, tell_noise=False)
+        report = measure(self.options.up_to(process, point, missing), self.console, show_noise=False)
         self.reports[point.value] = report
         for run in report.runs:
             if run.status == "skipped" and not run.step_time_ms:  # what is not there is not there at other sizes either
