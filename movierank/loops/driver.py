@@ -78,14 +78,16 @@ def run_epochs(
     Raises:
         ValueError: a callback wants to be called at every step.
     """
-    _refuse_batch_hooks(callbacks)
+    refuse_batch_hooks(callbacks)
     listening = keras.callbacks.CallbackList(
         list(callbacks), add_history=True, model=model, epochs=schedule.epochs, steps=examples.steps, verbose=0
     )
     model.stop_training = False
     listening.on_train_begin()
     logs: dict[str, Any] = {}
-    for epoch in range(schedule.initial_epoch, schedule.epochs):
+    # BackupAndRestore sets the epoch to go on from, where Keras's `fit` looks for it too.
+    first = getattr(model, "_initial_epoch", None) or schedule.initial_epoch
+    for epoch in range(first, schedule.epochs):
         started = time.perf_counter()
         listening.on_epoch_begin(epoch)
         order = np.random.permutation(examples.count) if schedule.shuffle else None  # from the seed that Keras sets
@@ -133,12 +135,19 @@ def _figures(value: Any) -> str:
     return np.array2string(np.asarray(value), precision=4, floatmode="fixed", max_line_width=sys.maxsize)
 
 
-def _refuse_batch_hooks(callbacks: Sequence[keras.callbacks.Callback]) -> None:
+def refuse_batch_hooks(callbacks: Sequence[keras.callbacks.Callback]) -> None:
+    """Check that no callback is to be called at every step.
+
+    Raises:
+        ValueError: one is.
+    """
     hooks = ("on_batch_begin", "on_batch_end", "on_train_batch_begin", "on_train_batch_end")
     for callback in callbacks:
         # A checkpoint of every epoch has a batch hook too, which does nothing.
-        at_epochs = isinstance(callback, keras.callbacks.ModelCheckpoint) and callback.save_freq == "epoch"
-        idle = keras.callbacks.ModelCheckpoint if at_epochs else keras.callbacks.Callback
+        checkpoints = (keras.callbacks.ModelCheckpoint, keras.callbacks.BackupAndRestore)
+        idle = next((kind for kind in checkpoints if isinstance(callback, kind)), keras.callbacks.Callback)
+        if getattr(callback, "save_freq", "epoch") != "epoch":
+            idle = keras.callbacks.Callback
         busy = [name for name in hooks if _function(getattr(callback, name)) is not getattr(idle, name)]
         if busy:
             raise ValueError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 from movierank.loops import Updates
 from movierank.loops.driver import Schedule, Validation, run_epochs
 from movierank.loops.examples import Examples
+from movierank.loops.given import require_arrays, require_validation_arrays, weights_of_classes
 
 
 def fit(
@@ -20,15 +21,18 @@ def fit(
     x: Any,
     y: Any = None,
     *,
-    batch_size: int = 32,
+    batch_size: int | None = None,
     epochs: int = 1,
     verbose: int = 0,
-    callbacks: Sequence[keras.callbacks.Callback] = (),
+    callbacks: keras.callbacks.Callback | Sequence[keras.callbacks.Callback] | None = None,
     validation_split: float = 0.0,
     validation_data: Sequence[Any] | None = None,
     shuffle: bool = True,
+    class_weight: Mapping[int, float] | None = None,
     sample_weight: Any = None,
     initial_epoch: int = 0,
+    steps_per_epoch: int | None = None,
+    validation_steps: int | None = None,
     validation_batch_size: int | None = None,
     validation_freq: int | Sequence[int] = 1,
     embedding_updates: Updates = "auto",
@@ -39,16 +43,19 @@ def fit(
         model: compiled model with a loss and a Keras optimizer.
         x: inputs, arrays or a structure of arrays, [N, ...]; anything with NumPy's interface, memory-mapped too.
         y: targets, in the same forms as `x`.
-        batch_size: examples a step; the last batch of an epoch may be smaller.
+        batch_size: examples a step, 32 by default; the last batch of an epoch may be smaller.
         epochs: number of the last epoch.
         verbose: 0 for silence, else a line an epoch.
-        callbacks: callbacks called at the ends of epochs and of training, and in the evaluation of validation data as
-            by `fit`; weights, optimizer and metrics are up to date then.
+        callbacks: one or several, called at the ends of epochs and of training, and in the evaluation of validation
+            data as by `fit`; weights, optimizer and metrics are up to date then.
         validation_split: share of the examples, from the end, to evaluate on instead of training on them.
         validation_data: (x, y) or (x, y, sample_weight) to evaluate on after an epoch.
         shuffle: whether to draw a new order for every epoch (seeded by `keras.utils.set_random_seed`).
+        class_weight: weight of the examples of each class, by its number; 1 where it is not named.
         sample_weight: float [N].
         initial_epoch: epoch to start at, from 0.
+        steps_per_epoch: not supported; an epoch is all examples.
+        validation_steps: not supported; an evaluation is of all validation data.
         validation_batch_size: batch size of the evaluation; None for `batch_size`.
         validation_freq: as for `keras.Model.fit`.
         embedding_updates: way of updating the tables of `keras.layers.Embedding`. `rows`: only the rows that a batch
@@ -56,8 +63,9 @@ def fit(
             that is exact and pays. `slices`: see `movierank.loops`.
 
     Raises:
-        ValueError: the model is not compiled, or set to run eagerly or on several devices; arrays differ in length; a
-            callback has batch hooks; or rows were requested where they are not exact, with the reason.
+        ValueError: the model is not compiled, or set to run eagerly or on several devices; the data are no arrays, or
+            arrays that differ in length; an argument is not supported; a callback has batch hooks; or rows were
+            requested where they are not exact. The message gives the reason, and nothing has been trained.
     """
     if not model.compiled or model.optimizer is None:
         raise ValueError("fused.fit needs a compiled model: call model.compile(optimizer, loss, ...) first")
@@ -65,8 +73,17 @@ def fit(
         raise ValueError("fused.fit cannot run a model eagerly; compile it without run_eagerly=True")
     if keras.distribution.distribution() is not None:
         raise ValueError("fused.fit trains on one device; unset keras.distribution, or use model.fit")
-    if validation_split and validation_data is None:
+    for name, steps in (("steps_per_epoch", steps_per_epoch), ("validation_steps", validation_steps)):
+        if steps is not None:
+            raise ValueError(f"fused.fit always goes through all examples and has no {name}; use model.fit for it")
+    require_arrays({"x": x, "y": y, "sample_weight": sample_weight})
+    batch_size = batch_size or 32
+    if validation_data is not None:
+        require_validation_arrays(validation_data)
+    elif validation_split:
         (x, y, sample_weight), validation_data = _held_out((x, y, sample_weight), validation_split)
+    if class_weight is not None:
+        sample_weight = weights_of_classes(class_weight, y, sample_weight)
     if sample_weight is not None and keras.tree.is_nested(y) and not keras.tree.is_nested(sample_weight):
         sample_weight = keras.tree.map_structure(lambda _: sample_weight, y)  # one for all outputs, as in `fit`
     examples = Examples.of(keras.tree.map_structure(_as_array, (x, y, sample_weight)), batch_size)
@@ -76,7 +93,12 @@ def fit(
     if validation_data is not None:
         validation = Validation(validation_data, validation_batch_size or batch_size, validation_freq)
     return run_epochs(
-        model, training, examples, Schedule(epochs, initial_epoch, shuffle, verbose), callbacks, validation
+        model,
+        training,
+        examples,
+        Schedule(epochs, initial_epoch, shuffle, verbose),
+        keras.tree.flatten(callbacks or []),
+        validation,
     )
 
 
