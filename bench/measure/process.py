@@ -10,7 +10,7 @@ import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import BinaryIO, Self, TypeVar
 
 import msgspec
 
@@ -61,7 +61,7 @@ class WorkerProcess:
         self._replies, reply_write = os.pipe()
         try:
             log.parent.mkdir(parents=True, exist_ok=True)
-            with log.open("wb") as output:
+            with _new_log(log) as output:
                 self.process = subprocess.Popen(
                     [*command, str(command_read), str(reply_write)],
                     env=dict(environment),
@@ -179,6 +179,16 @@ class WorkerProcess:
             lines = log.read().decode(errors="replace").strip().splitlines()
             return lines[-1][:300] if lines else ""
         return ""
+
+
+def _new_log(log: Path) -> BinaryIO:
+    """Return an empty file that is no link, in a folder that is none: a report's folder may be somebody else's."""
+    folder = os.open(log.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW
+        return os.fdopen(os.open(log.name, flags, 0o666, dir_fd=folder), "wb")
+    finally:
+        os.close(folder)
 
 
 def _opened_end(process: subprocess.Popen[bytes]) -> int | None:

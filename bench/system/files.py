@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import secrets
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -97,26 +99,59 @@ def write_text(text: str, target: Path) -> None:
 
 @contextlib.contextmanager
 def atomic_write(target: Path) -> Iterator[Path]:
-    """Yield a temporary file beside `target` to write to, and rename it to `target` once all is on disk.
+    """Yield a temporary file to write to, and rename it to `target` once all is on disk.
+
+    A link is followed: the file that it names is replaced. What is no regular file, such as a device or a FIFO, is
+    written to and stays what it is. A new file has the permissions that the umask leaves, another keeps its own.
 
     Raises:
-        NotWrittenError: the file cannot be written; `target` is untouched.
+        NotWrittenError: the file cannot be written; a regular `target` is untouched.
     """
-    temporary: Path | None = None
     try:
-        descriptor, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=target.suffix)
-        os.close(descriptor)
-        temporary = Path(name)
-        yield temporary
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
-        temporary.chmod(0o644)
-        temporary.replace(target)
+        status = _status(target)
+        if status is None or stat.S_ISREG(status.st_mode):
+            with _replaced(Path(os.path.realpath(target)), status) as temporary:
+                yield temporary
+        else:
+            with tempfile.TemporaryDirectory(prefix="movierank-bench-") as folder:
+                temporary = Path(folder) / f"written{target.suffix}"
+                yield temporary
+                with target.open("wb") as stream:
+                    stream.write(temporary.read_bytes())
     except OSError as error:
         raise NotWrittenError(f"cannot write {target}: {error.strerror or error}") from error
+
+
+def _status(target: Path) -> os.stat_result | None:
+    try:
+        return target.stat()
+    except FileNotFoundError:
+        return None
+
+
+@contextlib.contextmanager
+def _replaced(target: Path, status: os.stat_result | None) -> Iterator[Path]:
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(8)}{target.suffix}")
+    os.close(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
+    try:
+        yield temporary
+        _to_disk(temporary)
+        if status is not None:
+            temporary.chmod(stat.S_IMODE(status.st_mode))
+        temporary.replace(target)
+        with contextlib.suppress(OSError):  # some file systems cannot do this for a folder, and the file is there
+            _to_disk(target.parent)
     finally:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
+
+
+def _to_disk(path: Path) -> None:
+    """Wait until a file, or the names in a folder, are on disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 @contextlib.contextmanager
