@@ -6,6 +6,7 @@ import statistics
 from pathlib import Path
 
 from bench.report.file import load_report
+from bench.report.view import View
 from bench.schema.cell import Cell, short_names
 from bench.schema.derived import FirstStep
 from bench.schema.profile import GROUPS
@@ -37,7 +38,7 @@ def _report(root: Path) -> Report:
 
 def answer(root: Path) -> str:
     """Return the report's answer as a quotation, without its sentences on who is fastest with another loop."""
-    sentences = headline(_report(root)).split(". ")
+    sentences = headline(View(_report(root))).split(". ")
     return f"> {'. '.join(each for each in sentences if not each.startswith(('With ', 'A native ')))}"
 
 

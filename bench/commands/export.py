@@ -40,8 +40,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 
 def _export(arguments: argparse.Namespace) -> int:
-    from bench.export.exported import load_exported
     from bench.export.writing import TEXTS, write_export
+    from bench.report.view import load_views
     from bench.text.console import print_json
 
     if arguments.to != "mlflow" and (arguments.tracking_uri or arguments.experiment):
@@ -51,7 +51,7 @@ def _export(arguments: argparse.Namespace) -> int:
     aside = contextlib.redirect_stdout(sys.stderr)  # MLflow prints a line for each run of a server
     with aside if arguments.json else contextlib.nullcontext():
         written = write_export(
-            load_exported(arguments.reports),
+            load_views(arguments.reports),
             arguments.to,
             arguments.output,
             arguments.tracking_uri,

@@ -41,13 +41,12 @@ def _page(arguments: argparse.Namespace) -> int:
     if not arguments.json:
         print("\n".join([f"wrote {arguments.output}", *([left_out] if left_out else [])]))
         return FINE
-    kinds = ("reports", "sweeps", "scorings", "mutants")
     told = {
         "written": str(arguments.output),
         "format": arguments.output.suffix.lower().removeprefix("."),
         "bytes": arguments.output.stat().st_size,
         "left_out": left_out,
-        **{kind: [name for name, _ in getattr(shown, kind)] for kind in kinds},
+        **shown.names,
     }
     print_json(told)
     return FINE

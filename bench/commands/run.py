@@ -10,6 +10,7 @@ import msgspec
 
 from bench.api import measure_and_draw
 from bench.commands.ending import ENDS_EARLY, cut_off
+from bench.report.view import View
 from bench.schema.cell import FULL, PRECISIONS
 from bench.schema.outcome import exit_code
 from bench.schema.parity import breaks_parity
@@ -179,7 +180,7 @@ def as_json(report: Report, output: Path) -> dict[str, Any]:
         "report": str(output),
         "schema": report.schema,
         "exit_code": exit_code(report),
-        "headline": headline(report),
+        "headline": headline(View(report)),
         "workload": msgspec.to_builtins(report.workload),
         **{name: msgspec.to_builtins(getattr(report, name)) for name in derived},
         "parity": {

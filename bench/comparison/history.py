@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -17,12 +15,10 @@ from bench.errors import BenchError
 from bench.report.comparable import machine_key, workload_key
 from bench.report.file import REPORT_NAME, load_report
 from bench.report.names import short_names
-from bench.report.rounds import process_medians
-from bench.report.summary import Summary, summarise
+from bench.report.view import View
 from bench.schema.cell import Cell
 from bench.schema.derived import MetricMean, Rmse, StepTime
 from bench.schema.record import Record
-from bench.schema.report import Report
 from bench.statistics.change_points import levels
 
 DEEPEST = 4  # folders below the one that was given
@@ -76,17 +72,6 @@ class Group(Record, frozen=True, kw_only=True):
     series: list[Series]
 
 
-@dataclass(frozen=True)
-class _Dated:
-    """A report with what is derived from it once."""
-
-    when: datetime
-    path: Path
-    report: Report
-    medians: dict[Cell, dict[int, float]]
-    summary: Summary
-
-
 def collect(
     folders: Sequence[Path], *, cell: str | None = None, broken: Callable[[str], None] = lambda line: None
 ) -> list[Group]:
@@ -103,41 +88,44 @@ def collect(
     usable = []
     for path in dict.fromkeys(path.resolve() for folder in folders for path in _find(folder)):
         try:
-            usable.append(_dated(path, load_report(path)))
+            view = View(load_report(path), str(path.parent if path.name == REPORT_NAME else path), path)
+            _ = view.started, view.summary
+            usable.append(view)
         except BenchError as error:
             broken(f"skipped: {error}")
     if not usable:
         raise BenchError(f"no report to be used below {', '.join(map(str, folders))}; `python -m bench run` makes one")
-    found = _groups(usable, cell)
+    found = group_reports(usable, cell)
     if not found:
-        there = ", ".join(sorted({str(each) for dated in usable for each in dated.medians}))
+        there = ", ".join(sorted({str(each) for view in usable for each in view.medians}))
         raise BenchError(f"no report has a step time{f' of {cell}; there are {there}' if cell and there else ''}")
     return found
 
 
-def group_reports(reports: Sequence[tuple[Path, Report]]) -> list[Group]:
-    """Puts comparable ones of these reports in order of time.
+def group_reports(reports: Sequence[View], cell: str | None = None) -> list[Group]:
+    """Group comparable reports, each group in order of time.
 
     Args:
-        reports: where each lies, and what it holds.
+        reports: reports, each named by its place.
+        cell: cell to show, as `backend/device/loop`; None for all.
 
     Raises:
-        BenchError: one has no date, or an impossible step time.
+        BenchError: a report has no date, or an impossible step time.
     """
-    return _groups([_dated(path, report) for path, report in reports], None)
-
-
-def _groups(reports: Sequence[_Dated], cell: str | None) -> list[Group]:
-    groups: dict[str, list[_Dated]] = {}
+    groups: dict[str, list[View]] = {}
     facts: dict[str, dict[str, Any]] = {}
-    for dated in reports:
-        of_report = workload_key(dated.report) | machine_key(dated.report)
+    for view in reports:
+        of_report = workload_key(view.report) | machine_key(view.report)
         key = msgspec.json.encode(of_report).decode()
-        groups.setdefault(key, []).append(dated)
+        groups.setdefault(key, []).append(view)
         facts[key] = of_report
-    titles, names = _titles(facts), short_names(_place(dated) for dated in reports)
+    titles, names = _titles(facts), short_names(view.name for view in reports)
     found = [
-        Group(facts=facts[key], title=titles[key], series=_series(sorted(of_group, key=_age), cell, names))
+        Group(
+            facts=facts[key],
+            title=titles[key],
+            series=_series(sorted(of_group, key=lambda view: (view.started, view.name)), cell, names),
+        )
         for key, of_group in groups.items()
     ]
     return [group for group in found if group.series]
@@ -164,19 +152,6 @@ def _find(folder: Path) -> Iterator[Path]:
             yield here / REPORT_NAME
 
 
-def _dated(path: Path, report: Report) -> _Dated:
-    try:
-        when = datetime.fromisoformat(report.created)
-        medians, summary = process_medians(report.runs), summarise(report.runs)
-    except ValueError as error:
-        raise BenchError(f"{path} holds an impossible time: {error}") from error
-    return _Dated(when if when.tzinfo else when.replace(tzinfo=UTC), path, report, medians, summary)
-
-
-def _age(dated: _Dated) -> tuple[datetime, Path]:
-    return dated.when, dated.path
-
-
 def _titles(facts: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     """Returns a title for each group: what a reader wants to know, and all else in which groups differ."""
     names = {name: {str(each[name]) for each in facts.values()} for name in next(iter(facts.values()))}
@@ -188,38 +163,34 @@ def _titles(facts: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
     }
 
 
-def _place(dated: _Dated) -> str:
-    return str(dated.path.parent if dated.path.name == REPORT_NAME else dated.path)
-
-
-def _series(reports: Sequence[_Dated], wanted: str | None, names: Mapping[str, str]) -> list[Series]:
-    cells = sorted({cell for dated in reports for cell in dated.medians})
+def _series(reports: Sequence[View], wanted: str | None, names: Mapping[str, str]) -> list[Series]:
+    cells = sorted({cell for view in reports for cell in view.medians})
     return [
-        Series(cell=str(cell), points=_points([dated for dated in reports if cell in dated.medians], cell, names))
+        Series(cell=str(cell), points=_points([view for view in reports if cell in view.medians], cell, names))
         for cell in cells
         if wanted is None or str(cell) == wanted
     ]
 
 
-def _points(reports: Sequence[_Dated], cell: Cell, names: Mapping[str, str]) -> list[Point]:
-    found = levels([list(dated.medians[cell].values()) for dated in reports])
+def _points(reports: Sequence[View], cell: Cell, names: Mapping[str, str]) -> list[Point]:
+    found = levels([list(view.medians[cell].values()) for view in reports])
     level_of = [level for level in found for _ in range(level.start, level.stop)]
     changes = {level.start: level.ms / before.ms for before, level in pairwise(found)}
     points = []
-    for index, dated in enumerate(reports):
-        before = reports[index - 1] if index else dated
-        custom = dated.report.workload.workload is not None
+    for index, view in enumerate(reports):
+        before = reports[index - 1] if index else view
+        custom = view.report.workload.workload is not None
         points.append(
             Point(
-                created=dated.report.created,
-                report=_place(dated),
-                name=names[_place(dated)],
-                changes=changes_between(before.report, dated.report),
-                step_time=next(row for row in dated.summary.step_time if row.cell == cell),
-                rmse=next((row for row in dated.summary.scores if row.cell == cell and not custom), None),
+                created=view.report.created,
+                report=view.name,
+                name=names[view.name],
+                changes=changes_between(before.report, view.report),
+                step_time=next(row for row in view.summary.step_time if row.cell == cell),
+                rmse=next((row for row in view.summary.scores if row.cell == cell and not custom), None),
                 change=changes.get(index),
                 level_ms=level_of[index].ms,
-                metric=next((row for row in dated.report.metrics if row.cell == cell), None),
+                metric=next((row for row in view.report.metrics if row.cell == cell), None),
             )
         )
     return points

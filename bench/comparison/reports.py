@@ -19,9 +19,10 @@ from bench.comparison.records import Comparison, Timed, choose, label_of
 from bench.comparison.verdicts import ScoredPair, TimedPair, compare_scores, compare_times
 from bench.errors import BenchError
 from bench.report.comparable import difference, machine_key, workload_key
-from bench.report.rounds import interleaved, process_medians, turns_of
+from bench.report.rounds import interleaved, turns_of
 from bench.report.scores import METRIC_SHARE, seed_scores
-from bench.report.summary import step_time_of, summarise
+from bench.report.summary import step_time_of
+from bench.report.view import View
 from bench.schema.cell import Cell
 from bench.schema.derived import StepTime
 from bench.schema.report import Report
@@ -67,10 +68,11 @@ def compare_reports(
     reason = workload or difference("machine", machine_key(base), machine_key(new))
     measured = [{run.cell for run in report.runs if _measured(run)} for report in (base, new)]
     chosen = None if cells is None else _chosen(measured, cells)
+    older, newer = View(base), View(new)
     try:
-        old, recent = ({row.cell: row for row in summarise(report.runs).step_time} for report in (base, new))
+        old, recent = ({row.cell: row for row in view.summary.step_time} for view in (older, newer))
         rows = [(old[a], recent[b]) for a, b in _pairs_of(chosen, old, recent)]
-        timed = _timed_pairs(base, new, rows, (len(old), len(recent)), drift, ignore_noise=ignore_noise)
+        timed = _timed_pairs(older, newer, rows, (len(old), len(recent)), drift, ignore_noise=ignore_noise)
     except ValueError as error:
         raise BenchError(f"A report holds an impossible step time: {error}. Measure it again.") from error
     step_time, step_confidence = compare_times(timed, limits, refuse=reason is not None and not force)
@@ -128,8 +130,8 @@ def _pairs_of(cells: tuple[Cell, Cell] | None, old: Iterable[Cell], new: Iterabl
 
 
 def _timed_pairs(
-    base: Report,
-    new: Report,
+    base_view: View,
+    new_view: View,
     rows: Sequence[tuple[StepTime, StepTime]],
     among: tuple[int, int],
     drift: Drift,
@@ -137,7 +139,8 @@ def _timed_pairs(
     ignore_noise: bool,
 ) -> list[TimedPair]:
     """Returns a pair for each of `rows`, of reports with so many cells (`among`)."""
-    old, recent = process_medians(base.runs), process_medians(new.runs)
+    old, recent = base_view.medians, new_view.medians
+    base, new = base_view.report, new_view.report
     noise = None if ignore_noise else disturbed(base, new)
     one = base == new
     pairs = []
@@ -163,7 +166,10 @@ def _timed_pairs(
                 pair,
                 base={process: old[a][process] for process in beside},
                 new={process: recent[b][process] for process in beside},
-                shown=(_timed(step_time_of(base.runs, a, beside)), _timed(step_time_of(new.runs, b, beside))),
+                shown=(
+                    _timed(step_time_of(a, base_view.counted[a], beside)),
+                    _timed(step_time_of(b, new_view.counted[b], beside)),
+                ),
                 side_by_side=True,
                 disturbed=mixed,  # all else hits both
                 drift=NO_DRIFT,

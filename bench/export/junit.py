@@ -11,8 +11,8 @@ from typing import Literal
 
 from bench.comparison.records import Comparison
 from bench.comparison.words import conclusion, interval_words, not_judged_words, parity_words, rmse_words
-from bench.export.exported import Exported
 from bench.report.scores import metric_label
+from bench.report.view import View
 from bench.schema.cell import Cell
 from bench.schema.parity import ParityResult, breaks_parity, counts
 from bench.schema.run import Run
@@ -53,14 +53,14 @@ class Suite:
     seconds: float | None = None
 
 
-def as_junit(reports: Sequence[Exported]) -> str:
+def as_junit(reports: Sequence[View]) -> str:
     """Returns a suite a report.
 
     Its cases are the cells (skipped on this machine, or a failure where no process finished), the workers that did not
     finish (errors), and the pairs whose parity was compared (a failure where they are outside; known deviations and
     reduced precision pass, and tell it).
     """
-    return _document([_suite(exported) for exported in reports])
+    return _document([_suite(view) for view in reports])
 
 
 def comparison_as_junit(comparison: Comparison, name: str) -> str:
@@ -81,13 +81,13 @@ def comparison_as_junit(comparison: Comparison, name: str) -> str:
     return _document([Suite(name, cases, {key: value for key, value in properties.items() if value})])
 
 
-def _suite(exported: Exported) -> Suite:
-    report = exported.report
+def _suite(view: View) -> Suite:
+    report = view.report
     cells = dict.fromkeys(run.cell for run in report.runs)
     pairs: dict[tuple[str, str], list[ParityResult]] = {}
     for result in report.parity:
         pairs.setdefault((result.a, result.b), []).append(result)
-    cases = [_cell(exported, cell) for cell in cells]
+    cases = [_cell(view, cell) for cell in cells]
     cases += [_worker(run) for run in report.runs if run.status not in ("ok", "skipped")]
     cases += [_pair(a, b, results) for (a, b), results in pairs.items()]
     properties = {
@@ -96,21 +96,21 @@ def _suite(exported: Exported) -> Suite:
         "python": report.software.python,
         **report.software.packages,
     }
-    seconds = None if exported.finished is None else (exported.finished - exported.started).total_seconds()
-    return Suite(exported.name, cases, properties, exported.started.strftime("%Y-%m-%dT%H:%M:%S"), seconds)
+    seconds = None if view.finished is None else (view.finished - view.started).total_seconds()
+    return Suite(view.name, cases, properties, view.started.strftime("%Y-%m-%dT%H:%M:%S"), seconds)
 
 
-def _cell(exported: Exported, cell: Cell) -> Case:
-    runs = [run for run in exported.report.runs if run.cell == cell]
+def _cell(view: View, cell: Cell) -> Case:
+    runs = [run for run in view.report.runs if run.cell == cell]
     ok = sum(run.status == "ok" for run in runs)
     lines = [f"{ok} of {len(runs)} processes finished"]
     lines += [
         f"step time {with_interval(row.median_ms, row.ci95_ms)} ms over {row.processes} processes"
-        for row in exported.summary.step_time
+        for row in view.summary.step_time
         if row.cell == cell
     ]
-    label = metric_label(exported.report.workload)
-    lines += [f"test {label} {row.mean:.5f}" for row in exported.summary.scores if row.cell == cell]
+    label = metric_label(view.report.workload)
+    lines += [f"test {label} {row.mean:.5f}" for row in view.summary.scores if row.cell == cell]
     reason = next((run.error for run in runs if run.error), "") or ""
     if all(run.status == "skipped" for run in runs):
         return Case("cell", str(cell), "skipped", reason)

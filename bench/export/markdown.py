@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.export.exported import Exported
 from bench.report.scores import metric_label
-from bench.schema.cell import Cell, short_names
+from bench.report.view import View
+from bench.schema.cell import Cell
 from bench.schema.parity import breaks_parity
 from bench.schema.report import Report
 from bench.text.caveats import cell_caveats
@@ -16,48 +16,47 @@ from bench.text.numbers import with_interval
 from bench.text.reduced import relative_step_time
 
 
-def as_markdown(reports: Sequence[Exported]) -> str:
+def as_markdown(reports: Sequence[View]) -> str:
     """Returns a report's answer, the table of its cells and its parity, the rest folded; one report after the other.
 
     Names from the reports are shown as they are; nothing in them is read as Markdown or HTML, or notifies anyone.
     """
-    return "\n".join(_summary(exported, named=len(reports) > 1) for exported in reports)
+    return "\n".join(_summary(view, named=len(reports) > 1) for view in reports)
 
 
-def _summary(exported: Exported, *, named: bool) -> str:
-    report = exported.report
-    answer, *others = headline(report).split("\n")
-    title = f"movierank-bench, {plain(exported.name)}:" if named else "movierank-bench:"
+def _summary(view: View, *, named: bool) -> str:
+    report = view.report
+    answer, *others = headline(view).split("\n")
+    title = f"movierank-bench, {plain(view.name)}:" if named else "movierank-bench:"
     parts = [f"**{title}** {plain(answer)}", *map(plain, others)]
-    if exported.summary.step_time:
-        parts.append(_cells(exported))
+    if view.summary.step_time:
+        parts.append(_cells(view))
     parts += _parity(report)
     parts += folded("Not measured", _not_measured(report))
-    parts += folded("Noise", map(plain, _noise(exported)))
+    parts += folded("Noise", map(plain, _noise(view)))
     parts += folded("Machine and workload", _facts(report))
     return "\n\n".join(parts) + "\n"
 
 
-def _noise(exported: Exported) -> list[str]:
-    conditions = exported.report.conditions
-    return [*(conditions.warnings if conditions else ()), *cell_caveats(exported.report, exported.summary.step_time)]
+def _noise(view: View) -> list[str]:
+    conditions = view.report.conditions
+    return [*(conditions.warnings if conditions else ()), *cell_caveats(view.report, view.summary.step_time)]
 
 
-def _cells(exported: Exported) -> str:
-    rows = exported.summary.step_time
+def _cells(view: View) -> str:
+    rows = view.summary.step_time
     cells = [row.cell for row in rows]
-    names = short_names(run.cell for run in exported.report.runs)
-    scores = {row.cell: f"{row.mean:.4f}" for row in exported.summary.scores}
-    label = plain(metric_label(exported.report.workload))
-    first = names[str(cells[0])]
+    scores = {row.cell: f"{row.mean:.4f}" for row in view.summary.scores}
+    label = plain(metric_label(view.report.workload))
+    first = view.names[str(cells[0])]
     header = ("cell", "ms/step [95 %]", f"× {plain(first)}", f"test {label}", "processes")
     return table(
         header,
         [
             (
-                code(names[str(cell)]),
+                code(view.names[str(cell)]),
                 with_interval(row.median_ms, row.ci95_ms),
-                _times(exported, cell, cells[0]),
+                _times(view, cell, cells[0]),
                 scores.get(cell, "-"),
                 str(row.processes),
             )
@@ -66,10 +65,10 @@ def _cells(exported: Exported) -> str:
     )
 
 
-def _times(exported: Exported, cell: Cell, base: Cell) -> str:
+def _times(view: View, cell: Cell, base: Cell) -> str:
     if cell == base:
         return "1"
-    ratio = relative_step_time(exported.summary.ratios, cell, base)
+    ratio = relative_step_time(view.summary.ratios, cell, base)
     return "-" if ratio is None else with_interval(*ratio)
 
 

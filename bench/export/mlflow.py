@@ -13,11 +13,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from bench.errors import BenchError
-from bench.export.exported import Exported
 from bench.report.file import PAGE_NAME
-from bench.report.rounds import rounds_by_process
+from bench.report.view import View
 from bench.schema.run import Run
-from bench.statistics.intervals import process_median
 from bench.text.headline import headline
 from movierank.install_hint import install_hint
 
@@ -32,7 +30,7 @@ MOST_AT_ONCE = 100
 T = TypeVar("T")
 
 
-def log_runs(reports: Sequence[Exported], tracking_uri: str | None, experiment: str) -> tuple[int, str]:
+def log_runs(reports: Sequence[View], tracking_uri: str | None, experiment: str) -> tuple[int, str]:
     """Logs reports to a tracking server or store; returns how many runs that made, and the store's URI.
 
     Args:
@@ -54,7 +52,7 @@ def log_runs(reports: Sequence[Exported], tracking_uri: str | None, experiment: 
         client = MlflowClient(tracking_uri=tracking_uri)
         found = client.get_experiment_by_name(experiment)
         experiment_id = found.experiment_id if found else client.create_experiment(experiment)
-        runs = sum(_Logger(client, experiment_id, exported).log() for exported in reports)
+        runs = sum(_Logger(client, experiment_id, view).log() for view in reports)
         return runs, str(client.tracking_uri)
 
 
@@ -73,20 +71,20 @@ def _told() -> Iterator[None]:
 class _Logger:
     client: MlflowClient
     experiment_id: str
-    exported: Exported
+    view: View
 
     @property
     def began_ms(self) -> int:
-        return round(1e3 * self.exported.started.timestamp())
+        return round(1e3 * self.view.started.timestamp())
 
     @property
     def ended_ms(self) -> int:
-        ended = self.exported.finished
+        ended = self.view.finished
         return self.began_ms if ended is None else round(1e3 * ended.timestamp())
 
     def log(self) -> int:
         """Logs the report and its workers, and returns how many runs that made."""
-        report = self.exported.report
+        report = self.view.report
         params = {
             **{f"workload.{name}": getattr(report.workload, name) for name in report.workload.__struct_fields__},
             **{f"settings.{name}": getattr(report.settings, name) for name in report.settings.__struct_fields__},
@@ -97,11 +95,12 @@ class _Logger:
                 "git_commit": report.software.git_commit,
             },
         }
-        tags = {"mlflow.note.content": headline(report)}
+        tags = {"mlflow.note.content": headline(self.view)}
         ran = [run for run in report.runs if run.status != "skipped"]
         status = "FINISHED" if report.finished else "KILLED"
-        with self._run(self.exported.name, params, tags, list(self._summary()), status) as parent:
-            for file in (self.exported.file, self.exported.file.parent / PAGE_NAME):
+        with self._run(self.view.name, params, tags, list(self._summary()), status) as parent:
+            stored = self.view.path
+            for file in () if stored is None else (stored, stored.parent / PAGE_NAME):
                 if file.is_file():
                     self.client.log_artifact(parent, str(file))
             for run in ran:
@@ -113,20 +112,20 @@ class _Logger:
         params = {name: getattr(run, name) for name in (*names, "compile_cache", "steps_per_round", "status")}
         tags = {"mlflow.parentRunId": parent} | ({"error": run.error} if run.error else {})
         status = "FINISHED" if run.status == "ok" else "FAILED"
-        metrics = list(_measured(self.exported, run))
+        metrics = list(_measured(self.view, run))
         with self._run(f"{run.cell} {run.process}", params, tags, metrics, status):
             pass
 
     def _summary(self) -> Iterator[tuple[str, int, float]]:
         """Yields what the report says of each cell, by MLflow's names, which take no colon."""
-        for row in self.exported.summary.step_time:
+        for row in self.view.summary.step_time:
             cell = str(row.cell).replace(":", "-")
             yield f"{cell}/step_time_ms", 0, row.median_ms
             if row.ci95_ms is not None:
                 yield f"{cell}/step_time_ms_low", 0, row.ci95_ms[0]
                 yield f"{cell}/step_time_ms_high", 0, row.ci95_ms[1]
-        for score in self.exported.summary.scores:
-            yield f"{str(score.cell).replace(':', '-')}/test_{self.exported.report.workload.metric}", 0, score.mean
+        for score in self.view.summary.scores:
+            yield f"{str(score.cell).replace(':', '-')}/test_{self.view.report.workload.metric}", 0, score.mean
 
     @contextlib.contextmanager
     def _run(
@@ -156,9 +155,9 @@ class _Logger:
         self.client.set_terminated(run_id, status, end_time=self.ended_ms)
 
 
-def _measured(exported: Exported, run: Run) -> Iterator[tuple[str, int, float]]:
+def _measured(view: View, run: Run) -> Iterator[tuple[str, int, float]]:
     """Yields name, step and value of all that a worker measured; the step is an epoch or a round, from 1, or 0."""
-    metric = exported.report.workload.metric
+    metric = view.report.workload.metric
     for epoch, value in enumerate(run.train_scores, start=1):
         yield f"train_{metric}", epoch, value
     if run.test_score is not None:
@@ -166,8 +165,8 @@ def _measured(exported: Exported, run: Run) -> Iterator[tuple[str, int, float]]:
     for name in ("warmup_ms", "step_time_ms", "fit_setup_ms"):
         for number, value in enumerate(getattr(run, name), start=1):
             yield name, number, value
-    if rounds := rounds_by_process(exported.report.runs).get(run.cell, {}).get(run.process):
-        yield "step_time_ms_median", 0, process_median(rounds)
+    if median := view.medians.get(run.cell, {}).get(run.process):
+        yield "step_time_ms_median", 0, median
     for name in (*SINGLE, "peak_device_mib"):
         if (value := getattr(run, name)) is not None:
             yield name, 0, value

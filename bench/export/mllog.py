@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from bench.errors import BenchError
-from bench.export.exported import Exported
+from bench.report.view import View
 from bench.schema.report import Report
 from bench.schema.run import Run
 
@@ -20,7 +20,7 @@ PREFIX = ":::MLLOG "
 POINT, START, END = "POINT_IN_TIME", "INTERVAL_START", "INTERVAL_END"
 
 
-def as_files(reports: Sequence[Exported]) -> dict[str, str]:
+def as_files(reports: Sequence[View]) -> dict[str, str]:
     """Returns a file's text by its path: `CELL/result_PROCESS.txt`, as MLPerf lays results out.
 
     They lie in a folder a report where there are several reports. Skipped runs have none.
@@ -29,15 +29,15 @@ def as_files(reports: Sequence[Exported]) -> dict[str, str]:
         reports: at least one.
     """
     files = {}
-    for exported in reports:
-        folder = f"{exported.name}/" if len(reports) > 1 else ""
-        for run in _ran(exported.report):
+    for view in reports:
+        folder = f"{view.name}/" if len(reports) > 1 else ""
+        for run in _ran(view.report):
             cell = str(run.cell).replace("/", "-").replace(":", "-")
-            files[f"{folder}{cell}/result_{run.process}.txt"] = _text(exported.report, run)
+            files[f"{folder}{cell}/result_{run.process}.txt"] = _text(view.report, run)
     return files
 
 
-def as_one_file(reports: Sequence[Exported]) -> str:
+def as_one_file(reports: Sequence[View]) -> str:
     """Returns the lines of all runs, one run after the other; the namespace of a line names its run.
 
     Raises:
@@ -45,9 +45,7 @@ def as_one_file(reports: Sequence[Exported]) -> str:
     """
     several = len(reports) > 1
     texts = [
-        _text(exported.report, run, f"{exported.name}/" if several else "")
-        for exported in reports
-        for run in _ran(exported.report)
+        _text(view.report, run, f"{view.name}/" if several else "") for view in reports for run in _ran(view.report)
     ]
     if not texts:
         raise BenchError("nothing has run in these reports, so there are no events")

@@ -15,28 +15,27 @@ from typing import Any
 
 from bench.comparison.benchmark_files import THREADS
 from bench.errors import BenchError
-from bench.export.exported import Exported
-from bench.report.rounds import process_medians, rounds_by_process
+from bench.report.view import View
 from bench.schema.cell import Cell
 from bench.schema.run import Run
 
 
-def as_files(reports: Sequence[Exported]) -> dict[str, str]:
+def as_files(reports: Sequence[View]) -> dict[str, str]:
     """Returns a file's text by its path: `process-0000.json`, in a folder a report where there are several reports.
 
     Args:
         reports: at least one.
     """
     files = {}
-    for exported in reports:
-        folder = f"{exported.name}/" if len(reports) > 1 else ""
-        for process, runs in _by_process(exported).items():
-            benchmarks = [_benchmark(exported, run.cell, rounds, [run]) for run, rounds in runs]
-            files[f"{folder}process-{process:04}.json"] = _text(exported, benchmarks)
+    for view in reports:
+        folder = f"{view.name}/" if len(reports) > 1 else ""
+        for process, runs in _by_process(view).items():
+            benchmarks = [_benchmark(view, run.cell, rounds, [run]) for run, rounds in runs]
+            files[f"{folder}process-{process:04}.json"] = _text(view, benchmarks)
     return files
 
 
-def as_one_file(reports: Sequence[Exported]) -> str:
+def as_one_file(reports: Sequence[View]) -> str:
     """Returns one file with a benchmark a cell, in which a round is a process's median round.
 
     Raises:
@@ -44,19 +43,18 @@ def as_one_file(reports: Sequence[Exported]) -> str:
     """
     if len(reports) > 1:
         raise BenchError("a file of pytest-benchmark is of one machine and commit; give one REPORT, or -o FOLDER")
-    (exported,) = reports
-    measured = process_medians(exported.report.runs)
+    (view,) = reports
     benchmarks = []
-    for cell, medians in measured.items():
-        runs = [run for run in exported.report.runs if run.cell == cell and run.process in medians]
-        benchmarks.append(_benchmark(exported, cell, list(medians.values()), runs))
-    return _text(exported, benchmarks)
+    for cell, medians in view.medians.items():
+        runs = [run for run in view.report.runs if run.cell == cell and run.process in medians]
+        benchmarks.append(_benchmark(view, cell, list(medians.values()), runs))
+    return _text(view, benchmarks)
 
 
-def _by_process(exported: Exported) -> dict[int, list[tuple[Run, list[float]]]]:
+def _by_process(view: View) -> dict[int, list[tuple[Run, list[float]]]]:
     """Returns by process the runs and their rounds in ms that count; of two of a cell and process the later."""
-    counted = rounds_by_process(exported.report.runs)
-    kept = {(run.process, run.cell): run for run in exported.report.runs if run.step_time_ms}
+    counted = {cell: of_cell.rounds for cell, of_cell in view.counted.items()}
+    kept = {(run.process, run.cell): run for run in view.report.runs if run.step_time_ms}
     found: dict[int, list[tuple[Run, list[float]]]] = {}
     for (process, cell), run in kept.items():
         if process in counted[cell]:
@@ -64,13 +62,13 @@ def _by_process(exported: Exported) -> dict[int, list[tuple[Run, list[float]]]]:
     return dict(sorted(found.items()))
 
 
-def _benchmark(exported: Exported, cell: Cell, step_time_ms: Sequence[float], runs: Sequence[Run]) -> dict[str, Any]:
+def _benchmark(view: View, cell: Cell, step_time_ms: Sequence[float], runs: Sequence[Run]) -> dict[str, Any]:
     """Returns a benchmark whose iteration is a step; facts in which the runs differ are left out."""
-    workload = exported.report.workload
+    workload = view.report.workload
     names = ("backend", "device", "device_name", "loop", "compile_mode", "process", "seed", "steps_per_round")
     facts: dict[str, Any] = {name: _shared([getattr(run, name) for run in runs]) for name in (*names, "test_rmse")}
     facts |= {"dataset": workload.dataset, "batch_size": workload.batch_size, "processes": len(runs)}
-    facts[THREADS] = exported.report.settings.threads
+    facts[THREADS] = view.report.settings.threads
     stats = _stats([1e-3 * value for value in step_time_ms])
     stats["iterations"] = facts["steps_per_round"] if len(runs) == 1 and facts["steps_per_round"] else 1
     return {
@@ -139,8 +137,8 @@ def _quartiles(ordered: Sequence[float]) -> tuple[float, float]:
     )
 
 
-def _text(exported: Exported, benchmarks: Sequence[dict[str, Any]]) -> str:
-    report = exported.report
+def _text(view: View, benchmarks: Sequence[dict[str, Any]]) -> str:
+    report = view.report
     version, _, implementation = report.software.python.partition(" ")
     commit = {"id": report.software.git_commit, "dirty": report.software.git_dirty}
     file = {

@@ -6,8 +6,8 @@ import csv
 import io
 from collections.abc import Sequence
 
-from bench.export.exported import Exported
 from bench.report.rounds import which_count
+from bench.report.view import View
 
 COLUMNS = (
     *("report", "created", "dataset", "batch_size", "backend", "device", "loop", "process", "seed", "status"),
@@ -15,7 +15,7 @@ COLUMNS = (
 )
 
 
-def as_csv(reports: Sequence[Exported]) -> str:
+def as_csv(reports: Sequence[View]) -> str:
     """Returns a header and a row a round, in the order of the runs; what is not known is empty.
 
     Runs that failed later keep the rounds that they measured; a run without rounds has no row. `counts` tells whether a
@@ -24,15 +24,15 @@ def as_csv(reports: Sequence[Exported]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
-    for exported in reports:
-        report = exported.report
+    for view in reports:
+        report = view.report
         for run, counting in zip(report.runs, which_count(report.runs), strict=True):
             for number, (step_time_ms, counts) in enumerate(zip(run.step_time_ms, counting, strict=True)):
                 turn = run.turns[number] if number < len(run.turns) else None
                 handover = run.handover[number] if number < len(run.handover) else None
                 writer.writerow(
                     (
-                        *(exported.name, report.created, report.workload.dataset, report.workload.batch_size),
+                        *(view.name, report.created, report.workload.dataset, report.workload.batch_size),
                         *(run.backend, run.device, run.loop, run.process, run.seed, run.status, run.compile_mode),
                         *(number, turn, run.steps_per_round, repr(step_time_ms), handover, "yes" if counts else "no"),
                     )

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import BenchError
-from bench.export.exported import Exported
 from bench.export.folder import new_folder
+from bench.report.view import View
 from bench.schema.run import Run
 from movierank.install_hint import install_hint
 
@@ -20,7 +20,7 @@ SECONDS = ("import_s", "build_s", "first_step_s", "train_s", "evaluate_s", "pred
 MEMORY = ("peak_rss_mib", "peak_device_mib")
 
 
-def write_events(reports: Sequence[Exported], target: Path) -> int:
+def write_events(reports: Sequence[View], target: Path) -> int:
     """Writes a folder of event files; `tensorboard --logdir` takes it. Returns how many runs it has.
 
     A run of TensorBoard is `BACKEND-DEVICE-LOOP/PROCESS`, below the report's name where there are several reports.
@@ -33,10 +33,10 @@ def write_events(reports: Sequence[Exported], target: Path) -> int:
         from tensorboard.plugins.hparams import summary_v2
     except ImportError as error:
         raise BenchError(f"TensorBoard is not installed: {install_hint('tensorboard')}") from error
-    ran = [(exported, run) for exported in reports for run in exported.report.runs if run.status != "skipped"]
+    ran = [(view, run) for view in reports for run in view.report.runs if run.status != "skipped"]
     if not ran:
         raise BenchError("nothing has run in these reports, so there are no events")
-    hparams = [_hparams(exported, run) for exported, run in ran]
+    hparams = [_hparams(view, run) for view, run in ran]
     experiment = summary_v2.hparams_config_pb(
         hparams=[summary_v2.HParam(name) for name in hparams[0]],
         metrics=[summary_v2.Metric(name) for name in dict.fromkeys(_names(ran))],
@@ -44,27 +44,27 @@ def write_events(reports: Sequence[Exported], target: Path) -> int:
     )
     with new_folder(target) as folder:
         _write(folder, ran[0][0].started.timestamp(), [(0, experiment)])
-        for (exported, run), chosen in zip(ran, hparams, strict=True):
+        for (view, run), chosen in zip(ran, hparams, strict=True):
             cell = str(run.cell).replace("/", "-").replace(":", "-")
-            name = f"{exported.name}/{cell}/{run.process}" if len(reports) > 1 else f"{cell}/{run.process}"
-            began = exported.started.timestamp()
+            name = f"{view.name}/{cell}/{run.process}" if len(reports) > 1 else f"{cell}/{run.process}"
+            began = view.started.timestamp()
             session = summary_v2.hparams_pb(chosen, trial_id=name, start_time_secs=began)
-            _write(folder / name, began, [(0, session), *_scalars(exported, run)])
+            _write(folder / name, began, [(0, session), *_scalars(view, run)])
     return len(ran)
 
 
-def _hparams(exported: Exported, run: Run) -> dict[str, Any]:
-    workload = exported.report.workload
+def _hparams(view: View, run: Run) -> dict[str, Any]:
+    workload = view.report.workload
     return {
-        **{"report": exported.name, "backend": run.backend, "device": run.device, "loop": run.loop},
+        **{"report": view.name, "backend": run.backend, "device": run.device, "loop": run.loop},
         **{"process": run.process, "seed": run.seed, "status": run.status, "dataset": workload.dataset},
         **{"batch_size": workload.batch_size, "learning_rate": workload.learning_rate},
     }
 
 
-def _values(exported: Exported, run: Run) -> Iterator[tuple[str, int, float]]:
+def _values(view: View, run: Run) -> Iterator[tuple[str, int, float]]:
     """Yields tag, step and value of all that a worker measured; the step is an epoch or a round, from 1."""
-    metric = exported.report.workload.metric
+    metric = view.report.workload.metric
     for epoch, value in enumerate(run.train_scores, start=1):
         yield f"train/{metric}", epoch, value
     if run.test_score is not None:
@@ -79,16 +79,16 @@ def _values(exported: Exported, run: Run) -> Iterator[tuple[str, int, float]]:
                 yield f"{group}/{field}", 1, value
 
 
-def _names(ran: Iterable[tuple[Exported, Run]]) -> Iterator[str]:
-    for exported, run in ran:
-        for name, _, _ in _values(exported, run):
+def _names(ran: Iterable[tuple[View, Run]]) -> Iterator[str]:
+    for view, run in ran:
+        for name, _, _ in _values(view, run):
             yield name
 
 
-def _scalars(exported: Exported, run: Run) -> Iterator[tuple[int, Any]]:
+def _scalars(view: View, run: Run) -> Iterator[tuple[int, Any]]:
     from tensorboard.compat.proto.summary_pb2 import Summary
 
-    for name, step, value in _values(exported, run):
+    for name, step, value in _values(view, run):
         yield step, Summary(value=[Summary.Value(tag=name, simple_value=value)])
 
 

@@ -9,21 +9,21 @@ from pathlib import Path
 
 from bench.errors import BenchError
 from bench.export import mllog, pytest_benchmark
-from bench.export.exported import Exported
 from bench.export.folder import write_files
 from bench.export.junit import as_junit
 from bench.export.markdown import as_markdown
 from bench.export.rounds_csv import as_csv
+from bench.report.view import View
 from bench.system.files import write_text
 
-TEXTS: dict[str, Callable[[Sequence[Exported]], str]] = {
+TEXTS: dict[str, Callable[[Sequence[View]], str]] = {
     "csv": as_csv,
     "junit": as_junit,
     "markdown": as_markdown,
     "mllog": mllog.as_one_file,
     "pytest-benchmark": pytest_benchmark.as_one_file,
 }
-FOLDERS: dict[str, Callable[[Sequence[Exported]], dict[str, str]]] = {
+FOLDERS: dict[str, Callable[[Sequence[View]], dict[str, str]]] = {
     "mllog": mllog.as_files,
     "pytest-benchmark": pytest_benchmark.as_files,
 }
@@ -59,7 +59,7 @@ class Written:
 
 
 def write_export(
-    reports: Sequence[Exported], name: str, output: Path | None, tracking_uri: str | None, experiment: str
+    reports: Sequence[View], name: str, output: Path | None, tracking_uri: str | None, experiment: str
 ) -> Written:
     """Writes reports in a format, and returns what was written where.
 
@@ -74,7 +74,7 @@ def write_export(
     Raises:
         BenchError: it cannot be written there, or what it needs is not installed.
     """
-    names = [exported.name for exported in reports]
+    names = [view.name for view in reports]
     if name == "mlflow":
         from bench.export.mlflow import log_runs
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from itertools import chain
 
 from bench.comparison.history import group_reports
 from bench.page import other_figures
@@ -19,7 +19,7 @@ from bench.page.inputs import Shown
 from bench.page.report_section import answer_html, left_out_section, report_section
 from bench.page.tables import text
 from bench.page.thinning import thinned_words
-from bench.report.summary import Summary
+from bench.report.view import View
 from bench.text.numbers import listed
 
 MIB = 2**20
@@ -44,35 +44,30 @@ class Part:
         return cls(section(title, key, figures), plots_of(figures))
 
 
-def assemble(shown: Shown, summaries: Sequence[Summary]) -> tuple[bytes, str]:
-    """Returns the page, and in a sentence or two what it does not draw.
-
-    Args:
-        shown: at least one thing.
-        summaries: of the runs of each report.
-    """
-    look = look_of(shown.cells_in_order(summaries))
-    answers = [answer_html(name, report, f"r{place}") for place, (name, report) in enumerate(shown.reports)]
-    around = _together(shown, summaries, look), _others(shown, look)
+def assemble(shown: Shown) -> tuple[bytes, str]:
+    """Return the page of at least one thing, and in a sentence or two what it does not draw."""
+    look = look_of(shown.cells())
+    answers = [answer_html(view, f"r{place}") for place, view in enumerate(shown.reports)]
+    around = _together(shown.reports, look), _others(shown, look)
 
     def page(reports: Sequence[Part], left_out: str) -> bytes:
         parts = [*around[0], *reports, *around[1]]
         note = [f'<p class="note long">{text(left_out)}</p>'] if left_out else []
-        names = [name for kind in (shown.reports, shown.sweeps, shown.scorings, shown.mutants) for name, _ in kind]
+        names = chain(*shown.names.values())
         plots = {key: plot for part in parts for key, plot in part.plots.items()}
         title, top = f"movierank-bench: {', '.join(names)}", "\n".join([*answers, *note])
         html = document(title, "movierank-bench", top, "\n".join(part.html for part in parts), plots, look)
         return html.encode(errors="replace")
 
-    whole = page(_reports(shown, summaries, look, thin=False), "")
+    whole = page(_reports(shown, look, thin=False), "")
     if len(whole) <= MOST_BYTES:
         return whole, ""
-    return _fitted(shown, _reports(shown, summaries, look, thin=True), page)
+    return _fitted(shown, _reports(shown, look, thin=True), page)
 
 
 def _fitted(shown: Shown, reports: list[Part], page: Callable[[Sequence[Part], str], bytes]) -> tuple[bytes, str]:
     """Returns a page of thinned reports, without those at the end that do not fit; the first one stays."""
-    names = [name for name, _ in shown.reports]
+    names = shown.names["reports"]
     kept = len(reports)
     while True:
         said = _left_out_words(shown, names[kept:])
@@ -87,8 +82,8 @@ def _fitted(shown: Shown, reports: list[Part], page: Callable[[Sequence[Part], s
 
 
 def _left_out_words(shown: Shown, without: Sequence[str]) -> str:
-    kept = [report for _, report in shown.reports][: len(shown.reports) - len(without)]
-    phrases = thinned_words(kept)
+    kept = shown.reports[: len(shown.reports) - len(without)]
+    phrases = thinned_words([view.report for view in kept])
     sentences = [f"Not drawn, and not in the tables below the plots: {'; '.join(phrases)}."] if phrases else []
     if without:
         sentences.append(f"Without plots and tables: {listed(without)}.")
@@ -98,20 +93,18 @@ def _left_out_words(shown: Shown, without: Sequence[str]) -> str:
     return f"{large} {' '.join(sentences)} The report.json of each holds everything."
 
 
-def _together(shown: Shown, summaries: Sequence[Summary], look: Look) -> list[Part]:
-    if len(shown.reports) < 2:
+def _together(views: Sequence[View], look: Look) -> list[Part]:
+    if len(views) < 2:
         return []
-    by_name = {name: summary for (name, _), summary in zip(shown.reports, summaries, strict=True)}
-    groups = group_reports([(Path(name), report) for name, report in shown.reports])
-    figures = [other_figures.side_by_side_figure(by_name, look)]
-    figures += other_figures.trend_figures("trend", groups, look, apart=False)
+    figures = [other_figures.side_by_side_figure(views, look)]
+    figures += other_figures.trend_figures("trend", group_reports(views), look, apart=False)
     return [Part.of("Reports together", "together", figures)]
 
 
-def _reports(shown: Shown, summaries: Sequence[Summary], look: Look, *, thin: bool) -> list[Part]:
+def _reports(shown: Shown, look: Look, *, thin: bool) -> list[Part]:
     parts = []
-    for place, ((name, report), summary) in enumerate(zip(shown.reports, summaries, strict=True)):
-        html, figures = report_section(f"r{place}", name, report, summary, look, thin=thin)
+    for place, view in enumerate(shown.reports):
+        html, figures = report_section(f"r{place}", view, look, thin=thin)
         parts.append(Part(html, plots_of(figures)))
     return parts
 

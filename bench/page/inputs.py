@@ -1,4 +1,4 @@
-"""What a page can show: reports, sweeps, scorings and planted faults, told apart by what is in the file."""
+"""What a page can show: reports, sweeps, scorings and planted faults, distinguished by what is in the file."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ import msgspec
 
 from bench.errors import BenchError
 from bench.report.file import load_report
-from bench.report.summary import Summary
+from bench.report.view import View
 from bench.schema.cell import Cell, cell_named
-from bench.schema.report import Report
 from bench.studies.mutants.records import Mutants
 from bench.studies.score.records import SCHEMA as SCORE_SCHEMA
 from bench.studies.score.records import ScoreReport
@@ -25,7 +24,7 @@ Content = TypeVar("Content", ScoreReport, Mutants)
 
 @dataclass(frozen=True)
 class Shown:
-    """All that one page shows, each with the name by which it is told from others.
+    """All that one page shows, each with a name that distinguishes it from others.
 
     Attributes:
         reports: of `run`, in the order in which they appear.
@@ -34,7 +33,7 @@ class Shown:
         mutants: of `mutants`.
     """
 
-    reports: Sequence[tuple[str, Report]] = field(default=())
+    reports: Sequence[View] = field(default=())
     sweeps: Sequence[tuple[str, Sweep]] = field(default=())
     scorings: Sequence[tuple[str, ScoreReport]] = field(default=())
     mutants: Sequence[tuple[str, Mutants]] = field(default=())
@@ -44,17 +43,20 @@ class Shown:
         """Whether there is nothing to show."""
         return not (self.reports or self.sweeps or self.scorings or self.mutants)
 
+    @property
+    def names(self) -> dict[str, list[str]]:
+        """The names of what is shown, by kind."""
+        others = {"sweeps": self.sweeps, "scorings": self.scorings, "mutants": self.mutants}
+        named = {kind: [name for name, _ in of_kind] for kind, of_kind in others.items()}
+        return {"reports": [view.name for view in self.reports], **named}
+
     def cells(self) -> list[Cell]:
-        """Returns every cell of all of these, in the order in which they come first."""
-        found = [run.cell for _, report in self.reports for run in report.runs]
+        """Return every cell, those with a step time first, the fastest of a report first."""
+        found = [row.cell for view in self.reports for row in view.summary.step_time]
+        found += [run.cell for view in self.reports for run in view.report.runs]
         found += [cell for _, sweep in self.sweeps for cell in sweep.settings.cells]
         found += [cell_named(line.cell) for _, scoring in self.scorings for line in scoring.throughput]
         return list(dict.fromkeys(found))
-
-    def cells_in_order(self, summaries: Sequence[Summary]) -> list[Cell]:
-        """Returns the same, those with a step time first, the fastest of them first; `summaries` are of the reports."""
-        timed = [row.cell for summary in summaries for row in summary.step_time]
-        return list(dict.fromkeys([*timed, *self.cells()]))
 
 
 def load_shown(paths: Sequence[Path]) -> Shown:
@@ -63,7 +65,7 @@ def load_shown(paths: Sequence[Path]) -> Shown:
     Raises:
         BenchError: there is nothing, it cannot be read, or it is of no kind that a page shows.
     """
-    reports: list[tuple[str, Report]] = []
+    reports: list[View] = []
     sweeps: list[tuple[str, Sweep]] = []
     scorings: list[tuple[str, ScoreReport]] = []
     mutants: list[tuple[str, Mutants]] = []
@@ -78,7 +80,7 @@ def load_shown(paths: Sequence[Path]) -> Shown:
         elif kind is not None and kind.startswith("movierank-bench-"):
             raise BenchError(f"{path} has schema {kind}, which this version cannot read; upgrade movierank-bench")
         else:
-            reports.append((name, load_report(path)))
+            reports.append(View(load_report(path), name))
     return Shown(reports, sweeps, scorings, mutants)
 
 

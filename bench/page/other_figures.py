@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from bench.comparison.history import Group
 from bench.page.charts import scale, scoring, trend
 from bench.page.charts.look import Look
 from bench.page.figure import Figure
 from bench.page.tables import Table, cell_name, ends, estimate, number
-from bench.report.summary import Summary
+from bench.report.view import View
 from bench.schema.cell import cell_named
 from bench.studies.mutants.records import Mutants
 from bench.studies.mutants.table import stage_groups, summary_lines, worst_stage
@@ -102,16 +102,16 @@ def mutants_figure(key: str, result: Mutants, look: Look) -> Figure:
     )
 
 
-def side_by_side_figure(summaries: Mapping[str, Summary], look: Look) -> Figure:
+def side_by_side_figure(views: Sequence[View], look: Look) -> Figure:
     """Returns the step times of several reports."""
     rows = [
         (
-            (cell_name(cell, look.names), name, number(row.median_ms), ends(row.ci95_ms, ".4g")),
+            (cell_name(cell, look.names), view.name, number(row.median_ms), ends(row.ci95_ms, ".4g")),
             [str(cell)],
         )
         for cell in look.cells
-        for name, summary in summaries.items()
-        for row in summary.step_time
+        for view in views
+        for row in view.summary.step_time
         if row.cell == cell
     ]
     said = [f"{values[0]} in {values[1]} {values[2]}" for values, _ in rows]
@@ -121,7 +121,7 @@ def side_by_side_figure(summaries: Mapping[str, Summary], look: Look) -> Figure:
         note="A mark is a cell's median, the bar its 95 % interval. Reports were measured at different times, and a "
         "machine drifts: python -m bench compare judges two of them.",
         description=f"Step time in ms: {'; '.join(said) or 'none measured'}.",
-        chart=trend.side_by_side_chart(summaries, look) if rows else None,
+        chart=trend.side_by_side_chart(views, look) if rows else None,
         table=Table(("Cell", "Report", "Median, ms", "95 % interval, ms"), rows),
         wide=True,
     )

@@ -10,9 +10,8 @@ from bench.page.cost_figures import cost_figures
 from bench.page.figure import Figure
 from bench.page.tables import Table, cell_name, decimals, ends, number, small
 from bench.page.thinning import drawn_curves, drawn_parity
-from bench.report.rounds import process_medians
-from bench.report.scores import final_scores, metric_label
-from bench.report.summary import Summary
+from bench.report.scores import metric_label
+from bench.report.view import View
 from bench.schema.cell import cell_named
 from bench.schema.parity import group_of
 from bench.schema.report import Report
@@ -25,56 +24,53 @@ INTERVAL = (
 )
 
 
-def report_figures(key: str, report: Report, summary: Summary, look: Look, *, thin: bool) -> Iterator[Figure]:
+def report_figures(key: str, view: View, look: Look, *, thin: bool) -> Iterator[Figure]:
     """Yields what there is data for.
 
     Args:
         key: of the report on the page.
-        report: to show.
-        summary: of its runs.
+        view: report to show.
         look: of the page.
         thin: whether to draw less than all (`bench.page.thinning`).
     """
-    yield _step_time(key, report, summary, look, thin)
-    yield _final(key, report, summary, look, thin)
-    yield _epochs(key, report, look, thin)
-    yield _parity(key, report, look, thin)
-    yield from cost_figures(key, report, look)
+    yield _step_time(key, view, look, thin)
+    yield _final(key, view, look, thin)
+    yield _epochs(key, view.report, look, thin)
+    yield _parity(key, view.report, look, thin)
+    yield from cost_figures(key, view.report, look)
 
 
-def _step_time(key: str, report: Report, summary: Summary, look: Look, thin: bool) -> Figure:
-    medians = process_medians(report.runs)
+def _step_time(key: str, view: View, look: Look, thin: bool) -> Figure:
+    step_time = view.summary.step_time
     rows = [
         (
             (
                 cell_name(row.cell, look.names),
                 number(row.median_ms),
                 "one process, no interval" if row.ci95_ms is None else ends(row.ci95_ms, ".4g"),
-                ", ".join(number(value) for value in medians[row.cell].values()),
+                ", ".join(number(value) for value in view.medians[row.cell].values()),
                 row.rounds,
             ),
             [str(row.cell)],
         )
-        for row in summary.step_time
+        for row in step_time
     ]
-    said = [
-        f"{cell_name(row.cell, look.names)} {with_interval(row.median_ms, row.ci95_ms)}" for row in summary.step_time
-    ]
+    said = [f"{cell_name(row.cell, look.names)} {with_interval(row.median_ms, row.ci95_ms)}" for row in step_time]
     return Figure(
         key=f"{key}-step-time",
         title="Step time",
         note=f"A dot is one process, the tick their median; further left is faster. {INTERVAL}",
         description=f"Step time in ms by cell, with 95 % intervals: {'; '.join(said) or 'none measured'}.",
-        chart=speed.step_time_chart(report, look, thin=thin) if rows else None,
+        chart=speed.step_time_chart(view, look, thin=thin) if rows else None,
         table=Table(("Cell", "Median, ms", "95 % interval, ms", "Each process, ms", "Rounds"), rows),
     )
 
 
-def _final(key: str, report: Report, summary: Summary, look: Look, thin: bool) -> Figure:
-    name, ends_at = metric_label(report.workload), final_scores(report)
+def _final(key: str, view: View, look: Look, thin: bool) -> Figure:
+    report, scores, name = view.report, view.summary.scores, metric_label(view.report.workload)
     beside = {row.cell: row for row in report.reference_rmse}
     rows = []
-    for row in summary.scores:
+    for row in scores:
         cell = row.cell
         oracle = beside.get(row.cell)
         rows.append(
@@ -84,14 +80,14 @@ def _final(key: str, report: Report, summary: Summary, look: Look, thin: bool) -
                     decimals(row.mean, 5),
                     ends(row.ci95, ".5f"),
                     row.seeds,
-                    ", ".join(f"{value:.5f}" for _, value in ends_at.get(cell, [])),
+                    ", ".join(f"{value:.5f}" for _, value in view.final_scores.get(cell, [])),
                     "–" if oracle is None else f"{oracle.difference:+.1e} {ends(oracle.ci95, '+.1e')}",
                     "–" if oracle is None or oracle.verdict is None else oracle.verdict,
                 ),
                 [str(cell)],
             )
         )
-    said = [f"{cell_name(row.cell, look.names)} {row.mean:.4f}" for row in summary.scores]
+    said = [f"{cell_name(row.cell, look.names)} {row.mean:.4f}" for row in scores]
     header = ("Cell", f"Mean {name}", "95 % interval", "Seeds", "Each process", "Minus the oracle's", "Verdict")
     grey = " Grey: where 95 % of the float64 oracle's means lie, dashed its mean." if report.reference_rmse else ""
     return Figure(
@@ -100,7 +96,7 @@ def _final(key: str, report: Report, summary: Summary, look: Look, thin: bool) -
         note=f"A dot is one process, the tick the mean over seeds, the bar its 95 % interval.{grey} Seeds scatter more "
         "than backends, so compare dots of equal seeds.",
         description=f"Test {name} after the last epoch: {'; '.join(said) or 'none measured'}.",
-        chart=quality.final_chart(report, look, thin=thin) if rows else None,
+        chart=quality.final_chart(view, look, thin=thin) if rows else None,
         table=Table(header, rows),
     )
 

@@ -11,8 +11,9 @@ from bench.page.charts.look import Look
 from bench.page.figure import Figure
 from bench.page.report_figures import report_figures
 from bench.page.tables import Table, cell_name, decimals, estimate, facts, folded, number, text
-from bench.report.scores import final_scores, metric_label
+from bench.report.scores import metric_label
 from bench.report.summary import Summary
+from bench.report.view import View
 from bench.schema.report import Report
 from bench.text.headline import answer
 from bench.text.reduced import relative_step_time
@@ -29,9 +30,9 @@ RUN_COLUMNS = {
 }
 
 
-def answer_html(name: str, report: Report, key: str) -> str:
+def answer_html(view: View, key: str) -> str:
     """Returns the answer: who is fastest and whether it is the same model first, and the rest below."""
-    said = answer(report)
+    report, said = view.report, answer(view)
     first, *others = said.speed
     rest = [*others, said.quality, said.failures, *said.reduced]
     warnings = report.conditions.warnings if report.conditions else []
@@ -40,17 +41,16 @@ def answer_html(name: str, report: Report, key: str) -> str:
     parted = any(result.verdict == "outside" and result.known is None for result in report.parity)
     judged = "bad" if parted else "good" if report.parity else ""
     return f"""<section class="answer" aria-labelledby="{key}-answer">
-<h2 id="{key}-answer"><a href="#{key}">{text(name)}</a></h2>
+<h2 id="{key}-answer"><a href="#{key}">{text(view.name)}</a></h2>
 <p class="lead">{text(first)} <span class="{judged}">{text(said.agreement)}</span></p>
 {f"<ul>{''.join(lines)}</ul>" if lines else ""}
 </section>"""
 
 
-def report_section(
-    key: str, name: str, report: Report, summary: Summary, look: Look, *, thin: bool
-) -> tuple[str, list[Figure]]:
-    """Returns the section, and its figures for the page's script; `thin` as for `report_figures`."""
-    figures = list(report_figures(key, report, summary, look, thin=thin))
+def report_section(key: str, view: View, look: Look, *, thin: bool) -> tuple[str, list[Figure]]:
+    """Return the section, and its figures for the page's script; `thin` as for `report_figures`."""
+    name, report = view.name, view.report
+    figures = list(report_figures(key, view, look, thin=thin))
     conditions = msgspec.to_builtins(report.conditions) if report.conditions else {}
     machine = [
         ("Machine", msgspec.to_builtins(report.machine)),
@@ -70,10 +70,10 @@ def report_section(
 <h3>All cells</h3>
 <p class="note long">A cell is a backend on a device with a loop. In brackets 95 % intervals over processes; with one
 process there is none. “× fastest” pairs processes that ran side by side, so that drift of the machine cancels.</p>
-{_cells_table(report, summary, look).as_html(f"All cells of {name}")}
+{_cells_table(view, look).as_html(f"All cells of {name}")}
 <h3>The machine, the ratios and every run</h3>
 {"".join(folded(title, facts(values).as_html(title), open_=title == "Machine") for title, values in machine if values)}
-{folded("Ratios of step times", _ratio_table(summary, look).as_html("Ratios of step times"))}
+{folded("Ratios of step times", _ratio_table(view.summary, look).as_html("Ratios of step times"))}
 {folded("Every run", _run_table(report, look).as_html("Every run"))}
 </section>""",
         figures,
@@ -89,20 +89,20 @@ page of its own: <code>python -m bench page {text(shlex.quote(name))} -o FILE.ht
 </section>"""
 
 
-def _cells_table(report: Report, summary: Summary, look: Look) -> Table:
+def _cells_table(view: View, look: Look) -> Table:
     """Returns one line a cell, fastest first, with what a reader asks first."""
+    report, summary = view.report, view.summary
     rmse = {row.cell: row for row in summary.scores}
     floors = {row.cell: row for row in report.floors}
     first = {row.cell: row for row in report.first_steps}
     target = {row.cell: row for row in report.time_to_target}
-    runs = {cell: [run for run, _ in found] for cell, found in final_scores(report).items()}
     rows = []
     base = summary.step_time[0].cell if summary.step_time else None
     for row in summary.step_time:
         cell = row.cell
         ratio = relative_step_time(summary.ratios, cell, base) if base is not None and cell != base else None
         floor, step, goal = floors.get(cell), first.get(cell), target.get(cell)
-        memory = [run.peak_rss_mib for run in runs.get(cell, []) if run.peak_rss_mib is not None]
+        memory = [run.peak_rss_mib for run, _ in view.final_scores.get(cell, []) if run.peak_rss_mib is not None]
         values = (
             cell_name(cell, look.names),
             estimate(row.median_ms, row.ci95_ms),

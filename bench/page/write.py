@@ -10,7 +10,7 @@ from typing import Any
 from bench.errors import BenchError
 from bench.page.inputs import Shown
 from bench.report.scores import metric_label
-from bench.report.summary import Summary, summarise
+from bench.report.view import View
 from bench.schema.parity import worst_by_group
 from bench.schema.report import Report
 from bench.system.files import atomic_write, make_folder_of
@@ -42,16 +42,15 @@ def write_page(shown: Shown | Sequence[tuple[str, Report]], output: Path) -> str
             an impossible step time, or the file cannot be written.
     """
     check_output(output)
-    shown = shown if isinstance(shown, Shown) else Shown(reports=shown)
+    shown = shown if isinstance(shown, Shown) else Shown(reports=[View(report, name) for name, report in shown])
     if shown.empty:
         raise BenchError("a page needs at least one report")
-    summaries = [_summary(name, report) for name, report in shown.reports]
     if output.suffix.lower() in PICTURES:
-        write_data(_picture(shown, summaries, output), output)
+        write_data(_picture(shown, output), output)
         return ""
     from bench.page.assembly import assemble
 
-    page, left_out = assemble(shown, summaries)
+    page, left_out = assemble(shown)
     write_data(page, output)
     return left_out
 
@@ -80,14 +79,7 @@ def write_data(data: bytes, output: Path) -> None:
         temporary.write_bytes(data)
 
 
-def _summary(name: str, report: Report) -> Summary:
-    try:
-        return summarise(report.runs)
-    except ValueError as error:
-        raise BenchError(f"{name} holds an impossible step time: {error}. Measure it again.") from error
-
-
-def _picture(shown: Shown, summaries: Sequence[Summary], output: Path) -> bytes:
+def _picture(shown: Shown, output: Path) -> bytes:
     import altair as alt
 
     from bench.page.charts.drawing import picture
@@ -98,16 +90,17 @@ def _picture(shown: Shown, summaries: Sequence[Summary], output: Path) -> bytes:
     if not shown.reports:
         raise BenchError("a picture shows reports of run; write sweeps, scorings and planted faults to .html")
     rows: list[Any] = []
-    cells = shown.cells_in_order(summaries)
+    cells = shown.cells()
     named, bare = look_of(cells, width=PLOT_WIDTH, legend=True), look_of(cells, width=PLOT_WIDTH)
-    for name, report in shown.reports:
+    for view in shown.reports:
+        report = view.report
         left = alt.vconcat(
-            step_time_chart(report, named).properties(title="Step time"),
-            final_chart(report, bare).properties(title=f"{metric_label(report.workload)} at the end"),
+            step_time_chart(view, named).properties(title="Step time"),
+            final_chart(view, bare).properties(title=f"{metric_label(report.workload)} at the end"),
             spacing=28,
         ).resolve_scale(color="independent", shape="independent")
         parity = parity_chart(worst_by_group(report.parity), bare).properties(title="Parity by stage")
         row = alt.hconcat(left, parity, spacing=28).resolve_scale(color="independent", shape="independent")
-        rows.append(row.properties(title=name) if len(shown.reports) > 1 else row)
+        rows.append(row.properties(title=view.name) if len(shown.reports) > 1 else row)
     chart = alt.vconcat(*rows, spacing=36) if len(rows) > 1 else rows[0]
-    return picture(chart, output.suffix.lower(), " ".join(headline(report) for _, report in shown.reports))
+    return picture(chart, output.suffix.lower(), " ".join(map(headline, shown.reports)))

@@ -104,10 +104,11 @@ def rounds_by_process(runs: Iterable[Run]) -> dict[Cell, dict[int, list[float]]]
 
 def process_medians(runs: Iterable[Run]) -> dict[Cell, dict[int, float]]:
     """Returns each cell's median round in ms by process index, of the runs that `rounds_by_process` takes."""
-    return {cell: _medians(by_process) for cell, by_process in rounds_by_process(runs).items()}
+    return {cell: medians_of(by_process) for cell, by_process in rounds_by_process(runs).items()}
 
 
-def _medians(by_process: Mapping[int, Sequence[float]]) -> dict[int, float]:
+def medians_of(by_process: Mapping[int, Sequence[float]]) -> dict[int, float]:
+    """Return a cell's median round in ms by process index."""
     return {process: intervals.process_median(rounds) for process, rounds in by_process.items()}
 
 

@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterable
 
 from bench.schema.cell import Cell
-from bench.schema.report import Report
 from bench.schema.run import Run, Workload
 from bench.statistics import intervals
 
@@ -18,15 +17,6 @@ METRIC_SHARE = 0.004  # of a custom workload's metric may be lost; of the tutori
 def metric_label(workload: Workload) -> str:
     """Return what to call the workload's metric: `RMSE`, `accuracy`."""
     return SHOWN.get(workload.metric, workload.metric)
-
-
-def final_scores(report: Report) -> dict[Cell, list[tuple[Run, float]]]:
-    """Return each cell's runs that are `ok` with their test score after the last epoch."""
-    found: dict[Cell, list[tuple[Run, float]]] = {}
-    for run in report.runs:
-        if run.status == "ok" and run.test_score is not None:
-            found.setdefault(run.cell, []).append((run, run.test_score))
-    return found
 
 
 def seed_scores(runs: Iterable[Run]) -> dict[Cell, dict[int, float]]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
 
-from bench.report.rounds import Counted, _medians, counted_rounds, interleaved, turns_of
+from bench.report.rounds import Counted, counted_rounds, interleaved, medians_of, turns_of
 from bench.report.scores import seed_scores
 from bench.schema.cell import Cell
 from bench.schema.derived import FirstStep, Ratio, Rmse, StepTime
@@ -32,14 +32,18 @@ class Summary(Record, frozen=True, kw_only=True):
     scores: list[Rmse]
 
 
-def summarise(runs: Sequence[Run]) -> Summary:
+def summarise(runs: Sequence[Run], counted: Mapping[Cell, Counted] | None = None) -> Summary:
     """Derive step times, ratios and mean scores from the raw samples.
+
+    Args:
+        runs: all runs of a report.
+        counted: their rounds that count; None to derive them, too.
 
     Raises:
         ValueError: a step time is not finite and positive.
     """
-    counted = counted_rounds(runs)
-    medians = {cell: _medians(of_cell.rounds) for cell, of_cell in counted.items()}
+    counted = counted_rounds(runs) if counted is None else counted
+    medians = {cell: medians_of(of_cell.rounds) for cell, of_cell in counted.items()}
     step_time = [_step_time(cell, of_cell) for cell, of_cell in counted.items()]
     step_time.sort(key=lambda row: (row.median_ms, row.cell))
     cells = [row.cell for row in step_time]
@@ -55,9 +59,8 @@ def summarise(runs: Sequence[Run]) -> Summary:
     return Summary(step_time=step_time, ratios=ratios, scores=means)
 
 
-def step_time_of(runs: Iterable[Run], cell: Cell, processes: Container[int]) -> StepTime:
-    """Returns the step time of some of a cell's processes; which of their rounds count is judged among all `runs`."""
-    counted = counted_rounds(runs)[cell]
+def step_time_of(cell: Cell, counted: Counted, processes: Container[int]) -> StepTime:
+    """Return the step time of some of a cell's processes, given the rounds of all of them."""
     rounds = {process: rounds for process, rounds in counted.rounds.items() if process in processes}
     return _step_time(cell, replace(counted, rounds=rounds))
 

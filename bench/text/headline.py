@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from bench.report.scores import metric_label
-from bench.report.summary import Summary, summarise
-from bench.schema.cell import FULL, precision_of, short_names
+from bench.report.summary import Summary
+from bench.report.view import View
+from bench.schema.cell import FULL, precision_of
 from bench.schema.parity import ORACLE, ParityResult, counts
 from bench.schema.report import Report
 from bench.schema.run import Run
@@ -37,15 +38,14 @@ class Answer:
     reduced: Sequence[str]
 
 
-def answer(report: Report) -> Answer:
+def answer(view: View) -> Answer:
     """Returns the report's answer.
 
     It names a fastest cell only where the interval of every ratio to it lies above 1, and says "too close to
     call" or that one process gives no interval where that is the truth. Cells of reduced precision have lines of their
     own, and are part of the rest only where nothing was measured in float32.
     """
-    everything = summarise(report.runs)
-    names = short_names(run.cell for run in report.runs)
+    report, everything, names = view.report, view.summary, view.names
     summary = _in_float32(everything)
     devices = _unique(row.device for row in summary.step_time)
     speed = [
@@ -73,9 +73,9 @@ def answer(report: Report) -> Answer:
     )
 
 
-def headline(report: Report) -> str:
+def headline(view: View) -> str:
     """Returns the report's answer as one text, cells of reduced precision in a line each."""
-    said = answer(report)
+    said = answer(view)
     parts = [*said.speed, said.quality, said.agreement, said.failures]
     return "\n".join([" ".join(part for part in parts if part), *said.reduced])
 

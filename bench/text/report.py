@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from bench.report.scores import metric_label
+from bench.report.view import View
 from bench.schema.cell import FULL, Cell, full_precision, precision_of, short_names
 from bench.schema.derived import StepTime
 from bench.schema.report import Report
@@ -24,10 +25,11 @@ from bench.text.table import FittingTable
 
 def print_report(report: Report, directory: Path, console: Console) -> None:
     """Prints the answer, a table of the cells, and what is missing or out of parity."""
+    view = View(report)
+    names = view.names
     if report.step_time:
         console.print(_table(report))
-    console.print(headline(report))
-    names = short_names(run.cell for run in report.runs)
+    console.print(headline(view))
     if (own := own_rounding_table(report, names)) is not None:
         console.print(own)
     converged = [

@@ -11,8 +11,8 @@ import altair as alt
 from bench.page.charts.intervals import GOLDEN, Band, Row, rows_chart
 from bench.page.charts.look import ALARM, BOTH_SHOWN, INK, Look, finished, layer, nothing, tip
 from bench.page.thinning import Curve, drawn_dots
-from bench.report.scores import final_scores, metric_label
-from bench.report.summary import summarise
+from bench.report.scores import metric_label
+from bench.report.view import View
 from bench.schema.cell import cell_named
 from bench.schema.parity import ORACLE, ParityResult, group_of, share_of_envelope
 from bench.schema.report import Report
@@ -22,23 +22,26 @@ LARGEST_SHARE = 1e9  # likewise
 STAGE_ROW = 22  # px
 
 
-def final_chart(report: Report, look: Look, *, thin: bool = False) -> Any:
+def final_chart(view: View, look: Look, *, thin: bool = False) -> Any:
     """Returns each process's final test metric as a dot, the mean over seeds with its interval, the oracle's band.
 
     Of many dots `thin` leaves some (`bench.page.thinning`).
     """
-    ends = final_scores(report)
+    report = view.report
     rows = [
         Row(
             cell=row.cell,
             value=row.mean,
             ci95=row.ci95,
             dots=drawn_dots(
-                [(value, f"process {run.process}, seed {run.seed}") for run, value in ends.get(row.cell, [])],
+                [
+                    (value, f"process {run.process}, seed {run.seed}")
+                    for run, value in view.final_scores.get(row.cell, [])
+                ],
                 thin=thin,
             ),
         )
-        for row in summarise(report.runs).scores
+        for row in view.summary.scores
     ]
     title = f"test {metric_label(report.workload)} after {report.workload.epochs} epochs"
     return rows_chart(

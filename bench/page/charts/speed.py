@@ -12,8 +12,7 @@ from bench.page.charts.intervals import Band, Row, rows_chart
 from bench.page.charts.look import KINDS_OF_WORK, PHASES, Look, finished, layer, plain, rows_axis, tip
 from bench.page.thinning import drawn_dots
 from bench.report.floors import Rates, device_rates
-from bench.report.rounds import process_medians
-from bench.report.summary import summarise
+from bench.report.view import View
 from bench.schema.cell import Cell
 from bench.schema.derived import Floor
 from bench.schema.profile import GROUPS, Group, Profile
@@ -44,20 +43,19 @@ KINDS: Mapping[Group, str] = {  # as docs/profile.md has them, short enough for 
 }
 
 
-def step_time_chart(report: Report, look: Look, *, thin: bool = False) -> Any:
+def step_time_chart(view: View, look: Look, *, thin: bool = False) -> Any:
     """Returns every process as a dot, every cell's median as a tick and its interval as a bar.
 
     Of many dots `thin` leaves some (`bench.page.thinning`).
     """
-    medians = process_medians(report.runs)
     rows = [
         Row(
             cell=row.cell,
             value=row.median_ms,
             ci95=row.ci95_ms,
-            dots=drawn_dots([(v, f"process {process}") for process, v in medians[row.cell].items()], thin=thin),
+            dots=drawn_dots([(v, f"process {process}") for process, v in view.medians[row.cell].items()], thin=thin),
         )
-        for row in summarise(report.runs).step_time
+        for row in view.summary.step_time
     ]
     return rows_chart(rows, look, title="step time, ms", unit="ms/step")
 

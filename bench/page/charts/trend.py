@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from itertools import pairwise
 from typing import Any
@@ -13,7 +13,7 @@ from bench.comparison.history import Point, Series
 from bench.page.charts.intervals import ends_in_words, ends_within
 from bench.page.charts.look import INK, Look, finished, layer, plain, tip
 from bench.report.names import short_names
-from bench.report.summary import Summary
+from bench.report.view import View
 from bench.schema.cell import cell_named
 from bench.statistics.change_points import FEWEST_REPORTS
 
@@ -21,22 +21,17 @@ MOST_DATES = 10  # on one axis
 ROW = 20  # px
 
 
-def side_by_side_chart(summaries: Mapping[str, Summary], look: Look) -> Any:
-    """Returns the step time of each cell in each report, reports of one cell below one another.
-
-    Args:
-        summaries: of each report's runs, by its name.
-        look: of the page.
-    """
+def side_by_side_chart(views: Sequence[View], look: Look) -> Any:
+    """Return the step time of each cell in each report, reports of one cell below one another."""
     data, order = [], []
-    short = short_names(summaries)
+    short = short_names(view.name for view in views)
     for cell in look.cells:
-        for report, summary in summaries.items():
-            for row in (row for row in summary.step_time if row.cell == cell):
+        for view in views:
+            for row in (row for row in view.summary.step_time if row.cell == cell):
                 fields = look.fields(cell)
-                label = f"{fields['name']} · {plain(short[report])}"
+                label = f"{fields['name']} · {plain(short[view.name])}"
                 order.append(label)
-                told = {"label": label, "report": plain(report), "interval": ends_in_words(row.ci95_ms)}
+                told = {"label": label, "report": plain(view.name), "interval": ends_in_words(row.ci95_ms)}
                 data.append({**fields, **told, "value": row.median_ms, **ends_within(row.median_ms, row.ci95_ms)})
     base = layer(data).encode(
         y=alt.Y("label:N", sort=order, title=None, axis=alt.Axis(ticks=False, domain=False, labelPadding=8)),

@@ -16,10 +16,10 @@ from bench.comparison.drift import Drift
 from bench.comparison.files import compare_files
 from bench.comparison.limits import Limits
 from bench.errors import BenchError
-from bench.export.exported import load_exported
 from bench.export.pytest_benchmark import _stats, as_one_file
 from bench.report.file import load_report, save_report
 from bench.report.rounds import process_medians
+from bench.report.view import load_views
 
 pytestmark = pytest.mark.backend_free
 
@@ -72,7 +72,7 @@ def test_statistics_are_those_that_pytest_benchmark_computes(rounds: int) -> Non
 
 
 def test_one_file_has_processes_for_rounds_and_what_other_tools_look_for(real: Path) -> None:
-    file = json.loads(as_one_file(load_exported([real])))
+    file = json.loads(as_one_file(load_views([real])))
     steps = {(row.backend, row.loop): row for row in load_report(real).step_time}
     assert len(file["benchmarks"]) == 9
     for benchmark in file["benchmarks"]:
@@ -132,4 +132,4 @@ def test_several_reports_have_folders_of_their_own_and_nothing_is_mixed(
     assert "already holds something; choose another -o" in capsys.readouterr().err
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".out")]
     with pytest.raises(BenchError, match="one REPORT, or -o FOLDER"):
-        as_one_file(load_exported([real, broken]))
+        as_one_file(load_views([real, broken]))

@@ -12,6 +12,7 @@ from markdown_it import MarkdownIt
 
 from bench.commands.cli import main
 from bench.report.file import load_report, save_report
+from bench.report.view import View
 from bench.text.headline import headline
 from bench.text.numbers import with_interval
 
@@ -47,7 +48,7 @@ def test_markdown_gives_the_answer_the_table_and_the_parity_before_what_is_folde
     shown, folded = markdown.split("<details>", 1)
     html = GITHUB.render(shown)
     assert html.count("<tr>") == 1 + 9
-    assert headline(load_report(real)).split(";")[0] in html
+    assert headline(View(load_report(real))).split(";")[0] in html
     fastest = load_report(real).step_time[0]
     assert with_interval(fastest.median_ms, fastest.ci95_ms) in html
     assert "2655 comparisons of 45 pairs: 2601 within rounding, 54 known, 0 outside" in shown

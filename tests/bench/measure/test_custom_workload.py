@@ -15,6 +15,7 @@ import pytest
 from bench import compare, judge_parity
 from bench.commands.cli import main
 from bench.report.file import load_report
+from bench.report.view import View
 from bench.schema.parity import breaks_parity, group_of
 from bench.schema.report import Report
 from bench.text.headline import headline
@@ -280,5 +281,5 @@ def test_a_metric_of_several_values_is_no_score_but_may_be_there(tmp_path) -> No
 def test_a_model_that_draws_random_numbers_is_not_judged(digits) -> None:
     _, _, report, _ = digits
     workload = msgspec.structs.replace(report.workload, not_judged="dropout draws other random numbers on each backend")
-    said = headline(msgspec.structs.replace(report, workload=workload, parity=[]))
+    said = headline(View(msgspec.structs.replace(report, workload=workload, parity=[])))
     assert "Whether the backends agree cannot be judged: dropout draws other random numbers on each backend." in said

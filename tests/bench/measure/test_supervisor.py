@@ -11,6 +11,7 @@ import pytest
 from bench.errors import BenchError
 from bench.measure.matrix import parse_cells
 from bench.report.file import load_report
+from bench.report.view import View
 from bench.schema.outcome import exit_code
 from bench.schema.report import Report
 from bench.system.watch import StateWatch
@@ -85,7 +86,7 @@ def test_a_worker_is_told_its_precision_and_its_rounds_are_a_cell_of_their_own(f
     assert load_report(tmp_path / "report") == report
     assert {(row.loop, row.median_ms) for row in report.step_time} == {("fit", 2.0), ("fit:bfloat16", 0.5)}
     assert all((tmp_path / "report" / str(run.log)).exists() and ":" not in str(run.log) for run in report.runs)
-    assert "jax with bfloat16: 0.250 × as long a step as float32 [0.250, 0.250], RMSE 0.2500" in headline(report)
+    assert "jax with bfloat16: 0.250 × as long a step as float32 [0.250, 0.250], RMSE 0.2500" in headline(View(report))
 
 
 def test_a_worker_that_dies_on_import_is_named_and_the_others_are_measured(fake):

@@ -16,6 +16,7 @@ from bench.errors import BenchError
 from bench.page.inputs import load_shown
 from bench.page.write import write_page
 from bench.report.file import load_report
+from bench.report.view import View
 from bench.schema.parity import ParityResult
 from bench.schema.profile import Profile
 from bench.schema.report import Report
@@ -97,7 +98,7 @@ def page(make_report: MakeReport, tmp_path_factory: pytest.TempPathFactory) -> P
 
 
 def test_the_page_answers_first_and_then_gives_every_number(page: Page, make_report: MakeReport) -> None:
-    said = answer(make_report())
+    said = answer(View(make_report()))
     assert page.text.index(said.speed[0]) < page.text.index("Step time")
     assert said.agreement in page.text
     for words in ("results/first", "AMD EPYC 9554", "epoch 5", "OMP_NUM_THREADS", "5f" * 32, "3.15.1"):

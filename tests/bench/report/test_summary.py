@@ -10,6 +10,7 @@ import pytest
 from bench.report.rounds import process_medians
 from bench.report.scores import seed_scores
 from bench.report.summary import summarise
+from bench.report.view import View
 from bench.schema.cell import Cell
 from bench.schema.parity import ParityResult
 from bench.schema.report import Report
@@ -109,7 +110,7 @@ def test_an_impossible_step_time_is_refused() -> None:
 
 
 def test_headline_names_the_fastest_with_ratios_and_agreement(make_report: MakeReport) -> None:
-    text = headline(make_report())
+    text = headline(View(make_report()))
     assert "On this CPU (AMD EPYC 9554) jax trains fastest: 0.820 ms/step" in text
     assert "tensorflow takes 2.08 × [2.03, 2.13] as long" in text
     assert "Test RMSE 0.2578 (jax), 0.2578 (tensorflow), 0.2577 (torch)." in text
@@ -117,31 +118,33 @@ def test_headline_names_the_fastest_with_ratios_and_agreement(make_report: MakeR
 
 
 def test_headline_calls_no_winner_where_an_interval_reaches_one(make_report: MakeReport) -> None:
-    text = headline(make_report({"jax": (0.8, 0.9, 0.85), "torch": (0.82, 0.88, 0.84), "tensorflow": (3.0, 3.1, 3.2)}))
+    text = headline(
+        View(make_report({"jax": (0.8, 0.9, 0.85), "torch": (0.82, 0.88, 0.84), "tensorflow": (3.0, 3.1, 3.2)}))
+    )
     assert "too close to call between torch (0.840 ms/step) and jax (0.850 ms/step)" in text
     assert "tensorflow takes 3.66 ×" in text
     assert "fastest" not in text
 
 
 def test_headline_settles_nothing_from_one_process_each(make_report: MakeReport) -> None:
-    text = headline(make_report({"jax": (0.8,), "torch": (3.1,)}))
+    text = headline(View(make_report({"jax": (0.8,), "torch": (3.1,)})))
     assert "no interval" in text
     assert "fastest" not in text
 
 
 def test_headline_speaks_of_each_device_and_names_cells_in_full(make_report: MakeReport) -> None:
     medians = {"jax": (0.8, 0.81, 0.8), ("jax", "gpu"): (0.1, 0.101, 0.1), ("torch", "gpu"): (0.4, 0.42, 0.41)}
-    text = headline(make_report(medians))
+    text = headline(View(make_report(medians)))
     assert "On this GPU (NVIDIA H100) jax/gpu/fit trains fastest" in text
     assert "On this CPU (AMD EPYC 9554) jax/cpu/fit takes 0.800 ms/step" in text
     assert "jax/cpu/fit takes 8.01 × [7.98, 8.04] as long as jax/gpu/fit." in text
 
 
 def test_headline_tells_a_known_deviation_from_a_fault(make_report: MakeReport) -> None:
-    known = headline(make_report(parity=[outside("tensorflow", "step 1", "slices-squared")]))
+    known = headline(View(make_report(parity=[outside("tensorflow", "step 1", "slices-squared")])))
     assert "Known deviation: slices-squared (see docs/deviations.md)." in known
     assert "further apart" not in known
-    fault = headline(make_report(parity=[outside("tensorflow", "step 1", "x"), outside("torch", "epoch 1")]))
+    fault = headline(View(make_report(parity=[outside("tensorflow", "step 1", "x"), outside("torch", "epoch 1")])))
     assert "torch and oracle lie further apart than rounding explains, first at stage epoch 1." in fault
     assert "All" not in fault
 
@@ -151,11 +154,11 @@ def test_headline_says_what_failed_and_what_was_never_checked(make_report: MakeR
         run(0, "torch", status="failed", error="out of memory"),
         run(0, "tensorflow", device="gpu", status="skipped", error="no GPU"),
     ]
-    text = headline(make_report({"jax": (1.0, 1.1)}, extra_runs=extra, parity=[]))
+    text = headline(View(make_report({"jax": (1.0, 1.1)}, extra_runs=extra, parity=[])))
     assert "1 of 4 runs did not finish (torch), the first with: out of memory." in text
     assert "Skipped: tensorflow." in text
     assert "Whether the backends agree was not measured." in text
-    nothing = headline(make_report({}, extra_runs=extra[:1], parity=[]))
+    nothing = headline(View(make_report({}, extra_runs=extra[:1], parity=[])))
     assert nothing.startswith("No step time was measured.")
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import msgspec
 import pytest
 
+from bench.report.view import View
 from bench.schema.cell import Cell, short_names
 from bench.schema.report import Report
 from bench.schema.run import Run
@@ -32,7 +33,7 @@ def several_loops(make_report: MakeReport) -> Report:
 
 
 def test_each_loop_has_its_own_answer_and_the_gain_over_fit(several_loops: Report) -> None:
-    text = headline(several_loops)
+    text = headline(View(several_loops))
     assert "On this CPU (AMD EPYC 9554) with fit, jax trains fastest: 0.800 ms/step; tensorflow takes 2.25 ×" in text
     assert "With fused, jax trains fastest: 0.600 ms/step; tensorflow takes 1.20 ×" in text
     assert "A fused step takes 0.750 × [0.750, 0.750] (jax), 0.400 × [0.400, 0.400] (tensorflow) and 0.400 ×" in text
@@ -41,14 +42,14 @@ def test_each_loop_has_its_own_answer_and_the_gain_over_fit(several_loops: Repor
 
 def test_one_backend_with_several_loops_is_one_contest(several_loops: Report) -> None:
     only_torch = msgspec.structs.replace(several_loops, runs=[r for r in several_loops.runs if r.backend == "torch"])
-    text = headline(only_torch)
+    text = headline(View(only_torch))
     assert "it is too close to call between torch fused (1.28 ms/step) and torch native (1.28 ms/step)" in text
     assert "torch fit takes 2.50 × [2.50, 2.50] as long" in text
 
 
 def test_without_fit_no_gain_is_told(several_loops: Report) -> None:
     fast = msgspec.structs.replace(several_loops, runs=[r for r in several_loops.runs if r.loop != "fit"])
-    assert "as long as with fit" not in headline(fast)
+    assert "as long as with fit" not in headline(View(fast))
 
 
 def test_names_are_as_short_as_they_can_be_told_apart() -> None:

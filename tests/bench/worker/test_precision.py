@@ -20,6 +20,7 @@ from bench.errors import BenchError, UnavailableError
 from bench.measure.matrix import parse_cells
 from bench.report.file import load_report
 from bench.report.summary import summarise
+from bench.report.view import View
 from bench.schema.cell import PRECISIONS, full_precision, is_reduced, loop_name, precision_of
 from bench.schema.outcome import exit_code
 from bench.schema.parity import ParityResult
@@ -141,7 +142,7 @@ def test_speed_and_rmse_of_reduced_precision_stand_in_one_line_beside_float32(ma
     report = msgspec.structs.replace(
         base, runs=[*base.runs, *slower, *faster], parity=[*base.parity, outside("jax/cpu/fit:bfloat16")]
     )
-    first, *lines = headline(report).split("\n")
+    first, *lines = headline(View(report)).split("\n")
     assert lines == [
         "jax with bfloat16: 1.50 × as long a step as float32 [1.50, 1.50], RMSE 0.2702 against 0.2578; "
         "outside float32's rounding, first at stage forward.",
@@ -156,7 +157,7 @@ def test_speed_and_rmse_of_reduced_precision_stand_in_one_line_beside_float32(ma
 def test_reduced_precision_that_is_fastest_does_not_win(make_report: MakeReport) -> None:
     base = make_report()
     report = msgspec.structs.replace(base, runs=[*base.runs, *in_precision(base, "jax", "tf32", 0.5, 0.2578)])
-    assert "jax trains fastest: 0.820 ms/step" in headline(report)
+    assert "jax trains fastest: 0.820 ms/step" in headline(View(report))
     rows = printed(report).splitlines()
     assert any("× jax" in row for row in rows)
     assert any(row.startswith("jax with tf32") and "0.500" in row for row in rows), rows
@@ -166,7 +167,7 @@ def test_reduced_precision_that_is_fastest_does_not_win(make_report: MakeReport)
 def test_reduced_precision_alone_is_told_without_a_comparison(make_report: MakeReport) -> None:
     base = make_report({"jax": (0.8, 0.81, 0.8), "torch": (3.0, 3.1, 3.2)})
     runs = [*in_precision(base, "jax", "bfloat16", 1, 0.27), *in_precision(base, "torch", "bfloat16", 1, 0.27)]
-    text = headline(msgspec.structs.replace(base, runs=runs, parity=[outside("jax/cpu/fit:bfloat16")]))
+    text = headline(View(msgspec.structs.replace(base, runs=runs, parity=[outside("jax/cpu/fit:bfloat16")])))
     assert "jax with bfloat16 trains fastest: 0.800 ms/step; torch with bfloat16 takes" in text
     assert "jax with bfloat16: 0.800 ms/step with no float32 step time beside it, RMSE 0.2700; outside" in text
     assert "agree" not in text
