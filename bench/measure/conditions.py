@@ -1,4 +1,4 @@
-"""What can distort a measurement: told before it starts, and noted in the report from then until it ends."""
+"""Print what can distort a measurement before it starts, and note it in the report until it ends."""
 
 from __future__ import annotations
 
@@ -15,19 +15,18 @@ from bench.schema.machine import Conditions, Machine
 from bench.schema.run import Run
 from bench.statistics.calm import limit_of
 from bench.system.conditions import conditions_between, joined
+from bench.system.noise import Noise
 from bench.system.snapshot import Snapshot, take_snapshot
 
-APART_WORDS = "data of another core took"
 
-
-def tell_conditions(before: Snapshot, machine: Machine, threads: int, console: Console) -> None:
-    """Says what could distort a measurement that is about to start, as `bench doctor` does.
+def print_conditions(before: Snapshot, machine: Machine, threads: int, console: Console) -> None:
+    """Print what could distort a measurement that is about to start, as `bench doctor` does.
 
     Args:
-        before: taken with a sample of what others use.
-        machine: that it will run on.
-        threads: that each worker is told to use.
-        console: of stderr, since stdout may be a script's.
+        before: snapshot with a sample of other processes' CPU use.
+        machine: machine of the measurement.
+        threads: number of threads of each worker.
+        console: console of stderr, since stdout may be a script's.
     """
     # Where FORCE_COLOR is set, Rich calls a pipe a terminal too, and would cut a line for a script in pieces.
     whole = not console.file.isatty()
@@ -37,18 +36,18 @@ def tell_conditions(before: Snapshot, machine: Machine, threads: int, console: C
 
 @contextlib.contextmanager
 def noting_conditions(recorders: Sequence[Recorder], before: Snapshot) -> Iterator[Callable[[], None]]:
-    """Notes in reports what could distort what is measured meanwhile, however that ends.
+    """Note in reports what could distort the measurement made meanwhile, however that ends.
 
-    What is known beforehand is in them before anything is measured, so that a kill, which nobody can catch, loses only
+    What is known beforehand is noted before anything is measured, so that a kill, which nobody can catch, loses only
     what came after the last look.
 
     Args:
-        recorders: of one report, or of several that are measured as one; they hold no running worker yet.
-        before: taken with a sample of what others use.
+        recorders: recorders of one report, or of several that are measured as one; they hold no running worker yet.
+        before: snapshot with a sample of other processes' CPU use.
 
     Yields:
-        What looks again and notes it; to be called while no worker lives, as the processor time of one is known only
-        when it has ended, and would pass for that of others.
+        A function that looks again and notes it. Call it while no worker lives: a worker's processor time is known
+        only when it has ended, and would pass for that of others.
 
     Raises:
         BenchError: a report cannot be written.
@@ -78,18 +77,13 @@ def _timed(recorder: Recorder) -> set[tuple[Cell, int, tuple[float, ...]]]:
 
 
 def with_state(conditions: Conditions, runs: Sequence[Run]) -> Conditions:
-    """Returns conditions that also tell whether cores lost their common cache while `runs` were timed.
+    """Return conditions that also say whether cores lost their common cache while `runs` were timed.
 
-    What they told of that before, of a part of these runs, is replaced.
+    A warning of that kind on a part of these runs is replaced.
     """
-    others = [warning for warning in conditions.warnings if not warning.startswith(APART_WORDS)]
+    warnings = [warning for warning in conditions.warnings if not Noise.CORES_APART.is_kind_of(warning)]
     ratios = sorted(ratio for ratio in ratios_of(runs) if ratio is not None)
     limit = limit_of(ratios)
-    apart = sum(ratio > limit for ratio in ratios)
-    if not apart:
-        return replace(conditions, warnings=others)
-    told = (
-        f"{APART_WORDS} {ratios[0]:.1f} to {ratios[-1]:.1f} times as long to read as a core's own: in {apart} of "
-        f"{len(ratios)} rounds the cores had lost their common cache (docs/machine-state.md)"
-    )
-    return replace(conditions, warnings=[*others, told])
+    if apart := sum(ratio > limit for ratio in ratios):
+        warnings.append(Noise.CORES_APART(least=ratios[0], most=ratios[-1], apart=apart, rounds=len(ratios)))
+    return replace(conditions, warnings=warnings)

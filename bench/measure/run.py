@@ -9,7 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 from bench.errors import BenchError
-from bench.measure.conditions import noting_conditions, tell_conditions
+from bench.measure.conditions import noting_conditions, print_conditions
 from bench.measure.custom_workload import describe, refuse_built_in_options
 from bench.measure.opening import Environment, open_recorder, this_environment
 from bench.measure.options import Options
@@ -94,7 +94,7 @@ def _measure_generations(options: Options, sides: Sequence[Side], console: Conso
     plan = Plan(cells=options.cells, settings=report.settings, profile=options.profile)
     before = take_snapshot(sample_s=options.watch_s)
     if show_noise:
-        tell_conditions(before, report.machine, options.threads, console)
+        print_conditions(before, report.machine, options.threads, console)
     with (
         noting_conditions([side.recorder for side in sides], before) as note_conditions,
         Progress(console, report.settings, sides, options.cells) as progress,

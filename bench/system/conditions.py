@@ -1,4 +1,4 @@
-"""Conditions that can distort a measurement, in figures and in words, before it and after it."""
+"""Conditions that can distort a measurement, before it and after it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TypeVar
 from msgspec.structs import replace
 
 from bench.schema.machine import Conditions, Machine
+from bench.system.noise import Noise
 from bench.system.snapshot import Snapshot, others_percent
 
 T = TypeVar("T", int, float)
@@ -89,88 +90,53 @@ def joined(earlier: Conditions | None, later: Conditions) -> Conditions:
 def _busy(measured: Conditions, machine: Machine, *, before_run: bool) -> Iterator[str]:
     load, sampled, in_run = measured.load_1min_start, measured.others_cpu_percent, measured.others_cpu_run_percent
     if load is not None and load > BUSY_LOAD * machine.usable_cores:
-        figures = f"{load:.1f} on {machine.usable_cores} cores"
-        if before_run:
-            yield f"the load is {figures}; stop what else is running"
-        else:
-            yield f"the load was {figures} before the start; stop what else is running and measure again"
+        yield (Noise.LOAD if before_run else Noise.LOAD_AT_START)(load=load, cores=machine.usable_cores)
     if in_run is not None and in_run > busy_percent(machine.usable_cores):
-        yield f"other processes used {in_run:.0f} % of a core during the run; stop them and measure again"
+        yield Noise.OTHERS_IN_RUN(percent=in_run)
     elif sampled is not None and sampled > busy_percent(machine.usable_cores):
-        moment = "" if before_run else " just before the start"
-        yield f"other processes used {sampled:.0f} % of a core{moment}; `top` names them, stop them"
+        yield (Noise.OTHERS if before_run else Noise.OTHERS_AT_START)(percent=sampled)
 
 
 def _settings(before: Snapshot, machine: Machine, threads: int, *, before_run: bool) -> Iterator[str]:
     if threads > machine.usable_cores:
-        yield (
-            f"{threads} threads share {machine.usable_cores} usable cores and wait for each other; "
-            f"--threads {machine.usable_cores} fits"
-        )
+        yield Noise.THREADS(threads=threads, cores=machine.usable_cores)
     # A worker with fewer threads than there are cores keeps to the first of them.
     used = before.cpus[:threads]
     if len({cpu.siblings for cpu in used if cpu.siblings}) < len(used) and all(cpu.siblings for cpu in used):
         first_of_core = {cpu.siblings: cpu.number for cpu in reversed(before.cpus)}
-        numbers = ",".join(map(str, sorted(first_of_core.values())[:threads]))
-        yield (
-            f"some of the {threads} threads share a physical core (SMT); "
-            f"`taskset -c {numbers}` before the command avoids it"
-        )
+        yield Noise.SIBLINGS(threads=threads, numbers=",".join(map(str, sorted(first_of_core.values())[:threads])))
     if len({cpu.node for cpu in used if cpu.node is not None}) > 1:
-        node = used[0].node
-        yield (
-            "the threads' cores belong to several NUMA nodes, whose memory differs in speed; "
-            f"`numactl --cpunodebind={node} --membind={node}` before the command keeps to one"
-        )
+        yield Noise.NUMA(node=str(used[0].node))
     if machine.governor not in (None, "performance"):
-        yield f"the frequency governor is {machine.governor}; `cpupower frequency-set -g performance` steadies it"
+        yield Noise.GOVERNOR(governor=str(machine.governor))
     if not before_run:  # counts show the effects of the rest
         return
     if machine.virtual is not None:
-        yield f"this is a virtual machine or container ({machine.virtual}); neighbours may take time unseen"
+        yield Noise.VIRTUAL(virtual=machine.virtual)
     if machine.usable_cores < len(before.cpus):
-        yield (
-            f"the control group's CPU quota allows the time of {machine.usable_cores} of {len(before.cpus)} cores, and "
-            "beyond that stops all that runs in it; raise the quota, or let nothing else run there"
-        )
+        yield Noise.QUOTA(cores=machine.usable_cores, cpus=len(before.cpus))
 
 
 def _memory(before: Snapshot, measured: Conditions) -> Iterator[str]:
     if measured.memory_left_mib is not None and measured.memory_left_mib < MEMORY_LEFT_MIB:
-        yield (
-            f"only {measured.memory_left_mib:,.0f} MiB of memory are left for the workers; free some or raise the limit"
-        )
+        yield Noise.MEMORY(mib=measured.memory_left_mib)
     if measured.swap_in_pages is not None and measured.swap_in_pages > FEW_PAGES:
-        yield (
-            f"{measured.swap_in_pages:,} pages were read back from swap during the run, and steps may have waited; "
-            "close programs and measure again"
-        )
+        yield Noise.SWAPPED_IN(pages=measured.swap_in_pages)
     elif before.swap_used_mib is not None and before.swap_used_mib > SWAP_USED_MIB:
-        yield f"{before.swap_used_mib:,.0f} MiB lie in swap, so memory was short; close programs that you don't need"
+        yield Noise.SWAP(mib=before.swap_used_mib)
 
 
 def _taken(measured: Conditions, duration_s: float, *, before_run: bool) -> Iterator[str]:
     span = "since boot" if before_run else "during the run"
     if measured.steal_percent is not None and measured.steal_percent > STEAL_PERCENT:
-        yield (
-            f"the hypervisor took {measured.steal_percent:.1f} % of the CPU time {span}; "
-            "expect wide intervals, or measure on a machine of your own"
-        )
+        yield Noise.STEAL(percent=measured.steal_percent, span=span)
     few = THROTTLES_AN_HOUR * duration_s / 3600 if before_run else 0.0
     if measured.throttle_events is not None and measured.throttle_events > few:
-        yield (
-            f"the processor was slowed down {measured.throttle_events:,} times for heat or power {span}; "
-            "let it cool, and pause between runs"
-        )
+        yield Noise.THROTTLED(events=measured.throttle_events, span=span)
     throttled_ms = measured.cgroup_throttled_ms
     brief_ms = THROTTLED_BEFORE_MS if before_run else THROTTLED_PERCENT / 100 * duration_s * 1000
     if throttled_ms is not None and throttled_ms > brief_ms:
-        what = "has stopped what runs in it" if before_run else "stopped the workers"
-        when = "until now" if before_run else "of the run"
-        yield (
-            f"the control group's CPU quota {what} for {throttled_ms:,.0f} ms {when}; "
-            "raise the quota, or use fewer --threads"
-        )
+        yield (Noise.QUOTA_USED if before_run else Noise.QUOTA_IN_RUN)(ms=throttled_ms)
 
 
 def _steal_percent(before: Snapshot, after: Snapshot | None) -> float | None:

@@ -9,7 +9,6 @@ from typing import Any
 from rich import box
 from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.measure import Measurement
-from rich.segment import Segment
 from rich.table import Column, Table
 from rich.text import Text
 
@@ -36,16 +35,8 @@ class FittingTable(Table):
         """Yield the table, or its rows as blocks."""
         for column in self.columns:
             column.min_width = max(column.min_width or 0, _least_width(column, console))
-        segments = list(self._segments(console, options))
-        widest = max(Segment.get_line_length(line) for line in Segment.split_lines(segments))
-        yield from segments if widest <= options.max_width else self._blocks(console)
-
-    def _segments(self, console: Console, options: ConsoleOptions) -> Iterator[Segment]:
-        for part in super().__rich_console__(console, options):
-            if isinstance(part, Segment):
-                yield part
-            else:
-                yield from console.render(part, options)
+        least = Measurement.get(console, options.update(max_width=UNLIMITED), self).minimum
+        yield from super().__rich_console__(console, options) if least <= options.max_width else self._blocks(console)
 
     def _blocks(self, console: Console) -> Iterator[RenderableType]:
         if self.title is not None:

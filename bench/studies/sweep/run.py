@@ -20,7 +20,7 @@ import msgspec
 from rich.console import Console
 
 from bench.errors import BenchError
-from bench.measure.conditions import tell_conditions
+from bench.measure.conditions import print_conditions
 from bench.measure.options import Options
 from bench.measure.run import measure
 from bench.measure.subject import RankingSubject
@@ -146,7 +146,7 @@ class _Sweeping:
     def _tell_noise(self) -> None:
         """Print what could distort the sweep once, not at every point and process."""
         before = take_snapshot(sample_s=self.options.base.watch_s)
-        tell_conditions(before, describe_machine(), max(point.threads for point in self.options.points), self.console)
+        print_conditions(before, describe_machine(), max(point.threads for point in self.options.points), self.console)
 
     def _measure_group(self, process: int, point: Point, cells: Sequence[Cell], place: str) -> None:
         missing = [

@@ -9,7 +9,7 @@ from rich.console import Console
 
 from bench.comparison.drift import NOT_OF_VALIDATE, Drift, Trial, chain_of, estimated
 from bench.errors import BenchError
-from bench.measure.conditions import tell_conditions
+from bench.measure.conditions import print_conditions
 from bench.measure.options import DEFAULT_ROUND_S
 from bench.report.comparable import arrows, processor_key, software_changes
 from bench.schema.machine import Machine, Software
@@ -104,7 +104,7 @@ def _measured(options: Options, result: Validation, sha256: str, console: Consol
     """Add the trials that `result` lacks, as `validate` says."""
     try:
         with interrupts_held():
-            tell_conditions(take_snapshot(sample_s=SAMPLE_S), result.machine, options.threads, console)
+            print_conditions(take_snapshot(sample_s=SAMPLE_S), result.machine, options.threads, console)
             for trials in measured_trials(options, sha256, result.trials, console):
                 longer = _judged(msgspec.structs.replace(result, trials=[*result.trials, *trials], finished=None))
                 write_json(longer, options.output)
