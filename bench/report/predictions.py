@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import lzma
+import math
+import stat
+import struct
+import tokenize
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -17,7 +23,12 @@ from bench.system.files import atomic_write
 
 Arrays = dict[str, npt.NDArray[Any]]
 
-
+# What a damaged or hostile file makes zipfile, its decompressors and NumPy's reader of headers raise.
+NOT_ARRAYS = (
+    *(OSError, EOFError, LookupError, ArithmeticError, TypeError, ValueError, RuntimeError, MemoryError, SyntaxError),
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, tokenize.TokenError),
+)
+MOST_EXPANDED = 20  # predictions hardly compress, and NumPy's `savez` does not try
 MOST_STORED = 20_000  # test ratings; MovieLens 25M's five million would make gigabytes
 
 
@@ -33,16 +44,35 @@ def stages_of(run: Run, arrays: Arrays) -> Arrays:
 
 
 def load_arrays(path: Path) -> Arrays:
-    """Reads all arrays of an .npz file.
+    """Read all arrays of an .npz file, which may have come from anybody.
+
+    Sizes are checked before anything of that size is allocated.
 
     Raises:
-        BenchError: it cannot be read.
+        BenchError: the file is damaged, no regular file, or claims more than it can hold.
     """
     try:
-        with np.load(path, allow_pickle=False) as stored:
-            return dict(stored)
-    except (OSError, EOFError, TypeError, ValueError, zipfile.BadZipFile) as error:
-        raise BenchError(f"cannot read {path}: {error}") from error
+        if not stat.S_ISREG((status := path.stat()).st_mode):
+            raise ValueError("not a regular file")
+        with zipfile.ZipFile(path) as stored:
+            if sum(member.file_size for member in stored.infolist()) > MOST_EXPANDED * status.st_size:
+                raise ValueError(f"its arrays would take more than {MOST_EXPANDED} times its size")
+            return {member.filename.removesuffix(".npy"): _array(stored, member) for member in stored.infolist()}
+    except NOT_ARRAYS as error:
+        words = (str(error).splitlines() or [type(error).__name__])[0]
+        raise BenchError(f"cannot read {path}: {words}") from error
+
+
+def _array(stored: zipfile.ZipFile, member: zipfile.ZipInfo) -> npt.NDArray[Any]:
+    with stored.open(member) as file:
+        version = np.lib.format.read_magic(file)
+        header = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+        shape, _, kind = header[version](file)
+        if min(shape, default=0) < 0 or kind.itemsize * math.prod(shape) > member.file_size:
+            raise ValueError(f"{member.filename} holds less than the {shape} numbers that it names")
+    with stored.open(member) as file:
+        array: npt.NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
+        return array
 
 
 def save_predictions(arrays: Arrays, directory: Path) -> None:
