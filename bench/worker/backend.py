@@ -19,12 +19,12 @@ from movierank.install_hint import install_hint
 
 
 def dtype_policy(precision: str) -> str:
-    """Returns Keras's name of the dtype policy; tf32 is float32 to Keras and differs in matrix products alone."""
+    """Return Keras's name of the dtype policy; to Keras tf32 is float32, since only matrix products differ."""
     return FULL if precision == "tf32" else precision
 
 
 def import_backend(backend: str, device: str, threads: int) -> tuple[str, int | None]:
-    """Imports Keras with one backend, hides the others, and returns the device's name and the threads in use.
+    """Import Keras with one backend, hide the others, and return the device's name and the threads in use.
 
     Raises:
         UnavailableError: the backend is not installed, or does not see the device.
@@ -43,7 +43,7 @@ def import_backend(backend: str, device: str, threads: int) -> tuple[str, int | 
 
 
 def set_precision(backend: str, precision: str) -> None:
-    """Sets the arithmetic of everything that is built and compiled from now on.
+    """Set the arithmetic of everything that is built and compiled from now on.
 
     Raises:
         UnavailableError: the device has no such arithmetic.
@@ -54,7 +54,7 @@ def set_precision(backend: str, precision: str) -> None:
 
     exact = precision == "float64"
     adapter_for(backend).set_precision("float32" if exact else precision)
-    # Of loss and metrics; like the policy, a user's keras.json may have another.
+    # The type of loss and metrics; like the policy, it may be another in a user's keras.json.
     keras.config.set_floatx("float64" if exact else "float32")
     keras.config.set_dtype_policy(dtype_policy(precision))
 
@@ -69,6 +69,6 @@ def peak_rss_mib() -> float:
 
 
 def _keep_to_threads(threads: int) -> None:
-    """Takes away the cores that it has no threads for: some thread pools count cores, not variables."""
+    """Give up the cores beyond the number of threads: some thread pools count cores and read no variables."""
     if hasattr(os, "sched_setaffinity") and threads < len(allowed := allowed_cpus()):
         os.sched_setaffinity(0, allowed[:threads])

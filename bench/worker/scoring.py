@@ -1,8 +1,7 @@
-"""What a worker of `bench score` does with its framework: search for the best movies, predict, multiply."""
+"""The work of a worker of `bench score`: search for the best movies, predict, multiply."""
 
 from __future__ import annotations
 
-import math
 import time
 from typing import Literal
 
@@ -10,7 +9,7 @@ import numpy as np
 
 from bench.schema.messages import Scored, ScoreJob, ScoreReady
 from bench.worker.frameworks import adapter_for
-from bench.worker.limits import SQUARE, best_s
+from bench.worker.limits import product_rate
 from movierank import training
 from movierank.model import RankingModel
 from movierank.ranking import SCORING_BATCH
@@ -22,7 +21,7 @@ class ScoreSession:
     """A model on its backend, ready to be scored and timed.
 
     Args:
-        job: what the supervisor asked for.
+        job: job from the supervisor.
     """
 
     def __init__(self, job: ScoreJob) -> None:
@@ -38,7 +37,7 @@ class ScoreSession:
         }
 
     def start(self, device_name: str, threads: int | None) -> ScoreReady:
-        """Runs everything once, so that all is compiled, and leaves the best movies in a file where one is asked for.
+        """Run everything once, so that all is compiled, and write the best movies to a file where the job names one.
 
         Raises:
             ArithmeticError: a prediction is not finite.
@@ -59,7 +58,7 @@ class ScoreSession:
         )
 
     def measure(self, what: Literal["top", "predict", "products"]) -> Scored:
-        """Times one round; the answers of `top` and `predict` have come back to the host at its end."""
+        """Time one round, at the end of which the results of `top` and `predict` are on the host."""
         if what == "products":
             return Scored(per_s=self._products_per_s())
         self.adapter.synchronise()
@@ -73,13 +72,8 @@ class ScoreSession:
         return Scored(per_s=pairs / (time.perf_counter() - started))
 
     def _products_per_s(self) -> float:
-        """Returns the operations a second of the fastest product: that of a block's largest layer or a large square."""
+        """Return the operations a second of the fastest product: of a block's largest layer, or of a large square."""
         on_gpu = self.job.device != "cpu"
         block = GPU_BLOCK if on_gpu else CPU_BLOCK
-        side = SQUARE["gpu" if on_gpu else "cpu"]
-        shapes = ((block.users * block.movies, *HIDDEN_UNITS), (side, side, side))
-        return max(
-            2 * math.prod(shape) / best_s(run, self.adapter.synchronise)
-            for shape in shapes
-            for run in self.adapter.matrix_products(*shape, "float32")
-        )
+        shape = (block.users * block.movies, *HIDDEN_UNITS)
+        return product_rate(self.adapter, [shape], "float32", on_gpu=on_gpu)

@@ -6,7 +6,6 @@ import contextlib
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -24,7 +23,7 @@ from bench.worker.frameworks import adapter_for
 from bench.worker.limits import measure_limits
 from bench.worker.round_plan import RoundPlan, plan_round
 from bench.worker.timed_fit import TimedFit, timed_fit
-from bench.worker.workload import Course, Examples, Scores, Trainable, predict
+from bench.worker.workload import Course, Examples, Trainable, predict
 from movierank import training
 from movierank.data.ratings import Ratings
 from movierank.loops import fused, native, parse_loop
@@ -125,7 +124,8 @@ class Session:
             with self._reporting_divergence():
                 stages |= course.record(self._record)
         course.later.restore(self.model)
-        scores = Scores([], math.nan, [])
+        train_metric: list[float] = []
+        test_by_epoch: list[float | None] = []
         seconds = 0.0
         started = time.perf_counter()
 
@@ -135,28 +135,35 @@ class Session:
             seconds += time.perf_counter() - started
             if not math.isfinite(logs["loss"]):
                 raise NotFiniteError(f"the loss is {logs['loss']} after epoch {epoch}; try a lower learning rate")
-            scores.train.append(logs[self.workload.metric])
+            train_metric.append(logs[self.workload.metric])
             stages[f"epoch {epoch}"] = self._predict_stored()
             if self.workload.tests_epochs:
                 score = self._evaluate()
-                scores.test_by_epoch.append(score if math.isfinite(score) else None)
+                test_by_epoch.append(score if math.isfinite(score) else None)
             started = time.perf_counter()
 
         with self._reporting_divergence():
             self._train(course.train, epochs=self.job.epochs, on_epoch=at_epoch_end)
         started = time.perf_counter()
-        scores.test = self._evaluate()
+        test_metric = self._evaluate()
         evaluated = time.perf_counter()
         predictions = predict(self.model, self.split.test.features, self.job.batch_size)
         predicted = time.perf_counter()
         if not np.isfinite(predictions).all():
             raise NotFiniteError("predictions are not finite after the last epoch; try a lower learning rate")
-        np.savez(Path(self.job.predictions), **stages, **self.workload.stored(scores))  # type: ignore[arg-type]  # numpy types the keywords too narrowly
+        if self.workload.stores_metric:
+            stages |= {
+                f"training {self.workload.metric}": np.array(train_metric),
+                f"test {self.workload.metric}": np.array([test_metric]),
+            }
+        np.savez(Path(self.job.predictions), **stages)  # type: ignore[arg-type]  # numpy types the keywords too narrowly
+        metrics: dict[str, Any] = dict(zip(self.workload.fields, (train_metric, test_metric), strict=True))
         return Trained(
             train_s=seconds,
             evaluate_s=evaluated - started,
             predict_s=predicted - evaluated,
-            **self.workload.fields(scores),
+            test_metric_by_epoch=test_by_epoch,
+            **metrics,
         )
 
     def warm_up(self) -> Steady:
@@ -200,9 +207,9 @@ class Session:
             touched_bytes=size.touched_bytes,
             on_gpu=self.job.device != "cpu",
         )
-        found = {**asdict(limits), "touched_rows": size.touched_rows}
-        # Several steps then share a launch, and Keras does not report how many.
-        return found if self.model.steps_per_execution == 1 else {**found, "launch_us": None}
+        if self.model.steps_per_execution > 1:  # several steps share a launch, and Keras does not report how many
+            limits["launch_us"] = None
+        return {**limits, "touched_rows": size.touched_rows}
 
     def _record(self, initial: training.TrainingState, train: Ratings | Examples) -> Values:
         adapter = self._loop_module or self.adapter

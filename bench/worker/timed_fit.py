@@ -19,7 +19,7 @@ class TimedFit:
 
     Attributes:
         epochs_s: from the start of its first epoch to the end of its last, the device synchronised at both.
-        setup_s: what the call cost outside that.
+        setup_s: rest of the call.
     """
 
     epochs_s: float
@@ -27,15 +27,15 @@ class TimedFit:
 
 
 class EpochClock(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no types
-    """Reads the clock before the first epoch and after the last.
+    """A callback that reads the clock before the first epoch and after the last.
 
-    It has no batch hooks on purpose: with one, Keras turns the logs into floats at every step, which
-    synchronises the device and slows what is timed (keras/src/callbacks/callback_list.py).
+    It has no batch hooks on purpose: with one, Keras turns the logs into floats at every step, which synchronises the
+    device and slows the timed steps (keras/src/callbacks/callback_list.py).
 
     Args:
-        epochs: of the call.
-        synchronise: returns when the device has done all its work.
-        slowdown: share by which to prolong what is timed, by waiting busily, so that its true size is known.
+        epochs: epochs of the call.
+        synchronise: function that returns when the device has done all its work.
+        slowdown: share by which busy waiting prolongs the timed epochs, so that a change of known size can be measured.
     """
 
     def __init__(self, epochs: int, synchronise: Callable[[], None], slowdown: float = 0.0) -> None:
@@ -46,13 +46,13 @@ class EpochClock(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships
         self.started = self.stopped = float("nan")
 
     def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Starts the clock at the first epoch."""
+        """Start the clock at the first epoch."""
         if epoch == 0:
             self.synchronise()
             self.started = time.perf_counter()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Stops the clock at the last epoch."""
+        """Stop the clock at the last epoch."""
         if epoch == self.last_epoch:
             self.synchronise()
             self.stopped = time.perf_counter()
@@ -71,7 +71,7 @@ def timed_fit(
     slowdown: float = 0.0,
     loop: str = "fit",
 ) -> TimedFit:
-    """Trains for `epochs` in one call of the loop's `fit` and times it; `slowdown` as for `EpochClock`."""
+    """Train for `epochs` in one call of the loop's `fit` and time it; `slowdown` as for `EpochClock`."""
     clock = EpochClock(epochs, synchronise, slowdown)
     started = time.perf_counter()
     training.train(

@@ -100,22 +100,6 @@ class StepSize:
     touched_rows: float | None = None
 
 
-@dataclass
-class Scores:
-    """The metric of one training.
-
-    Attributes:
-        train: metric after each epoch, as Keras's logs have it.
-        test: metric of the test part after the last epoch.
-        test_by_epoch: metric of the test part after each epoch; None where it is not finite. Empty where it is not
-            evaluated.
-    """
-
-    train: list[float]
-    test: float
-    test_by_epoch: list[float | None]
-
-
 @dataclass(frozen=True)
 class Trainable:
     """A workload as a session trains it.
@@ -130,8 +114,8 @@ class Trainable:
             and `probe`.
         step_size: function that returns the sizes of a step of the model on the train part; None where it is unknown
             what a step must do.
-        fields: function that returns the scores as fields of `bench.schema.messages.Trained`.
-        stored: function that returns the scores as stages; empty where they follow from the predictions.
+        fields: names of the metric of the train and of the test part in `bench.schema.messages.Trained`.
+        stores_metric: whether the metric is stored with the stages, since it does not follow from the predictions.
         tests_epochs: whether the test part is evaluated after each epoch.
     """
 
@@ -141,8 +125,8 @@ class Trainable:
     copy: Callable[[TrainingState, Any, int], Course]
     record: Callable[..., Values]
     step_size: Callable[[keras.Model, Any], StepSize] | None
-    fields: Callable[[Scores], dict[str, Any]]
-    stored: Callable[[Scores], Values] = lambda scores: {}
+    fields: tuple[str, str]
+    stores_metric: bool = False
     tests_epochs: bool = False
 
 

@@ -34,10 +34,6 @@ class MeanOfBatches(keras.metrics.Mean):  # type: ignore[misc]
         super().update_state(ops.sqrt(ops.mean(ops.square(error))))
 
 
-def _sum_of_squares(session: Session) -> None:
-    compile_with(session, loss=keras.losses.MeanSquaredError(reduction="sum"))
-
-
 def _l2_penalty(session: Session) -> None:
     kernel = session.model.ratings.layers[0].kernel
 
@@ -46,10 +42,6 @@ def _l2_penalty(session: Session) -> None:
             return super().__call__(y_true, y_pred, sample_weight) + 1e-6 * ops.sum(ops.square(kernel))
 
     compile_with(session, loss=Penalised())
-
-
-def _metric(session: Session, kind: type[keras.Metric]) -> None:
-    compile_with(session, metric=kind(name="rmse"))
 
 
 class InEpoch(keras.callbacks.Callback):  # type: ignore[misc]
@@ -78,10 +70,6 @@ def _dropout_in_training(session: Session) -> None:
         return inner_fit(*arguments, callbacks=[training, *callbacks], **options)
 
     layer.call, model.fit = call, fit
-
-
-def _shuffled(session: Session) -> None:
-    _change_fit(session, lambda fit, options: fit(**{**options, "shuffle": options["initial_epoch"] > 0}))
 
 
 def _optimizer_forgets(session: Session) -> None:
@@ -123,12 +111,14 @@ def _change_fit(session: Session, change: Callable[[Callable[..., Any], dict[str
 
 
 LOOP_FAULTS: dict[str, Callable[[Session], None]] = {
-    "sum of squares": _sum_of_squares,
+    "sum of squares": lambda session: compile_with(session, loss=keras.losses.MeanSquaredError(reduction="sum")),
     "L2 penalty": _l2_penalty,
-    "stale metric": partial(_metric, kind=NeverReset),
-    "mean of RMSEs": partial(_metric, kind=MeanOfBatches),
+    "stale metric": lambda session: compile_with(session, metric=NeverReset(name="rmse")),
+    "mean of RMSEs": lambda session: compile_with(session, metric=MeanOfBatches(name="rmse")),
     "dropout in training": _dropout_in_training,
-    "shuffled": _shuffled,
+    "shuffled": lambda session: _change_fit(
+        session, lambda fit, options: fit(**{**options, "shuffle": options["initial_epoch"] > 0})
+    ),
     "optimizer forgets": _optimizer_forgets,
     "one epoch short": _one_epoch_short,
 }

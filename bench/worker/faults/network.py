@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -19,14 +19,7 @@ if TYPE_CHECKING:
 
 BFLOAT16_BITS, TF32_BITS = 8, 11  # significant bits, the leading one included
 DROPPED = 0.01
-
-
-def _user_before(session: Session) -> None:
-    _change_input(session.model.user_embedding, lambda ids: ids - 1)
-
-
-def _two_users_share_a_row(session: Session) -> None:
-    _change_input(session.model.user_embedding, lambda ids: ops.where(ids == 2, 1, ids))
+TABLES = ("user_embedding", "candidate_embedding")
 
 
 def _towers_swapped(session: Session) -> None:
@@ -39,40 +32,10 @@ def _towers_swapped(session: Session) -> None:
     model.call = call
 
 
-def _embedding_range(session: Session) -> None:
-    wider = 0.06 / EMBEDDING_LIMIT
-    _change_weights(session, {name: lambda table: wider * table for name in ("user_embedding", "candidate_embedding")})
-
-
-def _bias_start(session: Session) -> None:
-    _change_weights(session, {"bias1": lambda bias: bias + np.float32(1e-4)})
-
-
 def _other_seed(session: Session) -> None:
     model = session.model
     sizes = (model.num_users - 1, model.num_candidates - 1, model.embedding_dimension)
     model.load_initial_weights(initial_weights(*sizes, seed=session.job.seed + 1))
-
-
-def _row_0(session: Session) -> None:
-    def changed(table: Float32Array) -> Float32Array:
-        return np.concatenate([np.ones_like(table[:1]), table[1:]])
-
-    _change_weights(session, dict.fromkeys(("user_embedding", "candidate_embedding"), changed))
-
-
-def _leaky_relu(session: Session) -> None:
-    first, _, _ = session.model.ratings.layers
-    first.activation = lambda z: ops.leaky_relu(z, 1e-3)
-
-
-def _relu_at_the_end(session: Session) -> None:
-    *_, last = session.model.ratings.layers
-    last.activation = ops.relu
-
-
-def _dropout(session: Session) -> None:
-    _change_output(session.model.ratings.layers[0], lambda _, h: keras.random.dropout(h, DROPPED, seed=1))
 
 
 def _products_of_fewer_bits(session: Session, bits: int) -> None:
@@ -89,29 +52,22 @@ def _gradients_of_fewer_bits(session: Session) -> None:
         _replace_product(layer, product)
 
 
-def _user_gradient_missing(session: Session) -> None:
-    _change_output(session.model.user_embedding, lambda _, rows: _scale_gradient(rows, 0.0))
+def _scale_repeated_ids(session: Session, factor: Callable[[Any, Any], Any]) -> None:
+    """Scale each example's gradient of its user's row.
+
+    Args:
+        session: session to change.
+        factor: function that returns the factors [B], from which examples have the same user, [B, B], and a dtype.
+    """
+    _change_output(
+        session.model.user_embedding,
+        lambda ids, rows: _scale_gradient(rows, factor(ids[:, None] == ids[None, :], rows.dtype)[:, None]),
+    )
 
 
-def _movie_gradient_missing(session: Session) -> None:
-    _change_output(session.model.candidate_embedding, lambda _, rows: _scale_gradient(rows, 0.0))
-
-
-def _last_of_repeated_ids(session: Session) -> None:
-    def change(ids: Any, rows: Any) -> Any:
-        place = ops.arange(ops.shape(ids)[0])
-        again_later = ops.any(_same(ids) & (place[None, :] > place[:, None]), axis=1)
-        return _scale_gradient(rows, ops.cast(~again_later, rows.dtype)[:, None])
-
-    _change_output(session.model.user_embedding, change)
-
-
-def _mean_of_repeated_ids(session: Session) -> None:
-    def change(ids: Any, rows: Any) -> Any:
-        count = ops.sum(ops.cast(_same(ids), rows.dtype), axis=1)
-        return _scale_gradient(rows, (1 / count)[:, None])
-
-    _change_output(session.model.user_embedding, change)
+def _only_the_last(same: Any, dtype: Any) -> Any:
+    place = ops.arange(ops.shape(same)[0])
+    return ops.cast(~ops.any(same & (place[None, :] > place[:, None]), axis=1), dtype)
 
 
 def round_to(x: Any, bits: int) -> Any:
@@ -129,21 +85,19 @@ def _rounded_product(x: Any, kernel: Any, bits: int) -> Any:
     return ops.matmul(round_to(x, bits), round_to(kernel, bits))
 
 
-def _same(ids: Any) -> Any:
-    return ids[:, None] == ids[None, :]
-
-
 def _scale_gradient(values: Any, by: Any) -> Any:
     """Return `values` with a gradient that is multiplied by `by`."""
     fixed = ops.stop_gradient(values)
     return fixed + by * (values - fixed)
 
 
-def _change_weights(session: Session, changes: dict[str, Callable[[Float32Array], Float32Array]]) -> None:
-    model: Any = session.model
-    weights = dict(zip(WEIGHT_NAMES, model.get_weights(), strict=True))
-    changed = {name: change(weights[name]) for name, change in changes.items()}
-    model.set_weights(list((weights | changed).values()))
+def _change_weights(session: Session, names: Sequence[str], change: Callable[[Float32Array], Float32Array]) -> None:
+    weights = dict(zip(WEIGHT_NAMES, session.model.get_weights(), strict=True))
+    session.model.set_weights([change(array) if name in names else array for name, array in weights.items()])
+
+
+def _change_activation(session: Session, layer: int, activation: Callable[[Any], Any]) -> None:
+    session.model.ratings.layers[layer].activation = activation
 
 
 def _change_input(layer: keras.Layer, change: Callable[[Any], Any]) -> None:
@@ -161,21 +115,33 @@ def _replace_product(layer: keras.Layer, product: Callable[[Any, Any], Any]) -> 
 
 
 NETWORK_FAULTS: dict[str, Callable[[Session], None]] = {
-    "user ids off by one": _user_before,
-    "two users share a row": _two_users_share_a_row,
+    "user ids off by one": lambda session: _change_input(session.model.user_embedding, lambda ids: ids - 1),
+    "two users share a row": lambda session: _change_input(
+        session.model.user_embedding, lambda ids: ops.where(ids == 2, 1, ids)
+    ),
     "towers swapped": _towers_swapped,
-    "embedding range": _embedding_range,
-    "bias start": _bias_start,
+    "embedding range": partial(_change_weights, names=TABLES, change=lambda table: 0.06 / EMBEDDING_LIMIT * table),
+    "bias start": partial(_change_weights, names=("bias1",), change=lambda bias: bias + np.float32(1e-4)),
     "seed": _other_seed,
-    "leaky relu": _leaky_relu,
-    "relu at the end": _relu_at_the_end,
+    "leaky relu": partial(_change_activation, layer=0, activation=lambda z: ops.leaky_relu(z, 1e-3)),
+    "relu at the end": partial(_change_activation, layer=-1, activation=ops.relu),
     "bfloat16 products": partial(_products_of_fewer_bits, bits=BFLOAT16_BITS),
     "tf32 products": partial(_products_of_fewer_bits, bits=TF32_BITS),
-    "dropout": _dropout,
-    "user gradient missing": _user_gradient_missing,
-    "movie gradient missing": _movie_gradient_missing,
-    "last of repeated ids": _last_of_repeated_ids,
-    "mean of repeated ids": _mean_of_repeated_ids,
+    "dropout": lambda session: _change_output(
+        session.model.ratings.layers[0], lambda _, units: keras.random.dropout(units, DROPPED, seed=1)
+    ),
+    "user gradient missing": lambda session: _change_output(
+        session.model.user_embedding, lambda _, rows: _scale_gradient(rows, 0.0)
+    ),
+    "movie gradient missing": lambda session: _change_output(
+        session.model.candidate_embedding, lambda _, rows: _scale_gradient(rows, 0.0)
+    ),
+    "last of repeated ids": partial(_scale_repeated_ids, factor=_only_the_last),
+    "mean of repeated ids": partial(
+        _scale_repeated_ids, factor=lambda same, dtype: 1 / ops.sum(ops.cast(same, dtype), axis=1)
+    ),
     "tf32 gradients": _gradients_of_fewer_bits,
-    "row 0": _row_0,
+    "row 0": partial(
+        _change_weights, names=TABLES, change=lambda table: np.concatenate([np.ones_like(table[:1]), table[1:]])
+    ),
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -10,13 +10,13 @@ import keras
 from keras import ops
 
 from bench.parity.stages import BIASES, WEIGHT_NAMES
-from bench.worker.faults.network import BFLOAT16_BITS, round_to
+from bench.worker.faults.network import BFLOAT16_BITS, TABLES, round_to
 from bench.worker.faults.slices import watch_slices
 
 if TYPE_CHECKING:
     from bench.worker.session import Session
 
-TABLES = ("user_embedding", "candidate_embedding")
+FLOAT16_BITS = 11  # significant bits; float16 values below 6e-5 have fewer
 
 
 class WrittenOut(keras.optimizers.Adagrad):  # type: ignore[misc]  # Keras ships no types
@@ -46,68 +46,29 @@ class WrittenOut(keras.optimizers.Adagrad):  # type: ignore[misc]  # Keras ships
         self.assign_sub(variable, ops.divide(move, self.root(accumulator)))
 
 
-class EpsilonOutside(WrittenOut):
-    """Adagrad that adds epsilon to the root."""
-
-    def root(self, accumulator: Any) -> Any:
-        """Return the divisor of a step."""
-        return ops.add(ops.sqrt(accumulator), self.epsilon)
-
-
-class Absolute(WrittenOut):
-    """Adagrad that accumulates |g|."""
-
-    def accumulate(self, name: str, accumulator: Any, gradient: Any) -> None:
-        """Add a gradient to an accumulator."""
-        self.assign_add(accumulator, ops.abs(gradient))
-
-
-class Decaying(WrittenOut):
-    """Adagrad that forgets a thousandth of the accumulator at every step."""
-
-    def accumulate(self, name: str, accumulator: Any, gradient: Any) -> None:
-        """Add a gradient to an accumulator."""
-        self.assign(accumulator, ops.multiply(accumulator, 0.999))
-        super().accumulate(name, accumulator, gradient)
-
-
-class Over999(WrittenOut):
-    """Adagrad with gradients averaged over one example fewer."""
-
-    def gradient(self, name: str, gradient: Any) -> Any:
-        """Return the gradient of the step."""
-        return ops.multiply(gradient, 1000 / 999)
-
-
-class ShortGradients(WrittenOut):
-    """Adagrad with gradients rounded to bfloat16."""
-
-    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        """Update one weight."""
-        dense = ops.add(ops.zeros(variable.shape), gradient)  # on TensorFlow, slices become one array
-        super().update_step(round_to(dense, BFLOAT16_BITS), variable, learning_rate)
-
-
-class ShortTables(WrittenOut):
-    """Adagrad that rounds the tables to float16's 11 significant bits after every step; values below 6e-5 keep more."""
-
-    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        """Update one weight."""
-        super().update_step(gradient, variable, learning_rate)
-        if WEIGHT_NAMES[self._get_variable_index(variable)] in TABLES:
-            self.assign(variable, round_to(ops.convert_to_tensor(variable), 11))
-
-
 def _constants(session: Session, **changed: float) -> None:
     compile_with(session, keras.optimizers.Adagrad(**{"learning_rate": session.job.learning_rate, **changed}))
 
 
-def _rule(session: Session, optimizer: type[WrittenOut]) -> None:
-    compile_with(session, optimizer(learning_rate=session.job.learning_rate))
+def _rule(session: Session, **methods: Callable[..., Any]) -> None:
+    """Train with `WrittenOut`, some methods of which are replaced."""
+    compile_with(session, type("Changed", (WrittenOut,), methods)(learning_rate=session.job.learning_rate))
 
 
-def _learning_rate_higher(session: Session) -> None:
-    _constants(session, learning_rate=1.001 * session.job.learning_rate)
+def _decaying(self: WrittenOut, name: str, accumulator: Any, gradient: Any) -> None:
+    self.assign(accumulator, ops.multiply(accumulator, 0.999))
+    WrittenOut.accumulate(self, name, accumulator, gradient)
+
+
+def _short_gradients(self: WrittenOut, gradient: Any, variable: Any, learning_rate: Any) -> None:
+    dense = ops.add(ops.zeros(variable.shape), gradient)  # on TensorFlow, slices become one array
+    WrittenOut.update_step(self, round_to(dense, BFLOAT16_BITS), variable, learning_rate)
+
+
+def _short_tables(self: WrittenOut, gradient: Any, variable: Any, learning_rate: Any) -> None:
+    WrittenOut.update_step(self, gradient, variable, learning_rate)
+    if WEIGHT_NAMES[self._get_variable_index(variable)] in TABLES:
+        self.assign(variable, round_to(ops.convert_to_tensor(variable), FLOAT16_BITS))
 
 
 def _learning_rate_decays(session: Session) -> None:
@@ -116,12 +77,8 @@ def _learning_rate_decays(session: Session) -> None:
     compile_with(session, keras.optimizers.Adagrad(learning_rate=schedule))
 
 
-def _not_updated(session: Session, names: tuple[str, ...]) -> None:
-    class Frozen(WrittenOut):
-        def gradient(self, name: str, gradient: Any) -> Any:
-            return None if name in names else gradient
-
-    _rule(session, Frozen)
+def _not_updated(session: Session, names: Collection[str]) -> None:
+    _rule(session, gradient=lambda self, name, gradient: None if name in names else gradient)
 
 
 def _squared_before_summed(session: Session) -> None:
@@ -130,21 +87,20 @@ def _squared_before_summed(session: Session) -> None:
     model = session.model
     slices = dict(zip(TABLES, map(watch_slices, (model.user_embedding, model.candidate_embedding)), strict=True))
 
-    class Separate(WrittenOut):
-        def accumulate(self, name: str, accumulator: Any, gradient: Any) -> None:
-            if name not in slices:
-                super().accumulate(name, accumulator, gradient)
-                return
-            squares = ops.square(slices[name].gradient)
-            self.assign_add(accumulator, ops.segment_sum(squares, slices[name].ids, accumulator.shape[0]))
+    def accumulate(self: WrittenOut, name: str, accumulator: Any, gradient: Any) -> None:
+        if name not in slices:
+            WrittenOut.accumulate(self, name, accumulator, gradient)
+            return
+        squares = ops.square(slices[name].gradient)
+        self.assign_add(accumulator, ops.segment_sum(squares, slices[name].ids, accumulator.shape[0]))
 
-    _rule(session, Separate)
+    _rule(session, accumulate=accumulate)
 
 
 def _float16_embeddings(session: Session) -> None:
     for table in (session.model.user_embedding.embeddings, session.model.candidate_embedding.embeddings):
-        table.assign(round_to(ops.convert_to_tensor(table), 11))
-    _rule(session, ShortTables)
+        table.assign(round_to(ops.convert_to_tensor(table), FLOAT16_BITS))
+    _rule(session, update_step=_short_tables)
 
 
 def compile_with(
@@ -167,16 +123,18 @@ def compile_with(
 OPTIMIZER_FAULTS: dict[str, Callable[[Session], None]] = {
     "float16 embeddings": _float16_embeddings,
     "epsilon 1e-8": partial(_constants, epsilon=1e-8),
-    "epsilon outside": partial(_rule, optimizer=EpsilonOutside),
-    "learning rate": _learning_rate_higher,
+    "epsilon outside": partial(_rule, root=lambda self, accumulator: ops.add(ops.sqrt(accumulator), self.epsilon)),
+    "learning rate": lambda session: _constants(session, learning_rate=1.001 * session.job.learning_rate),
     "learning rate decays": _learning_rate_decays,
     "bias not updated": partial(_not_updated, names=("bias2",)),
     "no bias updated": partial(_not_updated, names=BIASES),
     "squared before summed": _squared_before_summed,
-    "accumulated |g|": partial(_rule, optimizer=Absolute),
-    "decaying accumulator": partial(_rule, optimizer=Decaying),
-    "mean over 999": partial(_rule, optimizer=Over999),
-    "bfloat16 gradients": partial(_rule, optimizer=ShortGradients),
+    "accumulated |g|": partial(
+        _rule, accumulate=lambda self, name, accumulator, gradient: self.assign_add(accumulator, ops.abs(gradient))
+    ),
+    "decaying accumulator": partial(_rule, accumulate=_decaying),
+    "mean over 999": partial(_rule, gradient=lambda self, name, gradient: ops.multiply(gradient, 1000 / 999)),
+    "bfloat16 gradients": partial(_rule, update_step=_short_gradients),
     "clipped together": partial(_constants, global_clipnorm=1.0),
     "clipped one by one": partial(_constants, clipnorm=1.0),
     "norm never reached": partial(_constants, global_clipnorm=1000.0),

@@ -45,23 +45,15 @@ def load(job: Job, custom: CustomJob) -> Trainable:
             f"arrays() of {workload.name} returned other data in this process than before; "
             "draw random numbers from a fixed seed"
         )
-    metric = custom.metric
     return Trainable(
         split=parts,
         build=partial(_build, job, custom, workload, parts),
-        metric=metric,
+        metric=custom.metric,
         copy=partial(nudged_copy, job),
         record=partial(record_early_stages, names=weight_names, probe=False),
         step_size=(lambda model, train: StepSize(kernels(model), updated_bytes(model))) if custom.has_floor else None,
-        fields=lambda scores: {
-            "train_metric": scores.train,
-            "test_metric": scores.test,
-            "test_metric_by_epoch": scores.test_by_epoch,
-        },
-        stored=lambda scores: {
-            f"training {metric}": np.array(scores.train),
-            f"test {metric}": np.array([scores.test]),
-        },
+        fields=("train_metric", "test_metric"),
+        stores_metric=True,
         tests_epochs=custom.tests_epochs,
     )
 

@@ -64,7 +64,7 @@ def ranking_workload(job: Job, dataset: Dataset, split: Split) -> Trainable:
         copy=copy,
         record=partial(record_early_stages, names=lambda variables: WEIGHT_NAMES, probe=True),
         step_size=step_size,
-        fields=lambda scores: {"train_rmse": scores.train, "test_rmse": scores.test},
+        fields=("train_rmse", "test_rmse"),
     )
 
 
