@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from bench.worker.profiler.wire import fields, integer, message, text
+from bench.worker.profiler.wire import EMPTY, grouped, integer, message, text
 
 # HloProto, HloModuleProto, HloComputationProto, HloInstructionProto, OpMetadata
 PROTO_MODULE = 1
@@ -54,13 +54,9 @@ def instructions(proto: bytes | memoryview) -> dict[str, Instruction]:
     Raises:
         ValueError: the bytes are not such a message.
     """
-    computations: dict[int, list[_Raw]] = {}
-    for number, module in fields(proto):
-        if number == PROTO_MODULE:
-            for part, value in fields(message(module)):
-                if part == MODULE_COMPUTATIONS:
-                    identity, body = _computation(message(value))
-                    computations[identity] = body
+    modules = grouped(proto).get(PROTO_MODULE, [])
+    parts = [part for module in modules for part in grouped(message(module)).get(MODULE_COMPUTATIONS, [])]
+    computations = dict(_computation(message(part)) for part in parts)
     found = {}
     for body in computations.values():
         for raw in body:
@@ -82,27 +78,21 @@ def _called(raw: _Raw, computations: dict[int, list[_Raw]]) -> Iterable[_Raw]:
 
 
 def _computation(data: memoryview) -> tuple[int, list[_Raw]]:
-    identity, body = 0, []
-    for number, value in fields(data):
-        if number == COMPUTATION_ID:
-            identity = integer(value)
-        elif number == COMPUTATION_INSTRUCTIONS:
-            body.append(_instruction(message(value)))
-    return identity, body
+    parts = grouped(data)
+    body = [_instruction(message(value)) for value in parts.get(COMPUTATION_INSTRUCTIONS, [])]
+    return integer(parts.get(COMPUTATION_ID, [0])[-1]), body
 
 
 def _instruction(data: memoryview) -> _Raw:
-    name = opcode = scope = ""
-    calls: list[int] = []
-    for number, value in fields(data):
-        if number == INSTRUCTION_NAME:
-            name = text(value)
-        elif number == INSTRUCTION_OPCODE:
-            opcode = text(value)
-        elif number == INSTRUCTION_METADATA:
-            scope = next((text(part) for place, part in fields(message(value)) if place == METADATA_OP_NAME), "")
-        elif number == INSTRUCTION_CALLS:
-            calls.extend([value] if isinstance(value, int) else _packed(value))
+    parts = grouped(data)
+    name, opcode = (text(parts.get(number, [EMPTY])[-1]) for number in (INSTRUCTION_NAME, INSTRUCTION_OPCODE))
+    metadata = grouped(message(parts.get(INSTRUCTION_METADATA, [EMPTY])[-1]))
+    scope = text(metadata.get(METADATA_OP_NAME, [EMPTY])[0])
+    calls = [
+        number
+        for value in parts.get(INSTRUCTION_CALLS, [])
+        for number in ([value] if isinstance(value, int) else _packed(value))
+    ]
     return _Raw(name, opcode, scope, tuple(calls))
 
 

@@ -84,29 +84,24 @@ def write_trace(trace: Trace, target: Path) -> None:
     """
     lanes = {lane: number for number, lane in enumerate(dict.fromkeys(span.lane for span in trace.spans), start=1)}
     zero = min((span.start_us for span in trace.spans), default=0.0)
-    events = [
-        _Event(name="process_name", ph="M", pid=PROCESS, args={"name": trace.about.get("cell", "worker")}),
-        *(
-            _Event(name="thread_name", ph="M", pid=PROCESS, tid=number, args={"name": lane})
-            for lane, number in lanes.items()
-        ),
-        *(
-            _Event(name="thread_sort_index", ph="M", pid=PROCESS, tid=number, args={"sort_index": number})
-            for number in lanes.values()
-        ),
-        *(
-            _Event(
-                name=span.name,
-                ph="X",
-                pid=PROCESS,
-                tid=lanes[span.lane],
-                cat=span.group or MARK,
-                ts=round(span.start_us - zero, 3),
-                dur=round(span.end_us - span.start_us, 3),
-                args={"scope": span.scope} if span.scope else {},
-            )
-            for span in trace.spans
-        ),
+    events = [_Event(name="process_name", ph="M", pid=PROCESS, args={"name": trace.about.get("cell", "worker")})]
+    for lane, number in lanes.items():
+        events += [
+            _Event(name="thread_name", ph="M", pid=PROCESS, tid=number, args={"name": lane}),
+            _Event(name="thread_sort_index", ph="M", pid=PROCESS, tid=number, args={"sort_index": number}),
+        ]
+    events += [
+        _Event(
+            name=span.name,
+            ph="X",
+            pid=PROCESS,
+            tid=lanes[span.lane],
+            cat=span.group or MARK,
+            ts=round(span.start_us - zero, 3),
+            dur=round(span.end_us - span.start_us, 3),
+            args={"scope": span.scope} if span.scope else {},
+        )
+        for span in trace.spans
     ]
     file = _File(otherData={**trace.about, "steps": str(trace.steps)}, traceEvents=events)
     with atomic_write(target) as temporary:

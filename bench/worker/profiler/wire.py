@@ -12,6 +12,7 @@ VARINT, FIXED64, LENGTH, FIXED32 = 0, 1, 2, 5
 FIXED_BYTES = {FIXED64: 8, FIXED32: 4}
 
 Value = int | memoryview
+EMPTY = memoryview(b"")  # default of a text or message that was not written
 
 
 def fields(data: bytes | memoryview) -> Iterator[tuple[int, Value]]:
@@ -41,6 +42,18 @@ def fields(data: bytes | memoryview) -> Iterator[tuple[int, Value]]:
             raise ValueError("a protocol buffer ends in the middle of a field")
         yield key >> 3, view[place : place + length]
         place += length
+
+
+def grouped(data: bytes | memoryview) -> dict[int, list[Value]]:
+    """Return the values of every field of one message by the field's number.
+
+    Raises:
+        ValueError: the bytes are not a message, or not a whole one.
+    """
+    found: dict[int, list[Value]] = {}
+    for number, value in fields(data):
+        found.setdefault(number, []).append(value)
+    return found
 
 
 def text(value: Value) -> str:

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
 from bench.worker.profiler.hlo import Instruction, instructions
-from bench.worker.profiler.wire import Value, fields, integer, message, signed, text
+from bench.worker.profiler.wire import EMPTY, Value, fields, grouped, integer, message, signed, text
 
 # XSpace, XPlane, XLine, XEvent, XStat, the entries of a map, XEventMetadata and XStatMetadata
 SPACE_PLANES = 1
@@ -28,6 +28,13 @@ HLO = "Hlo Proto"
 PROGRAM_ID = re.compile(r"\((\d+)\)$")  # end of a program's name, such as jit_train_step(48)
 
 Stat = str | int | float | bytes
+CONTENTS: dict[int, Callable[[Value], Stat]] = {
+    STAT_DOUBLE: lambda value: float(struct.unpack("<d", message(value))[0]),
+    STAT_UINT: integer,
+    STAT_INT: signed,
+    STAT_TEXT: text,
+    STAT_BYTES: lambda value: bytes(message(value)),
+}
 
 
 @dataclass(frozen=True)
@@ -84,13 +91,9 @@ def read_space(data: bytes) -> Space:
     """
     planes: list[Plane] = []
     programs: dict[int | str, dict[str, Instruction]] = {}
-    for number, value in fields(data):
-        if number != SPACE_PLANES:
-            continue
-        parts: dict[int, list[Value]] = {}
-        for part, content in fields(message(value)):
-            parts.setdefault(part, []).append(content)
-        name = text(parts[PLANE_NAME][0]) if PLANE_NAME in parts else ""
+    for value in grouped(data).get(SPACE_PLANES, []):
+        parts = grouped(message(value))
+        name = text(parts.get(PLANE_NAME, [EMPTY])[0])
         events = dict(map(_entry, parts.get(PLANE_EVENT_METADATA, [])))
         stats = {key: entry.name for key, entry in map(_entry, parts.get(PLANE_STAT_METADATA, []))}
         if name == PROGRAMS:
@@ -112,47 +115,28 @@ def _programs(entries: Iterable[_Named], stats: dict[int, str]) -> Iterator[tupl
 
 
 def _line(data: memoryview, events: dict[int, _Named], stats: dict[int, str]) -> Line:
-    name, timestamp_ns, found = "", 0, []
-    for number, value in fields(data):
-        if number == LINE_NAME:
-            name = text(value)
-        elif number == LINE_TIMESTAMP_NS:
-            timestamp_ns = integer(value)
-        elif number == LINE_EVENTS:
-            found.append(message(value))
-    return Line(name, [_event(event, timestamp_ns, events, stats) for event in found])
+    parts = grouped(data)
+    timestamp_ns = integer(parts.get(LINE_TIMESTAMP_NS, [0])[-1])
+    found = [_event(message(event), timestamp_ns, events, stats) for event in parts.get(LINE_EVENTS, [])]
+    return Line(text(parts.get(LINE_NAME, [EMPTY])[-1]), found)
 
 
 def _event(data: memoryview, timestamp_ns: int, events: dict[int, _Named], stats: dict[int, str]) -> Event:
-    metadata = offset_ps = duration_ps = 0
-    values = {}
-    for number, value in fields(data):
-        if number == EVENT_METADATA_ID:
-            metadata = signed(value)
-        elif number == EVENT_OFFSET_PS:
-            offset_ps = signed(value)
-        elif number == EVENT_DURATION_PS:
-            duration_ps = signed(value)
-        elif number == EVENT_STATS:
-            name, content = _stat(message(value), stats)
-            values[name] = content
+    parts = grouped(data)
+    metadata, offset_ps, duration_ps = (
+        signed(parts.get(number, [0])[-1]) for number in (EVENT_METADATA_ID, EVENT_OFFSET_PS, EVENT_DURATION_PS)
+    )
+    values = dict(_stat(message(stat), stats) for stat in parts.get(EVENT_STATS, []))
     start_us = timestamp_ns / 1e3 + offset_ps / 1e6
     return Event(events[metadata].name if metadata in events else "", start_us, start_us + duration_ps / 1e6, values)
 
 
 def _entry(value: Value) -> tuple[int, _Named]:
     """Read an entry of a map from numbers to metadata of events or stats, which begin alike."""
-    key, name, stats = 0, "", []
-    for number, part in fields(message(value)):
-        if number == ENTRY_KEY:
-            key = signed(part)
-        elif number == ENTRY_VALUE:
-            for place, content in fields(message(part)):
-                if place == METADATA_NAME:
-                    name = text(content)
-                elif place == METADATA_STATS:
-                    stats.append(message(content))
-    return key, _Named(name, stats)
+    entry = grouped(message(value))
+    metadata = grouped(message(entry.get(ENTRY_VALUE, [EMPTY])[-1]))
+    stats = [message(stat) for stat in metadata.get(METADATA_STATS, [])]
+    return signed(entry.get(ENTRY_KEY, [0])[-1]), _Named(text(metadata.get(METADATA_NAME, [EMPTY])[-1]), stats)
 
 
 def _stat(data: memoryview, names: dict[int, str]) -> tuple[str, Stat]:
@@ -161,16 +145,8 @@ def _stat(data: memoryview, names: dict[int, str]) -> tuple[str, Stat]:
     for number, value in fields(data):
         if number == STAT_METADATA_ID:
             metadata = signed(value)
-        elif number == STAT_TEXT:
-            content = text(value)
-        elif number == STAT_BYTES:
-            content = bytes(message(value))
         elif number == STAT_REF:
             content = names.get(integer(value), "")
-        elif number == STAT_DOUBLE:
-            (content,) = struct.unpack("<d", message(value))
-        elif number == STAT_INT:
-            content = signed(value)
-        elif number == STAT_UINT:
-            content = integer(value)
+        elif number in CONTENTS:
+            content = CONTENTS[number](value)
     return names.get(metadata, ""), content
