@@ -6,23 +6,28 @@ initial weights that all share.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from bench.errors import BenchError
 from bench.measure.options import Options
 from bench.measure.plan import Side
 from bench.measure.process import WorkerLostError, WorkerProcess
 from bench.measure.recorder import Recorder
-from bench.measure.references import BackendTrainer, Say, check_parity
-from bench.measure.subject import Subject
-from bench.parity.trainings import Parity
-from bench.report.predictions import MOST_STORED
+from bench.measure.subject import Say, Subject
+from bench.parity.backend_oracle import reference_of
+from bench.parity.rules import BackendRules
+from bench.parity.stages import BIAS_TRACE, Values
+from bench.parity.trainings import Place, Reference, Trajectory
+from bench.report.predictions import MOST_STORED, load_arrays
 from bench.report.time_to_target import time_to_metric
-from bench.schema.cell import bare_loop
+from bench.schema.cell import Cell, bare_loop
 from bench.schema.derived import TimeToTarget
-from bench.schema.messages import CustomJob, Describe, Described, weights_name
+from bench.schema.messages import CustomJob, Describe, Described, Job, weights_name
+from bench.schema.parity import COPIES
 from bench.schema.run import Workload
 from bench.system.environment import worker_environment
 from movierank.loops import parse_loop
@@ -70,13 +75,56 @@ class CustomSubject(Subject):
             has_floor=self.described.step_operations is not None,
         )
 
-    def judge(self, side: Side, folder: Path, say: Say) -> Parity:
-        """Judge by the float64 run of each backend."""
-        return check_parity(side.recorder, BackendTrainer(side, self.described, folder), say)
+    @property
+    def rules(self) -> BackendRules:
+        """Rules of a custom workload."""
+        return BackendRules(tables=self.described.tables, units=self.described.traced)
+
+    def train_reference(
+        self, place: Place | None, seed: int, judged: Sequence[Trajectory], side: Side, folder: Path, say: Say
+    ) -> Reference | None:
+        """Train the float64 oracle on the backend itself, or a float32 run in its place, and the copies."""
+        if place is None:
+            raise TypeError("an oracle of a custom workload has a place")
+        job = side.make_job(Cell(backend=place.backend, device=place.device, loop=place.loop), seed)
+        job = replace(
+            job,
+            early_stages=any(BIAS_TRACE in training.values for training in judged),
+            compile_cache=None,
+            predictions=str((folder / "reference.npz").absolute()),
+            custom=None if job.custom is None else replace(job.custom, tests_epochs=False),
+        )
+        exact = plain = None
+        try:
+            copies = _trainings(side, job, range(COPIES))
+            try:
+                (exact,) = _trainings(side, replace(job, precision="float64"), [None])
+            except WorkerLostError as error:
+                say(f"{place}: no oracle in float64, so that only pairs of cells are judged: {error.error}")
+                (plain,) = _trainings(side, job, [None])
+        except WorkerLostError as error:
+            say(f"{place}: its parity is not judged, since its copies could not be trained: {error.error}")
+            return None
+        counts = {"training": self.described.num_train, "test": self.described.num_test}
+        examples = {f"{part} {self.described.metric}": count for part, count in counts.items()}
+        return reference_of(exact, plain, copies, examples)
 
     def time_to_target(self, recorder: Recorder) -> list[TimeToTarget]:
         """Return how long each cell trains until the workload's metric is at its target or better, if it has one."""
         return time_to_metric(recorder.runs, self.record)
+
+
+def _trainings(side: Side, job: Job, copies: Iterable[int | None]) -> list[Values]:
+    """Return the values of trainings, all by one worker.
+
+    Raises:
+        WorkerLostError: the worker cannot go on, or what it left cannot be read.
+    """
+    what = "oracle" if job.precision == "float64" else "copies"
+    try:
+        return side.train(job, what, copies, lambda number, reply: load_arrays(Path(job.predictions)))
+    except BenchError as error:
+        raise WorkerLostError("failed", str(error)) from error
 
 
 def refuse_built_in_options(options: Options) -> None:

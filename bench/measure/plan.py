@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from bench.measure.process import WorkerProcess
 from bench.measure.recorder import Recorder
 from bench.schema.cell import Cell
-from bench.schema.messages import Job
+from bench.schema.messages import Job, Ready, Train, Trained, log_name
 from bench.schema.run import Settings
 from bench.system.compile_cache import with_cache
 from bench.system.environment import worker_environment
+
+T = TypeVar("T")
 
 FLOAT64 = {"JAX_ENABLE_X64": "1"}  # JAX narrows float64 to float32 without it
 
@@ -74,3 +77,23 @@ class Side:
             environment = with_cache(environment, Path(job.compile_cache))
         settings = self.recorder.report.settings
         return WorkerProcess(self.worker_command, environment, self.recorder.directory / log, settings.timeout_s)
+
+    def train(
+        self, job: Job, what: str, copies: Iterable[int | None], keep: Callable[[int | None, Trained], T]
+    ) -> list[T]:
+        """Have one worker train again and again, and return what `keep` makes of each training.
+
+        Args:
+            job: names the file that holds a training's values when `keep` is called.
+            what: ends the name of the worker's log.
+            copies: numbers of permuted copies; None for the training itself.
+            keep: called with the number and the reply after each training.
+
+        Raises:
+            BenchError: the worker cannot be started, or raised by `keep`.
+            WorkerLostError: the worker cannot go on.
+        """
+        log = log_name(job.backend, job.device, job.loop, job.process)
+        with self.start(job, log.with_stem(f"{log.stem}-{what}")) as worker:
+            worker.ask(job, Ready)
+            return [keep(copy, worker.ask(Train(copy=copy), Trained)) for copy in copies]

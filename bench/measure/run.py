@@ -15,7 +15,8 @@ from bench.measure.opening import Environment, open_recorder, this_environment
 from bench.measure.options import Options
 from bench.measure.plan import Plan, Side
 from bench.measure.progress import Progress
-from bench.measure.subject import RankingSubject, Subject
+from bench.measure.ranking_workload import RankingSubject
+from bench.measure.subject import Subject
 from bench.measure.supervisor import Supervisor
 from bench.parity.trainings import Parity
 from bench.report.file import REPORT_NAME, claimed

@@ -1,29 +1,44 @@
-"""What is measured: the built-in workload, or a custom one (`bench.measure.custom_workload`)."""
+"""What is measured: what both workloads have in common.
+
+The built-in one is `bench.measure.ranking_workload`, a custom one `bench.measure.custom_workload`.
+"""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
-
-from bench.errors import BenchError
-from bench.measure.copies import measure_cell_envelopes
 from bench.measure.options import Options
 from bench.measure.plan import Side
 from bench.measure.recorder import Recorder
-from bench.measure.references import NumpyTrainer, Say, check_parity
-from bench.parity.trainings import Parity
+from bench.parity import trainings as parity
+from bench.parity.divergence import divergences
+from bench.parity.judge import judge
+from bench.parity.rules import Rules
+from bench.parity.stored import to_arrays
+from bench.parity.trainings import (
+    Parity,
+    Place,
+    Reference,
+    ReferenceKey,
+    Trajectory,
+    envelopes_of,
+    judging_envelopes,
+    trajectories,
+)
 from bench.report.predictions import MOST_STORED
-from bench.report.time_to_target import time_to_rmse
+from bench.report.reference_rmse import reference_rmse
+from bench.report.scores import seed_scores
 from bench.schema.cell import Cell, precision_of
-from bench.schema.derived import TimeToTarget
+from bench.schema.derived import ReferenceRmse, TimeToTarget
 from bench.schema.messages import CustomJob, Job
-from bench.schema.run import Workload
-from movierank.data.datasets import load_dataset
-from movierank.data.splits import Split, default_split, split_ratings
-from movierank.errors import MovierankError
+from bench.schema.parity import COPIES
+from bench.schema.run import Run, Workload
+from bench.system.interrupts import interruptible
+
+Say = Callable[[str], None]  # called with a line before what takes time, and on what could not be trained
 
 PARITY_EXAMPLES = 2_000_000  # the oracle needs some 5 s for a million examples; above this, parity only on request
 EARLY_PARAMETERS = 2_000_000  # in the tables; six copies of more would make predictions.npz too large to keep
@@ -94,78 +109,72 @@ class Subject(ABC):
             custom=self.custom_job(seed),
         )
 
+    @property
     @abstractmethod
-    def judge(self, side: Side, folder: Path, say: Say) -> Parity:
-        """Judge the parity of a side's runs.
+    def rules(self) -> Rules:
+        """Rules by which trainings are judged."""
+
+    @abstractmethod
+    def train_reference(
+        self, place: Place | None, seed: int, judged: Sequence[Trajectory], side: Side, folder: Path, say: Say
+    ) -> Reference | None:
+        """Train the reference of one place and seed; None where it cannot be trained.
 
         Args:
-            side: environment whose rounds are all measured.
+            place: place of the reference; None for the NumPy oracle.
+            seed: seed of the initial weights.
+            judged: trainings that are to be judged by it.
+            side: side whose runs are judged; its jobs train the references of a custom workload.
+            folder: for files that are of no use afterwards.
+            say: called with a line on what could not be trained.
+
+        Raises:
+            BenchError: the NumPy oracle cannot be trained.
+            KeyboardInterrupt: passed on; no process is left.
+        """
+
+    def judge(self, side: Side, folder: Path, say: Say) -> Parity:
+        """Compare every completed training of a side with its oracle and with every other of its seed.
+
+        Args:
+            side: side whose rounds are all measured.
             folder: for files that are of no use afterwards.
             say: called with a line before what takes time, and on what could not be trained.
 
         Raises:
-            BenchError: a reference cannot be trained, or the report cannot be written.
+            BenchError: the NumPy oracle cannot be trained.
             KeyboardInterrupt: passed on; no process is left.
         """
+        recorder, rules = side.recorder, self.rules
+        found = trajectories(recorder.runs, recorder.arrays, cell_envelopes=judging_envelopes(recorder.report))
+        judged: dict[ReferenceKey, list[Trajectory]] = {}
+        for trajectory in found:
+            judged.setdefault(rules.key(trajectory), []).append(trajectory)
+        references = {}
+        for number, key in enumerate(sorted(judged), start=1):
+            place, seed = key
+            oracle = "the float64 oracle" if place is None else f"the float64 oracle of {place}"
+            say(f"Training {oracle} and {COPIES} float32 copies, seed {seed} ({number} of {len(judged)})")
+            if (reference := self.train_reference(place, seed, judged[key], side, folder, say)) is not None:
+                references[key] = reference
+        with interruptible():
+            sides = rules.sides(found, references)
+            return Parity(
+                results=judge(sides, rules),
+                envelopes=envelopes_of(references),
+                divergences=divergences(sides, rules),
+                reference_rmse=self._reference_rmse(recorder.runs, sides),
+                arrays=to_arrays(references),
+            )
+
+    def _reference_rmse(self, runs: Sequence[Run], sides: Sequence[parity.Side]) -> list[ReferenceRmse]:
+        """Compare the test RMSE with the oracle's, where the whole test part is predicted."""
+        test = self.rules.test
+        if test is None or len(test.label) < self.record.num_test:
+            return []
+        oracles = {side.seed: side.oracle.training for side in sides if side.oracle is not None}
+        return reference_rmse(seed_scores(runs), {s: float(oracles[s].values["rmse"][0]) for s in sorted(oracles)})
 
     @abstractmethod
     def time_to_target(self, recorder: Recorder) -> list[TimeToTarget]:
         """Return how long each cell trains until its test score is at the target or better."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class RankingSubject(Subject):
-    """The built-in workload.
-
-    Attributes:
-        split: split of the ratings.
-    """
-
-    split: Split
-
-    @classmethod
-    def load(cls, options: Options, console: Console) -> RankingSubject:
-        """Open the dataset, after preparing it where it is not yet, and split it.
-
-        Raises:
-            BenchError: there is no such data or split, or a batch is larger than the train part.
-        """
-        try:
-            dataset = load_dataset(
-                options.dataset, source=options.data_source, path=options.data_path, progress=console.print
-            )
-            split = split_ratings(dataset, options.split or default_split(options.dataset))
-        except MovierankError as error:
-            raise BenchError(str(error)) from error
-        if options.batch_size > len(split.train):
-            raise BenchError(
-                f"--batch-size {options.batch_size} is larger than the train part ({len(split.train):,} ratings)"
-            )
-        record = Workload(
-            dataset=dataset.name,
-            source=dataset.source,
-            sha256=dataset.sha256,
-            split=split.name,
-            num_users=dataset.num_users,
-            num_movies=dataset.num_movies,
-            num_train=len(split.train),
-            num_test=len(split.test),
-            batch_size=options.batch_size,
-            epochs=options.epochs,
-            embedding_dimension=options.embedding_dimension,
-            learning_rate=options.learning_rate,
-            init=options.init,
-        )
-        return cls(options=options, record=record, split=split)
-
-    def judge(self, side: Side, folder: Path, say: Say) -> Parity:
-        """Judge by the NumPy oracle, and where asked for by permuted copies of each cell's trainings."""
-        options = self.options
-        if options.envelope == "backend":
-            measure_cell_envelopes(side, self.split, options.copies, folder, say)
-        return check_parity(side.recorder, NumpyTrainer(self.record, self.split, options.threads, folder), say)
-
-    def time_to_target(self, recorder: Recorder) -> list[TimeToTarget]:
-        """Return how long each cell trains until its test RMSE is at the target or below."""
-        target = self.options.target_rmse
-        return time_to_rmse(recorder.runs, recorder.arrays, self.record, self.split, target)

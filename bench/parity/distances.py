@@ -11,6 +11,8 @@ import numpy.typing as npt
 
 from bench.parity.rankings import Index, Rankings, disagreement
 from bench.parity.stages import BIAS_TRACE, Values
+from bench.report.predictions import MOST_STORED
+from movierank.data.splits import Split
 
 Float64Array = npt.NDArray[np.float64]
 
@@ -37,6 +39,12 @@ class TestPart:
     def of(cls, user_id: npt.NDArray[np.integer[Any]], label: npt.NDArray[np.floating[Any]]) -> TestPart:
         """Index the users."""
         return cls(user_id, label, Index.of(user_id))
+
+    @classmethod
+    def stored(cls, split: Split) -> TestPart:
+        """Return the part of a test part whose predictions are stored."""
+        test = split.test.take(slice(0, MOST_STORED))
+        return cls.of(test.user_id, test.label)
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -61,8 +62,56 @@ class EnvelopeRequest(msgspec.Struct, frozen=True, kw_only=True):
     threads: int = 2
 
 
+def request_of(
+    task: Task, folder: Path, name: str, *, seed: int, variants: Sequence[str], threads: int
+) -> EnvelopeRequest:
+    """Write the arrays of a task, and return the request for its reference.
+
+    Args:
+        task: what to train on.
+        folder: for all files of the request.
+        name: ends the names of the files; requests that are answered one after the other may share it.
+        seed: as in `EnvelopeRequest`.
+        variants: as in `EnvelopeRequest`.
+        threads: as in `EnvelopeRequest`.
+    """
+
+    def saved(what: str, arrays: Weights | Ratings) -> str:
+        path = folder / f"{what}-{name}.npz"
+        np.savez(path, **vars(arrays))
+        return str(path)
+
+    return EnvelopeRequest(
+        weights=saved("weights", task.weights),
+        train=saved("train", task.train),
+        test=saved("test", task.test),
+        batch_size=task.batch_size,
+        epochs=task.epochs,
+        learning_rate=task.learning_rate,
+        seed=seed,
+        output=str(folder / f"reference-{name}"),
+        variants=list(variants),
+        early=task.early,
+        threads=threads,
+    )
+
+
+def task_of(request: EnvelopeRequest) -> Task:
+    """Return the task of a request, from its files."""
+    with np.load(request.weights) as weights, np.load(request.train) as train, np.load(request.test) as test:
+        return Task(
+            weights=Weights(**weights),
+            train=Ratings(**train),
+            test=Ratings(**test),
+            batch_size=request.batch_size,
+            epochs=request.epochs,
+            learning_rate=request.learning_rate,
+            early=request.early,
+        )
+
+
 def measure_in_process(request: EnvelopeRequest) -> Reference:
-    """Runs `measure` in a process of its own and waits for it.
+    """Run `measure` in a process of its own and wait for it.
 
     Raises:
         BenchError: it failed; the message is the last line of its stderr.
@@ -80,7 +129,7 @@ def measure_in_process(request: EnvelopeRequest) -> Reference:
 
 
 def read_reference(output: str) -> Reference:
-    """Reads what `python -m bench.parity.numpy_process` wrote for a request with this `output`."""
+    """Read what `python -m bench.parity.numpy_process` wrote for a request with this `output`."""
     measured = msgspec.json.decode(Path(f"{output}.json").read_bytes(), type=_Measured)
     by_name: dict[str, Values] = {ORACLE: {}}
     with np.load(f"{output}.npz") as arrays:
@@ -91,15 +140,11 @@ def read_reference(output: str) -> Reference:
 
 
 def main(arguments: list[str]) -> int:
-    """Measures the request in the JSON file that the one argument names; returns the exit code."""
+    """Measure the request in the JSON file that the one argument names; return the exit code."""
     request = msgspec.json.decode(Path(arguments[0]).read_bytes(), type=EnvelopeRequest)
-    with np.load(request.weights) as w, np.load(request.train) as tr, np.load(request.test) as te:
-        weights, train_part, test_part = Weights(**w), Ratings(**tr), Ratings(**te)
     try:
         reference = measure(
-            Task(
-                weights, train_part, test_part, request.batch_size, request.epochs, request.learning_rate, request.early
-            ),
+            task_of(request),
             seed=request.seed,
             runs=request.runs,
             variants=request.variants,

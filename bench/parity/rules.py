@@ -92,13 +92,13 @@ class Rules(ABC):
     def limits(self, comparisons: int) -> LimitOf:
         """Return the function that gives the limit of two sides, where so many distances are judged together."""
 
-    @abstractmethod
     def excuses(self, a: Side, b: Side, limit: LimitOf) -> bool:
         """Return whether known deviations may explain a distance of these two."""
+        return True
 
-    @abstractmethod
     def slack(self, side: Side) -> float:
         """Return what plain rounding moves a bias by in a step of this training."""
+        return side.reference.bias_step
 
     @abstractmethod
     def _known(self, trajectory: Trajectory, reference: Reference) -> tuple[str | None, Values | None, Values | None]:
@@ -130,14 +130,6 @@ class NumpyRules(Rules):
             return Limit(min(max(found), BACKEND_AT_MOST * oracle), "backend")
 
         return limit
-
-    def excuses(self, a: Side, b: Side, limit: LimitOf) -> bool:
-        """Return True: the deviation's own oracle shows all that it explains."""
-        return True
-
-    def slack(self, side: Side) -> float:
-        """Return what the first step moved a bias by between two copies of the oracle."""
-        return side.reference.bias_step
 
     def _known(self, trajectory: Trajectory, reference: Reference) -> tuple[str | None, Values | None, Values | None]:
         known = known_deviation(trajectory.cell)

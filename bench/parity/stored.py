@@ -116,9 +116,8 @@ def _of_numpy(reports: Sequence[NamedReport], split: Split) -> Stored:
     def references(envelopes: Sequence[SeedEnvelope], arrays: Arrays) -> References:
         return {(None, envelope.seed): _reference(envelope, early[envelope.seed], arrays) for envelope in envelopes}
 
-    test = split.test.take(slice(0, MOST_STORED))
     return Stored(
-        NumpyRules(test=TestPart.of(test.user_id, test.label), epochs=workload.epochs),
+        NumpyRules(test=TestPart.stored(split), epochs=workload.epochs),
         [references(report.report.envelopes, report.arrays) for report in reports],
         [references(list(oldest.values()), everything)] * len(reports),
     )

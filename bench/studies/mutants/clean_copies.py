@@ -10,16 +10,14 @@ import numpy as np
 
 from bench.parity.distances import TestPart
 from bench.parity.judge import judge
-from bench.parity.numpy_oracle import Task, trained_copy
-from bench.parity.numpy_process import EnvelopeRequest, read_reference
+from bench.parity.numpy_oracle import trained_copy
+from bench.parity.numpy_process import EnvelopeRequest, read_reference, task_of
 from bench.parity.rounding import nearest_flips
 from bench.parity.rules import NumpyRules
 from bench.parity.trainings import References, Trajectory
 from bench.schema.cell import Cell
 from bench.studies.mutants.records import CleanTrainings, ratios, worst
 from bench.system.child import die_with_supervisor
-from movierank.data.ratings import Ratings
-from movierank.weights import Weights
 
 FLOAT32_ORACLE = "float32 oracle"
 STREAM = 4  # set apart from the envelope's streams, whose entropy is the seed alone
@@ -40,12 +38,10 @@ class CopiesRequest(msgspec.Struct, frozen=True, kw_only=True):
 def judge_copies(request: CopiesRequest) -> CleanTrainings:
     """Train the copies, and judge each by the reference."""
     asked = request.reference
-    with np.load(asked.weights) as w, np.load(asked.train) as tr, np.load(asked.test) as te:
-        weights, train, test = Weights(**w), Ratings(**tr), Ratings(**te)
-    task = Task(weights, train, test, asked.batch_size, asked.epochs, asked.learning_rate)
+    task = task_of(asked)
     reference: References = {(None, asked.seed): read_reference(asked.output)}
-    rules = NumpyRules(test=TestPart.of(test.user_id, test.label), epochs=asked.epochs)
-    flips = nearest_flips(weights, train.take(slice(asked.batch_size)), asked.runs)
+    rules = NumpyRules(test=TestPart.of(task.test.user_id, task.test.label), epochs=asked.epochs)
+    flips = nearest_flips(task.weights, task.train.take(slice(asked.batch_size)), asked.runs)
     cell = Cell(backend="numpy", device="cpu", loop="oracle")
     judged = []
     for place, stream in enumerate(np.random.SeedSequence([asked.seed, STREAM]).spawn(request.copies)):

@@ -6,16 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
-from bench.parity.numpy_process import EnvelopeRequest
+from bench.parity.numpy_oracle import Task
+from bench.parity.numpy_process import EnvelopeRequest, request_of
 from bench.parity.trainings import known_deviation
 from bench.report.predictions import MOST_STORED
 from bench.schema.cell import Cell
 from bench.schema.messages import Job
 from movierank.data.ratings import Dataset, Ratings
 from movierank.data.splits import Split
-from movierank.weights import Weights, initial_weights
+from movierank.weights import initial_weights
 
 DIMENSION = 32
 
@@ -63,19 +62,10 @@ class Workload:
         seed, batch_size = key
         known = known_deviation(self.cell)
         weights = initial_weights(self.dataset.num_users, self.dataset.num_movies, DIMENSION, seed=seed)
-        name = f"{seed}-{batch_size}"
-        return EnvelopeRequest(
-            weights=self._save(f"weights-{name}", weights),
-            train=self._save(f"train-{name}", self.split.train),
-            test=self._save(f"test-{name}", self.test),
-            batch_size=batch_size,
-            epochs=self.epochs,
-            learning_rate=self.learning_rate,
-            seed=seed,
-            output=str(self.folder / f"reference-{name}"),
-            variants=[known] if known else [],
-            threads=1,  # several references are measured at a time
-        )
+        task = Task(weights, self.split.train, self.test, batch_size, self.epochs, self.learning_rate)
+        variants = [known] if known else []
+        # Several references are measured at a time.
+        return request_of(task, self.folder, f"{seed}-{batch_size}", seed=seed, variants=variants, threads=1)
 
     def job(self, key: ReferenceKey, fault: str | None, predictions: Path) -> Job:
         """Return the job of a worker."""
@@ -102,8 +92,3 @@ class Workload:
             early_stages=True,
             fault=fault,
         )
-
-    def _save(self, name: str, arrays: Weights | Ratings) -> str:
-        path = self.folder / f"{name}.npz"
-        np.savez(path, **vars(arrays))
-        return str(path)

@@ -22,8 +22,8 @@ from rich.console import Console
 from bench.errors import BenchError
 from bench.measure.conditions import print_conditions
 from bench.measure.options import Options
+from bench.measure.ranking_workload import RankingSubject
 from bench.measure.run import measure
-from bench.measure.subject import RankingSubject
 from bench.report.file import REPORT_NAME, claimed, load_report
 from bench.schema.cell import Cell
 from bench.schema.report import Report
