@@ -59,6 +59,6 @@ def _export(arguments: argparse.Namespace) -> int:
         )
     if arguments.json:
         print_json(written.as_json())
-    elif written.told:
-        print(written.told, file=sys.stderr)
+    elif written.message:
+        print(written.message, file=sys.stderr)
     return FINE

@@ -23,7 +23,7 @@ from bench.schema.record import Record
 from bench.statistics import intervals
 from bench.system.files import NOT_SUCH_JSON, read_json
 
-THREADS = "threads"  # of `extra_info`, as `bench/suite` writes it; pytest-benchmark tells the machine's cores alone
+THREADS = "threads"  # of `extra_info`, as `bench/suite` writes it; pytest-benchmark stores only the machine's cores
 PYTHON = ("python_implementation", "python_version")  # of `machine_info`
 
 
@@ -69,7 +69,7 @@ class Benchmarks:
     files: Sequence[BenchmarkFile]
 
     def medians(self) -> dict[str, dict[int, float]]:
-        """Returns each benchmark's median round in ms, by its full name and the index of its file."""
+        """Return each benchmark's median round in ms, by its full name and the index of its file."""
         found: dict[str, dict[int, float]] = {}
         for index, file in enumerate(self.files):
             for benchmark in file.benchmarks:
@@ -77,15 +77,15 @@ class Benchmarks:
         return found
 
     def of(self, fullname: str) -> list[Benchmark]:
-        """Returns one benchmark as each process ran it that did."""
+        """Return one benchmark, from each process that ran it."""
         return [benchmark for file in self.files for benchmark in file.benchmarks if benchmark.fullname == fullname]
 
     def facts(self, fullname: str) -> dict[str, Any]:
-        """Returns the `extra_info` of a benchmark; where numbers differ between processes, the last one's."""
+        """Return the `extra_info` of a benchmark, from the last process where processes differ."""
         return {key: value for benchmark in self.of(fullname) for key, value in benchmark.extra_info.items()}
 
     def timed(self) -> dict[str, Timed]:
-        """Returns each benchmark as a table shows it."""
+        """Return each benchmark as a table shows it."""
         return {
             name: Timed(
                 name=name,
@@ -99,14 +99,14 @@ class Benchmarks:
 
 
 def is_benchmarks(path: Path) -> bool:
-    """Says by their content whether a file, or the JSON files of a folder without a report, are pytest-benchmark's."""
+    """Return whether the content of a file, or of a folder's JSON files beside no report, is pytest-benchmark's."""
     if not path.is_dir():
         return _is_benchmark_file(path)
     return not (path / REPORT_NAME).exists() and any(map(_is_benchmark_file, path.glob("*.json")))
 
 
 def load_benchmarks(path: Path) -> Benchmarks:
-    """Reads a file of pytest-benchmark, or all such files of a folder.
+    """Read a file of pytest-benchmark, or all such files of a folder.
 
     Raises:
         BenchError: one is damaged, has a time that is not positive, is there twice, or is of another machine, Python
@@ -126,29 +126,29 @@ def load_benchmarks(path: Path) -> Benchmarks:
 
 
 def _refuse_mixed(loaded: Sequence[tuple[BenchmarkFile, Path]]) -> None:
-    """Refuses files of different things, as where one folder got what was saved before an upgrade and after it.
+    """Refuse files of different measurements, as where one folder holds files from before and after an upgrade.
 
-    What a file does not tell, as one of an older suite may not, is not compared.
+    What a file does not state, as one of an older suite may not, is not compared.
 
     Raises:
         BenchError: naming two files, and in what they differ.
     """
-    told: dict[tuple[str, str], tuple[str, Path]] = {}
+    known: dict[tuple[str, str], tuple[str, Path]] = {}
     for file, path in loaded:
         facts = _same_in_all(file)
-        other = [fact for fact, value in facts.items() if fact in told and told[fact][0] != value]
+        other = [fact for fact, value in facts.items() if fact in known and known[fact][0] != value]
         if other:
-            before = told[other[0]][1]
-            parts = dict.fromkeys(f"{key} {told[name, key][0]} -> {facts[name, key]}" for name, key in other)
+            before = known[other[0]][1]
+            parts = dict.fromkeys(f"{key} {known[name, key][0]} -> {facts[name, key]}" for name, key in other)
             raise BenchError(
                 f"{before} and {path} differ: {'; '.join(parts)}. The files of a folder count as processes of one "
                 "side: keep these in folders of their own, as --benchmark-json FOLDER/FILE.json does"
             )
-        told = {**{fact: (value, path) for fact, value in facts.items()}, **told}
+        known = {**{fact: (value, path) for fact, value in facts.items()}, **known}
 
 
 def _same_in_all(file: BenchmarkFile) -> dict[tuple[str, str], str]:
-    """Returns what must not differ between processes, each by the benchmark that it is of, or of all, and its name."""
+    """Return the facts that must not differ between processes, by their benchmark (empty for all) and name."""
     facts = {("", key): str(file.machine_info[key]) for key in PYTHON if key in file.machine_info}
     for benchmark in file.benchmarks:
         for key, value in benchmark.extra_info.items():
@@ -158,7 +158,7 @@ def _same_in_all(file: BenchmarkFile) -> dict[tuple[str, str], str]:
 
 
 def machine_of(file: BenchmarkFile) -> dict[str, object]:
-    """Returns what tells machines apart; its cores are all that there are, however many were used."""
+    """Return what distinguishes machines; the cores are all of the machine's, however many were used."""
     cpu = file.machine_info.get("cpu")
     cpu = cpu if isinstance(cpu, dict) else {}
     return {

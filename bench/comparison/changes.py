@@ -1,7 +1,7 @@
 """What differs between two reports beside what was measured: releases, variables, the harness, the machine's system.
 
-A difference of step time has its cause in one of these, or in what keeps two reports from being compared at all, which
-is told apart from them (`bench.report.comparable`).
+A difference of step time has its cause in one of these, or in what keeps two reports from being compared at all
+(`bench.report.comparable`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ PLACES = frozenset({"MOVIERANK_CACHE", "TORCH_HOME", "TORCH_EXTENSIONS_DIR", "CU
 
 
 def changes_between(old: Report, new: Report) -> list[str]:
-    """Returns what differs, the likelier cause first, such as `keras 3.15.1 -> 3.16.0` and `XLA_FLAGS unset -> --x=1`.
+    """Return the differences, the likelier cause first, such as `keras 3.15.1 -> 3.16.0`.
 
     Long values are shown from where they part.
     """
@@ -39,7 +39,7 @@ def changes_between(old: Report, new: Report) -> list[str]:
 
 
 def first_changes(changes: Sequence[str]) -> list[str]:
-    """Returns as many as a line bears, and how many more there are."""
+    """Return as many changes as fit on a line, and the number of the others."""
     left = len(changes) - MOST_IN_A_LINE
     if left <= 1:  # to say so would take the place of the last one
         return list(changes)
@@ -48,13 +48,13 @@ def first_changes(changes: Sequence[str]) -> list[str]:
 
 def _variables(old: Report, new: Report) -> list[str]:
     before, after = lasting(old.software.environment), lasting(new.software.environment)
-    untold = set(PLACES)
+    left_out = set(PLACES)
     if old.settings.threads != new.settings.threads:
-        untold |= set(THREAD_VARIABLES)  # they follow from that, which is told
+        left_out |= set(THREAD_VARIABLES)  # they follow from the number of threads, which is reported
     if _devices(old) != _devices(new):
-        untold |= set(DEVICE_VARIABLES)
+        left_out |= set(DEVICE_VARIABLES)
     found = []
-    for name in sorted({*before, *after} - untold):
+    for name in sorted({*before, *after} - left_out):
         one, other = (side[name] or "empty" if name in side else "unset" for side in (before, after))
         found.append(_change(name, one, other))
     return [change for change in found if change]
@@ -65,14 +65,14 @@ def _devices(report: Report) -> set[str]:
 
 
 def _system(report: Report) -> dict[str, str | None]:
-    """Returns what else a step time may follow from; None, or nothing, where it is not known."""
+    """Return what else may change a step time; None, or nothing, where it is unknown."""
     machine, conditions = report.machine, report.conditions
     return {
         "GPU driver": " and ".join(dict.fromkeys(gpu.driver for gpu in machine.gpus if gpu.driver)),
         "harness commit": _commit(report.software),
         "system": machine.system,
         "transparent huge pages": None if conditions is None else conditions.transparent_hugepages,
-        "frequency governor": machine.governor or "not told",
+        "frequency governor": machine.governor or "unknown",
         "hypervisor or container": (machine.virtual or "none seen").replace(", ", " and "),
     }
 
@@ -84,7 +84,7 @@ def _commit(software: Software) -> str:
 
 
 def _change(name: str, old: str, new: str) -> str | None:
-    """Returns `NAME OLD -> NEW` on one line, both cut where they are long; None where they are equal."""
+    """Return `NAME OLD -> NEW` on one line, both cut where they are long; None where they are equal."""
     one, other = (" ".join(value.split()) for value in (old, new))
     start = 0
     if max(len(one), len(other)) > LONGEST_VALUE:

@@ -10,12 +10,12 @@ from bench.system.conditions import busy_percent
 
 
 def disturbed(base: Report, new: Report) -> str | None:
-    """Returns why a difference of the two may not be the software's; None where nothing speaks against it."""
+    """Return why a difference of two reports may not be the software's; None where nothing speaks against it."""
     return _busy(base, new) or _other_state(base, new)
 
 
 def mixed_rounds(base: StepTime, new: StepTime) -> str | None:
-    """Says whether rounds with cores apart count in one of two step times and are left out of the other.
+    """Say whether rounds with cores apart count in one of two step times and are left out of the other.
 
     `disturbed` may see nothing of that: a tenth of calm rounds makes a report's usual state that of the other.
     """
@@ -29,7 +29,7 @@ def mixed_rounds(base: StepTime, new: StepTime) -> str | None:
 
 
 def _other_state(base: Report, new: Report) -> str | None:
-    """Says whether cores shared a cache in the rounds of one report that count and did not in those of the other."""
+    """Say whether cores shared a cache in the rounds of one report that count and did not in those of the other."""
     old, recent = usual_ratio(base.runs), usual_ratio(new.runs)
     if old is None or recent is None or max(old, recent) <= APART * min(old, recent):
         return None
@@ -41,7 +41,7 @@ def _other_state(base: Report, new: Report) -> str | None:
 
 
 def _busy(base: Report, new: Report) -> str | None:
-    """Returns which reports were measured while other programs were busy, and how busy; None for neither."""
+    """Return the reports that were measured while other programs were busy, and how busy; None for neither."""
     shares = {
         name: share
         for name, report in (("base", base), ("new", new))
@@ -50,8 +50,8 @@ def _busy(base: Report, new: Report) -> str | None:
     }
     if not shares:
         return None
-    # A report whose measurement was killed early tells only what was so before its first worker started.
+    # A report whose measurement was killed early knows only the use before its first worker started.
     known = [each.conditions.others_cpu_run_percent for each in (base, new) if each.conditions is not None]
     when = "while it was measured or just before" if None in known else "while it was measured"
-    told = " and ".join(f"{share:.0f} % of a core ({name})" for name, share in shares.items())
-    return f"other processes used {told} {when}; measure again with them stopped, or --ignore-noise"
+    used = " and ".join(f"{share:.0f} % of a core ({name})" for name, share in shares.items())
+    return f"other processes used {used} {when}; measure again with them stopped, or --ignore-noise"

@@ -1,7 +1,7 @@
 """What a machine does between two measurements, which no interval from within either of them knows.
 
 Processes of one measurement share the minutes that they ran in: what neighbours, heat or memory did then moved all of
-them. So the mean of a side scatters more from measurement to measurement than its own processes tell. As in any random
+them. So the mean of a side scatters more from measurement to measurement than its own processes show. As in any random
 effects model, the variance of a side's mean is d² + s²/n; d is the drift, and a verdict on two sides that were measured
 apart allows for 2 d². Sides whose rounds were interleaved share their minutes, and d cancels in their ratio.
 """
@@ -31,7 +31,7 @@ FEWEST_SIDES = 10  # from fewer the estimate is off by more than half of itself
 
 
 class Drift(Record, frozen=True, kw_only=True):
-    """How far one measurement lies from another of the same thing, beyond what their processes tell.
+    """How far one measurement lies from another of the same thing, beyond what their processes show.
 
     Attributes:
         sd: standard deviation of a side, as a share of its step time.
@@ -51,7 +51,7 @@ class Drift(Record, frozen=True, kw_only=True):
     at_most: bool = False
 
     def __post_init__(self) -> None:
-        """Refuses what is no share.
+        """Refuse a value that is no share.
 
         Raises:
             BenchError: it is negative or not finite.
@@ -111,7 +111,7 @@ class _Validation(msgspec.Struct):
 
 
 def measured_drift(file: Path, machines: Sequence[Machine]) -> Drift:
-    """Returns the drift that a result of `bench validate` shows.
+    """Return the drift that a result of `bench validate` shows.
 
     Args:
         file: JSON, as `bench validate` writes it.
@@ -130,17 +130,17 @@ def measured_drift(file: Path, machines: Sequence[Machine]) -> Drift:
         raise BenchError(f"{file} holds an impossible step time: {error}") from error
     if drift is None and any(trial.together for trial in stored.trials):
         raise BenchError(
-            f"{file} has sides measured together, in which drift cancels; validate without --together to tell it"
+            f"{file} has sides measured together, in which drift cancels; validate without --together to estimate it"
         )
     if drift is None:
         raise BenchError(
-            f"{file} has too few sides to tell the drift; validate with --comparisons {FEWEST_SIDES} or more"
+            f"{file} has too few sides to estimate the drift; validate with --comparisons {FEWEST_SIDES} or more"
         )
     return msgspec.structs.replace(drift, source=str(file))
 
 
 def chain_of(trials: Sequence[Trial]) -> list[list[float]]:
-    """Returns the process medians of every side that was measured apart and without a slowdown, in order.
+    """Return the process medians of every side that was measured apart and without a slowdown, in order.
 
     The newer side of a trial is the older one of the next in its stretch, and counts once.
     """
@@ -153,7 +153,7 @@ def chain_of(trials: Sequence[Trial]) -> list[list[float]]:
 
 
 def without_common_sides(trials: Sequence[Trial]) -> list[Trial]:
-    """Returns every second trial of each stretch, beginning with its first one: no two of them share a side.
+    """Return every second trial of each stretch, beginning with its first one: no two of them share a side.
 
     Args:
         trials: with one slowdown, in the order of measuring.
@@ -163,16 +163,16 @@ def without_common_sides(trials: Sequence[Trial]) -> list[Trial]:
 
 
 def estimated(sides: Sequence[Sequence[float]]) -> Drift | None:
-    """Returns what sides scatter beyond their own processes: d² is the variance of means less the mean of s²/n.
+    """Return how far sides scatter beyond their own processes: d² is the variance of means less the mean of s²/n.
 
     Its degrees of freedom are Satterthwaite's ("An Approximate Distribution of Estimates of Variance Components",
-    Biometrics Bulletin 2, 1946). Few sides may scatter no more than their processes tell although there is a drift. So
+    Biometrics Bulletin 2, 1946). Few sides may scatter no more than their processes show although there is a drift. So
     the variance of means is taken for no less than the limit that it is not above, at a confidence of
     `bench.statistics.scatter.CAUTION`, where sides scatter exactly so much; then its own degrees of freedom are taken.
 
     Share of 95 % intervals of two sides that hold the truth, processes scattering by 4.7 %, five a side in a validation
     of 10 sides, 5 or 20 in the two; 40 000 simulated each. In brackets, of those validations whose sides scattered no
-    more than their processes tell; last, where these are taken for proof that there is no drift:
+    more than their processes show; last, where these are taken for proof that there is no drift:
 
         drift    5 processes        20                  20, no drift then
         0        99.2 % (99.2 %)    100.0 % (100.0 %)   97.4 % (95.2 %)

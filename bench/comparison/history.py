@@ -28,13 +28,13 @@ class Point(Record, frozen=True, kw_only=True):
     """One report's figures for one cell.
 
     Attributes:
-        created: when it was measured, ISO 8601.
-        report: where it lies.
-        name: the end of that path that tells it from the other reports.
+        created: start of the measurement, ISO 8601.
+        report: path of its folder.
+        name: shortest end of that path that no other report has.
         changes: what differs from the point before (`bench.comparison.changes`), such as `keras 3.15.1 -> 3.16.0`.
-        step_time: in ms.
-        rmse: of the test part; None where it was not measured.
-        metric: of a workload of the user's own, instead of it.
+        step_time: step time in ms.
+        rmse: RMSE of the test part; None where it was not measured.
+        metric: mean of a custom workload's metric, in place of `rmse`.
         change: where the step time changes with this report: how many times longer a step takes from here on than
             since the change before; None otherwise.
         level_ms: the typical step time between the changes around this report.
@@ -62,9 +62,9 @@ class Group(Record, frozen=True, kw_only=True):
     """Reports whose step times compare: of one workload, machine and number of threads.
 
     Attributes:
-        facts: that workload and machine.
-        title: what tells it from other groups, in words.
-        series: one a cell that has a step time in any of them.
+        facts: workload and machine of the group.
+        title: what distinguishes it from other groups, in words.
+        series: one series for each cell that has a step time in any of them.
     """
 
     facts: dict[str, Any]
@@ -75,10 +75,10 @@ class Group(Record, frozen=True, kw_only=True):
 def collect(
     folders: Sequence[Path], *, cell: str | None = None, broken: Callable[[str], None] = lambda line: None
 ) -> list[Group]:
-    """Reads all reports below some folders and puts comparable ones in order of time.
+    """Read all reports below some folders and group comparable ones, each group in order of time.
 
     Args:
-        folders: also a report's own folder or file.
+        folders: folders that hold reports; also a report's own folder or file.
         cell: as `backend/device/loop`; None for all.
         broken: called with a line for each report that cannot be used.
 
@@ -132,12 +132,12 @@ def group_reports(reports: Sequence[View], cell: str | None = None) -> list[Grou
 
 
 def as_json(groups: Sequence[Group]) -> dict[str, Any]:
-    """Returns plain dicts, lists and numbers for `history --json`."""
+    """Return plain dicts, lists and numbers for `history --json`."""
     return {"groups": msgspec.to_builtins(groups)}
 
 
 def _find(folder: Path) -> Iterator[Path]:
-    """Yields reports in `folder` and below it, nearest first; hidden folders and links to folders are left out."""
+    """Yield reports in `folder` and below it, nearest first; hidden folders and links to folders are left out."""
     if folder.is_file():
         yield folder
         return
@@ -153,7 +153,7 @@ def _find(folder: Path) -> Iterator[Path]:
 
 
 def _titles(facts: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    """Returns a title for each group: what a reader wants to know, and all else in which groups differ."""
+    """Return a title for each group: its main facts, and all others in which groups differ."""
     names = {name: {str(each[name]) for each in facts.values()} for name in next(iter(facts.values()))}
     shown = {"dataset", "batch_size", "cpu_model", "usable_cores", "threads", "gpus"}
     shown |= {name for name, values in names.items() if len(values) > 1}

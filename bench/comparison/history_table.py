@@ -18,7 +18,7 @@ from bench.text.table import FittingTable
 
 
 def render(groups: Sequence[Group]) -> RenderableType:
-    """Returns a table for each group of comparable reports and each cell, ready for `Console.print`.
+    """Return a table for each group of comparable reports and each cell, ready for `Console.print`.
 
     Names from the reports are shown as they are: nothing in them is read as markup.
     """
@@ -67,18 +67,18 @@ def _style(point: Point) -> str:
 
 
 def _what_else_changed(series: Series) -> list[str]:
-    """Returns what else changed, below the table: in a column of it a kernel's name would take ten lines."""
+    """Return what else changed, for below the table: in a column a kernel's name would take ten lines."""
     return [
         f"Changed before {point.name}: {', '.join(first_changes(point.changes))}"
         for point in series.points
-        if point.changes and point.change is None  # the others are told with what the step time did
+        if point.changes and point.change is None  # the others stand beside the change of step time
     ]
 
 
 def _changes(series: Series) -> list[str]:
     found = [point for point in series.points if point.change is not None]
     if len(series.points) < FEWEST_REPORTS:
-        return [f"With fewer than {FEWEST_REPORTS} reports no change can be told."]
+        return [f"With fewer than {FEWEST_REPORTS} reports no change can be detected."]
     if not found:
         return [f"No change is seen in {len(series.points)} reports."]
     return [

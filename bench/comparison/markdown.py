@@ -21,7 +21,7 @@ from bench.text.numbers import three_digits, with_interval
 
 
 def as_markdown(comparison: Comparison) -> str:
-    """Returns the verdict in a line, the table of step times with what its verdicts rest on, and the rest folded.
+    """Return the verdict in a line, the table of step times with what its verdicts rest on, and the rest folded.
 
     Names from the reports are shown as they are; nothing in them is read as Markdown or HTML, or notifies anyone.
     """

@@ -11,7 +11,7 @@ from bench.schema.report import SIDES, Side
 
 @dataclass(frozen=True)
 class ComparedParity:
-    """Parity of an older and a newer report, of which each was judged by itself.
+    """Parity of an older and a newer report, each judged by itself.
 
     Attributes:
         newly: what breaks parity in the newer report and did not in the older one, or was not judged there, or not of
@@ -30,19 +30,19 @@ class ComparedParity:
 def compare_parity(
     base: Sequence[ParityResult], new: Sequence[ParityResult], cells: tuple[str, str] | None, *, same_workload: bool
 ) -> ComparedParity:
-    """Compares the parity of two reports, or of one cell of each.
+    """Compare the parity of two reports, or of one cell of each.
 
     Args:
         base: all records of the older report.
         new: all records of the newer one.
-        cells: the names of one cell of each side, of whose faults alone is told; None for all.
+        cells: names of one cell of each side, to report faults of these cells only; None for all.
         same_workload: whether a fault of one may be the same as one of the other.
     """
     older, newer = (None, None) if cells is None else cells
     renamed = {} if cells is None else {cells[0]: cells[1]}
 
     def key(result: ParityResult) -> tuple[str, str, str]:
-        """Returns what a record of the older report is called in the newer one."""
+        """Return the name that a record of the older report has in the newer one."""
         return renamed.get(result.a, result.a), renamed.get(result.b, result.b), result.stage
 
     before = {key(result): result for result in base if same_workload and breaks_parity(result)}

@@ -57,7 +57,7 @@ class StepComparison(Record, frozen=True, kw_only=True):
             `faster` or `slower` where it lies on one side of 1, else `undecided`.
         regression: whether the whole interval lies above 1 + max_regression.
         processes_needed: where undecided, the processes on each side that would likely decide; 101 stands for
-            more than 100; None where decided, where one process tells no scatter, or where it is disturbed.
+            more than 100; None where decided, with one process, which shows no scatter, and where it is disturbed.
         disturbed: what other programs or the machine did to one side while it was measured, for which there is no
             verdict; None where nothing was seen.
         hidden_by_drift: whether drift of the machine between two measurements could explain the whole difference, so
@@ -130,9 +130,9 @@ class Comparison(Record, frozen=True, kw_only=True):
         rmse_confidence: likewise of each RMSE interval.
         step_time: cells on both sides, fastest on the newer side first.
         rmse: cells on both sides.
-        metric: what training and test are told by, `rmse` of the built-in workload.
-        better: whether a lower or a higher value of it is better.
-        metrics: as `rmse`, which is empty then, of a workload of the user's own; `metric` may get worse by
+        metric: metric of training and test; `rmse` for the built-in workload.
+        better: whether a lower or a higher value of the metric is better.
+        metrics: for a custom workload in place of `rmse`, which is empty then; `metric` may get worse by
             `bench.report.scores.METRIC_SHARE` of itself.
         parity: results that are `outside` and not `known` now and were not so in the older report, or not judged there;
             all such results of the newer report where the older one is of another workload.
@@ -141,7 +141,7 @@ class Comparison(Record, frozen=True, kw_only=True):
         parity_not_judged: sides whose parity was not judged, such as with `--no-parity`, or where it was cut off.
         parity_between: of two sides measured by `bench versus`: where a cell of one lies outside of one of the other;
             None where that was not judged.
-        only_in_base: cells that the newer side did not measure, by name, with the reason where it tells.
+        only_in_base: cells that the newer side did not measure, by name, with the reason where one is known.
         only_in_new: cells that the older side did not measure, likewise.
         changes: what else differs, the likelier cause first (`bench.comparison.changes`), such as `keras 3.15.1 ->
             3.16.0`.
@@ -177,12 +177,12 @@ class Comparison(Record, frozen=True, kw_only=True):
 
     @property
     def scores(self) -> list[RmseComparison]:
-        """What trained models are compared by: RMSE, or the metric of a workload of the user's own."""
+        """The scores that are compared: RMSE, or a custom workload's metric."""
         return self.rmse or self.metrics
 
     @property
     def score_label(self) -> str:
-        """What to call that."""
+        """The name of that score."""
         return SHOWN.get(self.metric, self.metric)
 
     @property
@@ -224,7 +224,7 @@ class Comparison(Record, frozen=True, kw_only=True):
 
 
 def choose(name: str, known: dict[str, Named], side: int) -> Named:
-    """Returns what is called `name` on one side.
+    """Return the cell or benchmark called `name` on one side.
 
     Raises:
         BenchError: there is no such thing; the message lists what there is.
@@ -236,5 +236,5 @@ def choose(name: str, known: dict[str, Named], side: int) -> Named:
 
 
 def label_of(base: str, new: str) -> str:
-    """Returns what the row of two cells is called."""
+    """Return the name of the row of two cells."""
     return base if base == new else f"{base} -> {new}"

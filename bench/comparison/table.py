@@ -32,7 +32,7 @@ STYLES = {
 
 
 def render(comparison: Comparison) -> RenderableType:
-    """Returns all that a comparison says, ready for `rich.console.Console.print`.
+    """Return all that a comparison says, ready for `rich.console.Console.print`.
 
     Names from the reports are shown as they are: nothing in them is read as markup.
     """

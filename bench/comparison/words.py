@@ -1,4 +1,4 @@
-"""What a comparison comes to, in sentences: the answer, and what is told of parity."""
+"""The result of a comparison in sentences: its answer, and the findings of parity."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bench.text.numbers import listed
 
 @dataclass(frozen=True)
 class ParityGroup:
-    """What is told of parity under one heading.
+    """Findings of parity under one heading.
 
     Attributes:
         heading: such as `Newly out of parity`.
@@ -30,14 +30,14 @@ class ParityGroup:
 
 
 def conclusion(comparison: Comparison) -> str:
-    """Returns the answer in a sentence."""
+    """Return the answer in a sentence."""
     if comparison.nothing_compared:
         return "The two have nothing that can be compared."
     return "; ".join(filter(None, [_answer(comparison), not_judged_words(comparison)])) + "."
 
 
 def not_judged_words(comparison: Comparison) -> str:
-    """Returns whose parity was not judged; an empty text where nothing is to be told of that."""
+    """Return the sides whose parity was not judged, in words; an empty text where there is nothing to say."""
     if not comparison.parity_not_judged or comparison.kind == "benchmarks":
         return ""
     if len(comparison.parity_not_judged) == 1:
@@ -46,13 +46,13 @@ def not_judged_words(comparison: Comparison) -> str:
 
 
 def newly(comparison: Comparison) -> str:
-    """Returns what to call the newer side's faults: `newly out of parity`, where it is known that they are new."""
+    """Return the name of the newer side's faults: `newly out of parity` where they are known to be new."""
     unknown = "base" in comparison.parity_not_judged or comparison.rmse_not_comparable is not None
     return "out of parity" if unknown else "newly out of parity"
 
 
 def parity_groups(comparison: Comparison) -> list[ParityGroup]:
-    """Returns all that is told of parity, the worst first, without empty groups."""
+    """Return all findings of parity, the worst first, without empty groups."""
     faults = [parity_words(result) for result in comparison.parity]
     groups = [
         ParityGroup(newly(comparison).capitalize(), faults, fails=True),
@@ -64,7 +64,7 @@ def parity_groups(comparison: Comparison) -> list[ParityGroup]:
 
 
 def pairs_in_words(results: Sequence[ParityResult]) -> list[str]:
-    """Returns a line a pair: its first fault, and how many more of its stages have one."""
+    """Return a line a pair: its first fault, and how many more of its stages have one."""
     pairs: dict[tuple[str, str], list[ParityResult]] = {}
     for result in results:
         pairs.setdefault((result.a, result.b), []).append(result)
@@ -92,7 +92,7 @@ def _answer(comparison: Comparison) -> str:
 
 
 def _kinds(comparison: Comparison) -> list[str]:
-    """Returns what could have been found: of what was not compared or judged nothing is said."""
+    """Return the findings that were possible; what was not compared or judged is left out."""
     kinds = ["slower"] if any(row.ratio is not None for row in comparison.step_time) else []
     kinds += ["worse"] if comparison.scores else []
     if comparison.kind == "benchmarks" or "new" in comparison.parity_not_judged:
@@ -101,19 +101,19 @@ def _kinds(comparison: Comparison) -> list[str]:
 
 
 def as_json(comparison: Comparison) -> dict[str, Any]:
-    """Returns plain dicts, lists and numbers for `compare --json`, with `exit_code`."""
+    """Return plain dicts, lists and numbers for `compare --json`, with `exit_code`."""
     return {**msgspec.to_builtins(comparison), "exit_code": comparison.exit_code}
 
 
 def interval_words(confidence: float) -> str:
-    """Returns what an interval of a table is: `95 % interval`, or for each of several `simultaneous 95 % …`."""
+    """Return the name of a table's interval: `95 % interval`, or for each of several `simultaneous 95 % …`."""
     if confidence <= 0.95:
         return "95 % interval"
     return f"simultaneous 95 % intervals (each {100 * confidence:.4g} %)"
 
 
 def drift_words(comparison: Comparison) -> str | None:
-    """Returns what the intervals allow for between two measurements; None where there is no interval or no drift."""
+    """Return the drift that the intervals allow for, in words; None where there is no interval or no drift."""
     if all(row.ci95 is None for row in comparison.step_time):
         return None
     if comparison.together and comparison.drift.origin == "none":
@@ -124,20 +124,20 @@ def drift_words(comparison: Comparison) -> str | None:
 
 
 def margin_words(comparison: Comparison) -> str:
-    """Returns by how much the score of a trained model may get worse."""
+    """Return how much worse the score of a trained model may get, in words."""
     if comparison.rmse:
         return f"up to {comparison.rmse_margin:.3g} higher is allowed"
     return f"up to {100 * METRIC_SHARE:.3g} % {'lower' if comparison.better == 'higher' else 'higher'} is allowed"
 
 
 def rmse_words(row: RmseComparison) -> str:
-    """Returns a difference of RMSE, or of a metric, with its interval, such as `+0.0012 [+0.0010, +0.0014]`."""
+    """Return a difference of RMSE, or of a metric, with its interval, such as `+0.0012 [+0.0010, +0.0014]`."""
     ends = "" if row.ci95 is None else f" [{row.ci95[0]:+.4f}, {row.ci95[1]:+.4f}]"
     return f"{row.difference:+.4f}{ends}"
 
 
 def parity_words(result: ParityResult) -> str:
-    """Returns what is out of parity, where, and by how much."""
+    """Return in words which pair is out of parity, where, and by how much."""
     rms = "not finite" if result.rms is None else f"{result.rms:.2g}"
     return (
         f"{result.a} and {result.b} at stage {result.stage}, rms {rms} beside {result.envelope:.2g} from rounding alone"
@@ -145,7 +145,7 @@ def parity_words(result: ParityResult) -> str:
 
 
 def missing_cells(comparison: Comparison) -> list[str]:
-    """Returns a line for each cell that one side did not measure."""
+    """Return a line for each cell that one side did not measure."""
     sides = (("base", comparison.only_in_base), ("new", comparison.only_in_new))
     return [
         f"Only in {where}: {cell}{f' ({reason})' if reason else ''}"
@@ -155,7 +155,7 @@ def missing_cells(comparison: Comparison) -> list[str]:
 
 
 def undecided_words(comparison: Comparison) -> list[tuple[str, list[str]]]:
-    """Returns each reason for which rows are undecided, with the names of their cells."""
+    """Return each reason for which rows are undecided, with the names of their cells."""
     reasons: dict[str, list[str]] = {}
     for row in comparison.step_time:
         if row.why_undecided:

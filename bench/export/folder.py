@@ -12,7 +12,7 @@ from bench.errors import BenchError
 
 @contextlib.contextmanager
 def new_folder(target: Path) -> Iterator[Path]:
-    """Gives a folder to write to, and puts it in the place of `target` once all is written.
+    """Yield a folder to write to, and put it in the place of `target` once all is written.
 
     Raises:
         BenchError: `target` holds something already, or cannot be written.
@@ -32,7 +32,7 @@ def new_folder(target: Path) -> Iterator[Path]:
 
 
 def write_files(files: Mapping[str, str], target: Path) -> None:
-    """Writes texts, by their paths, into a new folder.
+    """Write texts, by their paths, into a new folder.
 
     Raises:
         BenchError: there is none, `target` holds something already, or cannot be written.

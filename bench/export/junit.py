@@ -32,7 +32,7 @@ class Case:
         name: of a cell, a pair or a worker.
         outcome: `error` is for a worker that did not finish.
         message: why, where it did not pass.
-        output: what else is to be told.
+        output: further text.
     """
 
     group: str
@@ -54,20 +54,20 @@ class Suite:
 
 
 def as_junit(reports: Sequence[View]) -> str:
-    """Returns a suite a report.
+    """Return a suite a report.
 
     Its cases are the cells (skipped on this machine, or a failure where no process finished), the workers that did not
     finish (errors), and the pairs whose parity was compared (a failure where they are outside; known deviations and
-    reduced precision pass, and tell it).
+    reduced precision pass, and say so).
     """
     return _document([_suite(view) for view in reports])
 
 
 def comparison_as_junit(comparison: Comparison, name: str) -> str:
-    """Returns a suite with the verdicts of a comparison.
+    """Return a suite with the verdicts of a comparison.
 
     A regression, a worse RMSE, a pair newly out of parity and one of `bench versus` whose sides lie apart are failures;
-    what cannot be compared, or is measured or judged on one side only, is skipped; undecided passes, and tells why.
+    what cannot be compared, or is measured or judged on one side only, is skipped; undecided passes, and says why.
     """
     cases = [*_compared_times(comparison), *_compared_scores(comparison), *_compared_parity(comparison)]
     for side, cells in (("base", comparison.only_in_base), ("new", comparison.only_in_new)):
@@ -142,27 +142,27 @@ def _compared_times(comparison: Comparison) -> Iterable[Case]:
     words = interval_words(comparison.step_confidence)
     for row in comparison.step_time:
         base, new = (three_digits(side.median_ms) for side in (row.base, row.new))
-        told = f"{base} ms before, {new} ms now"
+        output = f"{base} ms before, {new} ms now"
         if row.ratio is None:
-            yield Case("step time", row.cell, "skipped", comparison.not_comparable or "not comparable", told)
+            yield Case("step time", row.cell, "skipped", comparison.not_comparable or "not comparable", output)
             continue
-        told += f"; {with_interval(row.ratio, row.ci95)} × as long ({words}); {row.verdict}"
-        told += f": {row.why_undecided}" if row.why_undecided else ""
+        output += f"; {with_interval(row.ratio, row.ci95)} × as long ({words}); {row.verdict}"
+        output += f": {row.why_undecided}" if row.why_undecided else ""
         if row.regression:
             limit = f"more than {comparison.margin_in_words} longer"
-            yield Case("step time", row.cell, "failure", f"{limit}: {with_interval(row.ratio, row.ci95)} ×", told)
+            yield Case("step time", row.cell, "failure", f"{limit}: {with_interval(row.ratio, row.ci95)} ×", output)
         else:
-            yield Case("step time", row.cell, output=told)
+            yield Case("step time", row.cell, output=output)
 
 
 def _compared_scores(comparison: Comparison) -> Iterable[Case]:
     group = f"test {comparison.score_label}"
     for row in comparison.scores:
-        told = f"{row.base:.5f} before, {row.new:.5f} now; {rmse_words(row)}; {row.verdict}"
+        output = f"{row.base:.5f} before, {row.new:.5f} now; {rmse_words(row)}; {row.verdict}"
         if row.verdict == "worse":
-            yield Case(group, row.cell, "failure", f"worse by {rmse_words(row)}", told)
+            yield Case(group, row.cell, "failure", f"worse by {rmse_words(row)}", output)
         else:
-            yield Case(group, row.cell, output=told)
+            yield Case(group, row.cell, output=output)
 
 
 def _compared_parity(comparison: Comparison) -> Iterable[Case]:

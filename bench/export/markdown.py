@@ -17,7 +17,7 @@ from bench.text.reduced import relative_step_time
 
 
 def as_markdown(reports: Sequence[View]) -> str:
-    """Returns a report's answer, the table of its cells and its parity, the rest folded; one report after the other.
+    """Return a report's answer, the table of its cells and its parity, the rest folded; one report after the other.
 
     Names from the reports are shown as they are; nothing in them is read as Markdown or HTML, or notifies anyone.
     """

@@ -1,6 +1,6 @@
 """Reports as runs of MLflow: a run a report with its summary and files, and below it a run a worker.
 
-MLflow wants times of its own; all are the report's beginning and end, as a report tells no others.
+MLflow wants times of its own; all are the report's beginning and end, since a report has no others.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 
 def log_runs(reports: Sequence[View], tracking_uri: str | None, experiment: str) -> tuple[int, str]:
-    """Logs reports to a tracking server or store; returns how many runs that made, and the store's URI.
+    """Log reports to a tracking server or store; return how many runs that made, and the store's URI.
 
     Args:
         reports: at least one.
@@ -48,7 +48,7 @@ def log_runs(reports: Sequence[View], tracking_uri: str | None, experiment: str)
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")  # MLflow's Git library complains where there is no git
     from mlflow import MlflowClient
 
-    with _told():
+    with _refusals():
         client = MlflowClient(tracking_uri=tracking_uri)
         found = client.get_experiment_by_name(experiment)
         experiment_id = found.experiment_id if found else client.create_experiment(experiment)
@@ -57,8 +57,8 @@ def log_runs(reports: Sequence[View], tracking_uri: str | None, experiment: str)
 
 
 @contextlib.contextmanager
-def _told() -> Iterator[None]:
-    """Tells what MLflow refuses, or cannot reach, in a line."""
+def _refusals() -> Iterator[None]:
+    """Raise what MLflow refuses, or cannot reach, as a `BenchError` of one line."""
     from mlflow.exceptions import MlflowException
 
     try:
@@ -83,7 +83,7 @@ class _Logger:
         return self.began_ms if ended is None else round(1e3 * ended.timestamp())
 
     def log(self) -> int:
-        """Logs the report and its workers, and returns how many runs that made."""
+        """Log the report and its workers, and return how many runs that made."""
         report = self.view.report
         params = {
             **{f"workload.{name}": getattr(report.workload, name) for name in report.workload.__struct_fields__},
@@ -117,7 +117,7 @@ class _Logger:
             pass
 
     def _summary(self) -> Iterator[tuple[str, int, float]]:
-        """Yields what the report says of each cell, by MLflow's names, which take no colon."""
+        """Yield what the report says of each cell, by MLflow's names, which take no colon."""
         for row in self.view.summary.step_time:
             cell = str(row.cell).replace(":", "-")
             yield f"{cell}/step_time_ms", 0, row.median_ms
@@ -136,7 +136,7 @@ class _Logger:
         metrics: Sequence[tuple[str, int, float]],
         status: str,
     ) -> Iterator[str]:
-        """Makes a run, gives its id, and ends it with a status; `FAILED` where something goes wrong in between."""
+        """Make a run, yield its id, and end it with a status; `FAILED` where something goes wrong in between."""
         from mlflow.entities import Metric, Param
 
         cut = {key: value[:LONGEST_VALUE] for key, value in tags.items()}
@@ -156,7 +156,7 @@ class _Logger:
 
 
 def _measured(view: View, run: Run) -> Iterator[tuple[str, int, float]]:
-    """Yields name, step and value of all that a worker measured; the step is an epoch or a round, from 1, or 0."""
+    """Yield name, step and value of all that a worker measured; the step is an epoch or a round, from 1, or 0."""
     metric = view.report.workload.metric
     for epoch, value in enumerate(run.train_scores, start=1):
         yield f"train_{metric}", epoch, value

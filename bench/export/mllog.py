@@ -1,8 +1,8 @@
 """Trainings as MLPerf's `:::MLLOG` lines, with the keys of mlcommons/logging's `mllog/constants.py`.
 
-A report does not tell at which hour a worker did what, only how long its phases took. So `time_ms` is no time of day:
+A report does not say when a worker did what, only how long its phases took. So `time_ms` is no time of day:
 it counts from 0 at the worker's start, and what lies between the measured phases is left out. MLPerf's tools take
-differences of it. An event whose time is not known is left out, and so is whatever a report does not tell.
+differences of it. An event whose time is not known is left out, and so is whatever a report does not say.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ POINT, START, END = "POINT_IN_TIME", "INTERVAL_START", "INTERVAL_END"
 
 
 def as_files(reports: Sequence[View]) -> dict[str, str]:
-    """Returns a file's text by its path: `CELL/result_PROCESS.txt`, as MLPerf lays results out.
+    """Return a file's text by its path: `CELL/result_PROCESS.txt`, as MLPerf lays results out.
 
     They lie in a folder a report where there are several reports. Skipped runs have none.
 
@@ -38,7 +38,7 @@ def as_files(reports: Sequence[View]) -> dict[str, str]:
 
 
 def as_one_file(reports: Sequence[View]) -> str:
-    """Returns the lines of all runs, one run after the other; the namespace of a line names its run.
+    """Return the lines of all runs, one run after the other; the namespace of a line names its run.
 
     Raises:
         BenchError: nothing has run.
@@ -80,7 +80,7 @@ Event = tuple[float, str, str, Any, dict[str, Any]]
 
 
 def _events(report: Report, run: Run) -> Iterator[Event]:
-    """Yields seconds since the worker's start, type, key, value and metadata of each event."""
+    """Yield seconds since the worker's start, type, key, value and metadata of each event."""
     yield 0, START, "init_start", None, {"created": report.created}
     for key, value in _facts(report, run).items():
         yield 0, POINT, key, value, {}

@@ -21,7 +21,7 @@ from bench.schema.run import Run
 
 
 def as_files(reports: Sequence[View]) -> dict[str, str]:
-    """Returns a file's text by its path: `process-0000.json`, in a folder a report where there are several reports.
+    """Return a file's text by its path: `process-0000.json`, in a folder a report where there are several reports.
 
     Args:
         reports: at least one.
@@ -36,7 +36,7 @@ def as_files(reports: Sequence[View]) -> dict[str, str]:
 
 
 def as_one_file(reports: Sequence[View]) -> str:
-    """Returns one file with a benchmark a cell, in which a round is a process's median round.
+    """Return one file with a benchmark a cell, in which a round is a process's median round.
 
     Raises:
         BenchError: there are several reports; a file has one machine and one commit.
@@ -52,7 +52,7 @@ def as_one_file(reports: Sequence[View]) -> str:
 
 
 def _by_process(view: View) -> dict[int, list[tuple[Run, list[float]]]]:
-    """Returns by process the runs and their rounds in ms that count; of two of a cell and process the later."""
+    """Return by process the runs and their rounds in ms that count; of two of a cell and process the later."""
     counted = {cell: of_cell.rounds for cell, of_cell in view.counted.items()}
     kept = {(run.process, run.cell): run for run in view.report.runs if run.step_time_ms}
     found: dict[int, list[tuple[Run, list[float]]]] = {}
@@ -63,7 +63,7 @@ def _by_process(view: View) -> dict[int, list[tuple[Run, list[float]]]]:
 
 
 def _benchmark(view: View, cell: Cell, step_time_ms: Sequence[float], runs: Sequence[Run]) -> dict[str, Any]:
-    """Returns a benchmark whose iteration is a step; facts in which the runs differ are left out."""
+    """Return a benchmark whose iteration is a step; facts in which the runs differ are left out."""
     workload = view.report.workload
     names = ("backend", "device", "device_name", "loop", "compile_mode", "process", "seed", "steps_per_round")
     facts: dict[str, Any] = {name: _shared([getattr(run, name) for run in runs]) for name in (*names, "test_rmse")}
@@ -88,7 +88,7 @@ def _shared(values: Sequence[Any]) -> Any:
 
 
 def _stats(seconds: Sequence[float]) -> dict[str, Any]:
-    """Returns what pytest-benchmark tells of rounds, by its own definitions (its `Stats`), in seconds an iteration."""
+    """Return pytest-benchmark's statistics of rounds, by its own definitions (its `Stats`), in seconds an iteration."""
     ordered = sorted(seconds)
     mean = statistics.mean(ordered)
     deviation = statistics.stdev(ordered) if len(ordered) > 1 else 0  # what its table wants of a single round
@@ -118,7 +118,7 @@ def _stats(seconds: Sequence[float]) -> dict[str, Any]:
 
 
 def _quartiles(ordered: Sequence[float]) -> tuple[float, float]:
-    """Returns them as pytest-benchmark does: the medians of the halves; methods 2 and 3 of Wikipedia's "Quartile"."""
+    """Return quartiles as pytest-benchmark does: medians of halves, by methods 2 and 3 of Wikipedia's "Quartile"."""
     if len(ordered) == 1:
         return ordered[0], ordered[0]
     half, odd = divmod(len(ordered), 2)

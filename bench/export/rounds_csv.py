@@ -16,9 +16,9 @@ COLUMNS = (
 
 
 def as_csv(reports: Sequence[View]) -> str:
-    """Returns a header and a row a round, in the order of the runs; what is not known is empty.
+    """Return a header and a row a round, in the order of the runs; what is not known is empty.
 
-    Runs that failed later keep the rounds that they measured; a run without rounds has no row. `counts` tells whether a
+    Runs that failed later keep the rounds that they measured; a run without rounds has no row. `counts` says whether a
     round is one of those that statistics are made of (`bench.report.rounds`).
     """
     text = io.StringIO()

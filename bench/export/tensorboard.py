@@ -1,7 +1,7 @@
 """Event files that TensorBoard shows: a run a worker, RMSE by epoch, step time by round, and its hparams tab.
 
-TensorBoard's own `EventFileWriter` imports TensorFlow where it is installed, for its file system alone; so records are
-written here with the writer below it. All events have the time at which the report was begun, as it tells no other.
+TensorBoard's own `EventFileWriter` imports TensorFlow where it is installed, only for its file system; so records are
+written here with the writer below it. All events have the time at which the report was begun, since it has no other.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ MEMORY = ("peak_rss_mib", "peak_device_mib")
 
 
 def write_events(reports: Sequence[View], target: Path) -> int:
-    """Writes a folder of event files; `tensorboard --logdir` takes it. Returns how many runs it has.
+    """Write a folder of event files; `tensorboard --logdir` takes it. Return how many runs it has.
 
     A run of TensorBoard is `BACKEND-DEVICE-LOOP/PROCESS`, below the report's name where there are several reports.
 
@@ -63,7 +63,7 @@ def _hparams(view: View, run: Run) -> dict[str, Any]:
 
 
 def _values(view: View, run: Run) -> Iterator[tuple[str, int, float]]:
-    """Yields tag, step and value of all that a worker measured; the step is an epoch or a round, from 1."""
+    """Yield tag, step and value of all that a worker measured; the step is an epoch or a round, from 1."""
     metric = view.report.workload.metric
     for epoch, value in enumerate(run.train_scores, start=1):
         yield f"train/{metric}", epoch, value

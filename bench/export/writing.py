@@ -35,20 +35,20 @@ class Written:
 
     Attributes:
         format: as in `bench.export.FORMATS`.
-        reports: names of those that it holds.
+        reports: names of the reports that it holds.
         to: the file or folder, or MLflow's tracking URI; None for standard output.
-        files: those that were written, by name; none for MLflow and standard output.
-        told: a line on it for people; empty where there is nothing to tell.
+        files: files that were written, by name; none for MLflow and standard output.
+        message: a line on it for people; empty where there is nothing to say.
     """
 
     format: str
     reports: Sequence[str]
     to: str | None = None
     files: Sequence[Path] = ()
-    told: str = ""
+    message: str = ""
 
     def as_json(self) -> dict[str, object]:
-        """Returns plain dicts, lists and numbers for `export --json`; `bytes` is null where there are no files."""
+        """Return plain dicts, lists and numbers for `export --json`; `bytes` is null where there are no files."""
         return {
             "format": self.format,
             "written": self.to,
@@ -61,7 +61,7 @@ class Written:
 def write_export(
     reports: Sequence[View], name: str, output: Path | None, tracking_uri: str | None, experiment: str
 ) -> Written:
-    """Writes reports in a format, and returns what was written where.
+    """Write reports in a format, and return what was written where.
 
     Args:
         reports: at least one.
@@ -81,14 +81,14 @@ def write_export(
         if output is not None:
             raise BenchError("mlflow goes to --tracking-uri, not to -o")
         runs, uri = log_runs(reports, tracking_uri, experiment)
-        return Written(name, names, uri, told=f"logged {runs} runs to experiment {experiment} at {uri}")
+        return Written(name, names, uri, message=f"logged {runs} runs to experiment {experiment} at {uri}")
     if name == "tensorboard":
         from bench.export.tensorboard import write_events
 
         if output is None:
             raise BenchError("tensorboard needs a folder for its event files; give -o FOLDER")
-        told = f"wrote {write_events(reports, output)} runs to {output}; tensorboard --logdir {output}"
-        return Written(name, names, str(output), _files_in(output), told)
+        message = f"wrote {write_events(reports, output)} runs to {output}; tensorboard --logdir {output}"
+        return Written(name, names, str(output), _files_in(output), message)
     if output is None:
         sys.stdout.write(TEXTS[name](reports))
         return Written(name, names)

@@ -40,7 +40,7 @@ class Part:
 
     @classmethod
     def of(cls, title: str, key: str, figures: Sequence[Figure]) -> Part:
-        """Returns a section that holds figures alone."""
+        """Return a section that holds only figures."""
         return cls(section(title, key, figures), plots_of(figures))
 
 
@@ -66,7 +66,7 @@ def assemble(shown: Shown) -> tuple[bytes, str]:
 
 
 def _fitted(shown: Shown, reports: list[Part], page: Callable[[Sequence[Part], str], bytes]) -> tuple[bytes, str]:
-    """Returns a page of thinned reports, without those at the end that do not fit; the first one stays."""
+    """Return a page of thinned reports, without those at the end that do not fit; the first one stays."""
     names = shown.names["reports"]
     kept = len(reports)
     while True:

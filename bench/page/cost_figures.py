@@ -18,7 +18,7 @@ NAMED_OPERATIONS, NAMED_GROUPS = 3, 3  # that take most of a step
 
 
 def cost_figures(key: str, report: Report, look: Look) -> Iterator[Figure]:
-    """Yields what there is data for.
+    """Yield the figures that there is data for.
 
     Args:
         key: of the report on the page.
@@ -51,7 +51,7 @@ def _time_to_target(key: str, report: Report, look: Look) -> Figure:
         if row.reached < row.processes:
             never.append(f"{cell_name(cell, look.names)} {row.processes - row.reached} of {row.processes}")
     said = [f"{values[0]} {values[1]} s" for values, _ in rows]
-    left_out = " Processes that never got there are not in it; the table tells how many." if never else ""
+    left_out = " Processes that never got there are not in it; the table has their number." if never else ""
     return Figure(
         key=f"{key}-target",
         title=f"Training until test {name} {records[0].target:g}",
@@ -104,10 +104,10 @@ def _profiles(key: str, report: Report, look: Look) -> Figure:
         shares = {share.group: share.share for share in profile.shares}
         name = cell_name(profile.cell, look.names)
         most = [f"{one.name} {one.share:.0%}" for one in profile.operations[:NAMED_OPERATIONS]]
-        told = ", ".join(most) if profile.file is not None else f"no profile: {profile.error}"
+        longest = ", ".join(most) if profile.file is not None else f"no profile: {profile.error}"
         parts = [f"{100 * shares.get(group, 0):.1f}" if shares else "–" for group in GROUPS]
         traced = number(profile.step_ms), number(profile.operations_per_step)
-        rows.append(((name, *traced, *parts, told), [str(profile.cell)]))
+        rows.append(((name, *traced, *parts, longest), [str(profile.cell)]))
     largest = [
         f"{cell_name(profile.cell, look.names)} "
         + ", ".join(f"{share.group} {share.share:.0%}" for share in profile.shares[:NAMED_GROUPS])
@@ -119,7 +119,7 @@ def _profiles(key: str, report: Report, look: Look) -> Figure:
         key=f"{key}-profiles",
         title="Where a step goes",
         note="From a trace of one process of each cell after its rounds. Tracing slows a step, short operations and "
-        "Python most, so this tells where to look and not how long it takes (docs/profile.md).",
+        "Python most, so this shows where to look, not how long it takes (docs/profile.md).",
         description=f"Shares of a traced step by kind of work, the largest of each cell: "
         f"{'; '.join(largest) or 'none traced'}.",
         chart=speed.profiles_chart(report.profiles, look) if largest else None,

@@ -23,7 +23,7 @@ SHAPE_PATHS = {
 
 
 def document(title: str, heading: str, top: str, sections: str, plots: Mapping[str, str], look: Look) -> str:
-    """Returns a whole page that needs nothing but itself.
+    """Return a whole page that needs nothing but itself.
 
     Args:
         title: of the window.
@@ -70,7 +70,7 @@ report.json.</footer>
 
 
 def _filters(look: Look) -> str:
-    """Returns a box for each backend, device and loop; they name the colours and shapes of the plots too."""
+    """Return a box for each backend, device and loop; they name the colours and shapes of the plots too."""
     if not look.cells:
         return ""
     colours, shapes = look.colours(), look.shapes()

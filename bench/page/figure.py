@@ -36,7 +36,7 @@ class Figure:
     wide: bool = False
 
     def as_html(self) -> str:
-        """Returns the figure; its plot is drawn by the page's script."""
+        """Return the figure; its plot is drawn by the page's script."""
         label = text(self.description)
         plot = (
             f'<div class="plot" id="{self.key}" role="img" aria-label="{label}"></div>'
@@ -52,7 +52,7 @@ class Figure:
 
 
 def plots_of(figures: Iterable[Figure]) -> dict[str, str]:
-    """Returns the plots by key as Vega-Lite in JSON, for the page's script."""
+    """Return the plots by key as Vega-Lite in JSON, for the page's script."""
     return {
         figure.key: inert(spec(figure.chart) | {"description": figure.description})
         for figure in figures
@@ -61,12 +61,12 @@ def plots_of(figures: Iterable[Figure]) -> dict[str, str]:
 
 
 def inert(data: Any) -> str:
-    """Returns JSON that no HTML parser can mistake for the end of the script, or for a comment."""
+    """Return JSON that no HTML parser can mistake for the end of the script, or for a comment."""
     return json.dumps(data, separators=(",", ":")).replace("<", "\\u003c").replace(">", "\\u003e")
 
 
 def section(title: str, key: str, figures: Sequence[Figure]) -> str:
-    """Returns a section of figures; `key` is unique on the page."""
+    """Return a section of figures; `key` is unique on the page."""
     plots = "\n".join(figure.as_html() for figure in figures)
     return f'''<section aria-labelledby="{key}">
 <h2 id="{key}">{text(title)}</h2>

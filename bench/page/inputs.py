@@ -60,7 +60,7 @@ class Shown:
 
 
 def load_shown(paths: Sequence[Path]) -> Shown:
-    """Reads what lies at some paths: directories of reports or sweeps, or files of any kind.
+    """Read directories of reports or sweeps, or files of any kind that a page shows.
 
     Raises:
         BenchError: there is nothing, it cannot be read, or it is of no kind that a page shows.
@@ -90,7 +90,7 @@ class _Kind(msgspec.Struct):
 
 
 def _kind(path: Path) -> str | None:
-    """Returns the schema, or `mutants`; None where `load_report` shall say what is wrong."""
+    """Return the schema, or `mutants`; None where `load_report` should say what is wrong."""
     file = path
     if path.is_dir():
         file = path / SWEEP_NAME

@@ -21,7 +21,7 @@ from bench.text.numbers import with_interval
 
 
 def sweep_figures(key: str, sweep: Sweep, look: Look) -> Iterator[Figure]:
-    """Yields step time and memory over the size."""
+    """Yield the figures of step time and memory over the size."""
     over, measured = sweep.settings.over, [one for one in sweep.measured if one.step_time_ms is not None]
     rows = [
         (
@@ -52,7 +52,7 @@ def sweep_figures(key: str, sweep: Sweep, look: Look) -> Iterator[Figure]:
 
 
 def scoring_figure(key: str, report: ScoreReport, look: Look) -> Figure:
-    """Returns how fast the best movies of all users are found."""
+    """Return the figure of how fast the best movies of all users are found."""
     rows = [
         (
             (
@@ -82,7 +82,7 @@ def scoring_figure(key: str, report: ScoreReport, look: Look) -> Figure:
 
 
 def mutants_figure(key: str, result: Mutants, look: Look) -> Figure:
-    """Returns where each planted fault is seen."""
+    """Return the figure of the stages at which each planted fault is seen."""
     groups = stage_groups(result)
     rows = []
     for fault in result.faults:
@@ -103,7 +103,7 @@ def mutants_figure(key: str, result: Mutants, look: Look) -> Figure:
 
 
 def side_by_side_figure(views: Sequence[View], look: Look) -> Figure:
-    """Returns the step times of several reports."""
+    """Return the figure of the step times of several reports."""
     rows = [
         (
             (cell_name(cell, look.names), view.name, number(row.median_ms), ends(row.ci95_ms, ".4g")),
@@ -128,7 +128,7 @@ def side_by_side_figure(views: Sequence[View], look: Look) -> Figure:
 
 
 def trend_figures(key: str, groups: Sequence[Group], look: Look, *, apart: bool) -> Iterator[Figure]:
-    """Yields step times in order of time, of each group with at least two reports.
+    """Yield figures of step times in order of time, of each group with at least two reports.
 
     Args:
         key: unique on the page.

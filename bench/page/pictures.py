@@ -20,7 +20,7 @@ PICTURE_WIDTH = 560  # px of a plot
 
 
 def write_history(groups: Sequence[Group], output: Path) -> None:
-    """Writes a plot for each cell of each group, as a page or, where `output` ends so, as `.svg` or `.png`.
+    """Write a plot for each cell of each group, as a page or, where `output` ends so, as `.svg` or `.png`.
 
     The page needs nothing but itself and asks nobody for anything.
 
@@ -65,7 +65,7 @@ def _page(groups: Sequence[Group]) -> bytes:
 
 
 def write_plot(sweep: Sweep, output: Path) -> None:
-    """Writes the picture, as `.svg` or `.png` by the ending of `output`.
+    """Write the picture, as `.svg` or `.png` by the ending of `output`.
 
     Raises:
         BenchError: Altair is missing, or the file cannot be written.

@@ -20,12 +20,12 @@ from bench.text.numbers import listed, with_interval
 THINNED = " (not all are drawn, as the top of the page says)"
 INTERVAL = (
     "The bar is the 95 % interval of the cell's typical step time. It rests on processes, not rounds, because "
-    "identical processes differ by more than their rounds tell."
+    "identical processes differ by more than their rounds show."
 )
 
 
 def report_figures(key: str, view: View, look: Look, *, thin: bool) -> Iterator[Figure]:
-    """Yields what there is data for.
+    """Yield the figures that there is data for.
 
     Args:
         key: of the report on the page.
@@ -103,7 +103,7 @@ def _final(key: str, view: View, look: Look, thin: bool) -> Figure:
 
 def _epochs(key: str, report: Report, look: Look, thin: bool) -> Figure:
     name, found = metric_label(report.workload), drawn_curves(report, thin=thin)
-    told = "" if found == drawn_curves(report, thin=False) else THINNED
+    thinned = "" if found == drawn_curves(report, thin=False) else THINNED
     epochs = sorted({epoch for _, scores in found for epoch in scores})
     rows = [
         (
@@ -123,8 +123,8 @@ def _epochs(key: str, report: Report, look: Look, thin: bool) -> Figure:
     return Figure(
         key=f"{key}-epochs",
         title=f"{name} over epochs",
-        note=f"Training {name}, a line for each process{told}. From one seed's initial weights all cells take the same "
-        "way, so their marks stand side by side.",
+        note=f"Training {name}, a line for each process{thinned}. From one seed's initial weights all cells take the "
+        "same way, so their marks stand side by side.",
         description=f"Training {name} over epochs: {said}.",
         chart=quality.epochs_chart(found, name, look) if rows else None,
         table=Table(("Cell", "Process", "Seed", *(f"Epoch {epoch}" for epoch in epochs)), rows),
@@ -133,7 +133,7 @@ def _epochs(key: str, report: Report, look: Look, thin: bool) -> Figure:
 
 def _parity(key: str, report: Report, look: Look, thin: bool) -> Figure:
     drawn = drawn_parity(report, thin=thin)
-    told = "" if drawn == drawn_parity(report, thin=False) else THINNED
+    thinned = "" if drawn == drawn_parity(report, thin=False) else THINNED
     rows = [
         (
             (r.a, r.b, r.stage, small(r.rms), small(r.max_abs), small(r.envelope), r.verdict, r.known or ""),
@@ -152,8 +152,8 @@ def _parity(key: str, report: Report, look: Look, thin: bool) -> Figure:
         key=f"{key}-parity",
         title="Parity by stage",
         note="How far trainings from the same weights lie apart, 1 being all that rounding explains (dashed). A mark "
-        f"is a cell beside the float64 oracle, a thin stroke two cells{told}; a solid ring is outside, a dashed one an "
-        "understood deviation.",
+        f"is a cell beside the float64 oracle, a thin stroke two cells{thinned}; a solid ring is outside, a dashed one "
+        "an understood deviation.",
         description=f"Distances between trainings by stage, as a share of what rounding explains: {said}.",
         chart=quality.parity_chart(drawn, look) if rows else None,
         table=Table(header, rows),

@@ -31,7 +31,7 @@ RUN_COLUMNS = {
 
 
 def answer_html(view: View, key: str) -> str:
-    """Returns the answer: who is fastest and whether it is the same model first, and the rest below."""
+    """Return the answer: who is fastest and whether it is the same model first, and the rest below."""
     report, said = view.report, answer(view)
     first, *others = said.speed
     rest = [*others, said.quality, said.failures, *said.reduced]
@@ -81,7 +81,7 @@ process there is none. “× fastest” pairs processes that ran side by side, s
 
 
 def left_out_section(key: str, name: str) -> str:
-    """Returns what stands for a report whose plots and tables did not fit on the page."""
+    """Return the section that stands for a report whose plots and tables did not fit on the page."""
     return f"""<section class="report" aria-labelledby="{key}">
 <h2 id="{key}">{text(name)}</h2>
 <p>Its plots and tables are left out, since the page would be too large with them; its answer is at the top. Give it a
@@ -90,7 +90,7 @@ page of its own: <code>python -m bench page {text(shlex.quote(name))} -o FILE.ht
 
 
 def _cells_table(view: View, look: Look) -> Table:
-    """Returns one line a cell, fastest first, with what a reader asks first."""
+    """Return the table of main figures, a line a cell, the fastest first."""
     report, summary = view.report, view.summary
     rmse = {row.cell: row for row in summary.scores}
     floors = {row.cell: row for row in report.floors}

@@ -32,7 +32,7 @@ class Table:
         return [values for values, _ in self.rows]
 
     def as_html(self, caption: str) -> str:
-        """Returns it in a frame of its own that scrolls where the screen is narrow, also with the keyboard."""
+        """Return the table in a frame that scrolls where the screen is narrow, also with the keyboard."""
         if not self.rows:
             return "<p>Nothing was measured.</p>"
         numbers = [
@@ -68,7 +68,7 @@ def _data(value: object, number: bool) -> str:
 
 
 def facts(values: Mapping[str, object]) -> Table:
-    """Returns keys and values; what holds more than one value takes a line for each."""
+    """Return a table of keys and values; a mapping or list takes a line for each of its values."""
     rows: list[tuple[str, object]] = []
     for name_, value in values.items():
         key = name_.replace("_", " ")
@@ -83,40 +83,40 @@ def facts(values: Mapping[str, object]) -> Table:
 
 
 def folded(title: str, body: str, *, open_: bool = False) -> str:
-    """Returns what opens on a click or with the keyboard."""
+    """Return a section that opens on a click or with the keyboard."""
     return f"<details{' open' if open_ else ''}><summary>{text(title)}</summary>\n{body}\n</details>"
 
 
 def text(value: object) -> str:
-    """Returns it fit for HTML, with a mark for each character that is not allowed there."""
+    """Return the value as text fit for HTML, with a mark for each character that is not allowed there."""
     return html.escape(CONTROL.sub("\N{REPLACEMENT CHARACTER}", str(value)))
 
 
 def cell_name(cell: Cell, names: Mapping[str, str]) -> str:
-    """Returns how a cell is called on this page."""
+    """Return the name of a cell on this page."""
     return names.get(str(cell), str(cell))
 
 
 def estimate(value: float | None, ci95: Interval | None = None) -> str:
-    """Returns `1.23 [1.10, 1.40]`, or a dash where there is none."""
+    """Return `1.23 [1.10, 1.40]`, or a dash where there is none."""
     return "–" if value is None else with_interval(value, ci95)
 
 
 def number(value: float | None) -> str:
-    """Returns three digits, or a dash where there is none."""
+    """Return a number with three digits, or a dash where there is none."""
     return "–" if value is None else three_digits(value)
 
 
 def decimals(value: float | None, digits: int) -> str:
-    """Returns so many digits behind the point, or a dash where there is none."""
+    """Return a number with so many digits behind the point, or a dash where there is none."""
     return "–" if value is None else f"{value:.{digits}f}"
 
 
 def ends(interval: Interval | None, form: str) -> str:
-    """Returns `[0.1, 0.2]`, or a dash where there is none."""
+    """Return `[0.1, 0.2]`, or a dash where there is none."""
     return "–" if interval is None else f"[{interval[0]:{form}}, {interval[1]:{form}}]"
 
 
 def small(value: float | None) -> str:
-    """Returns a distance in two digits."""
+    """Return a distance in two digits."""
     return "not finite" if value is None else f"{value:.2g}"

@@ -1,4 +1,4 @@
-"""What is drawn of reports that are too large for one page, by rules that the page tells.
+"""The part that is drawn of reports too large for one page, by rules that the page states.
 
 The page's answers, its intervals and everything that is out of parity stay; report.json holds the rest.
 """
@@ -18,11 +18,11 @@ Curve = tuple[Run, dict[int, float]]
 
 
 def drawn_parity(report: Report, *, thin: bool) -> list[ParityResult]:
-    """Returns the worst record of each pair and kind of stage.
+    """Return the worst record of each pair and kind of stage.
 
     Args:
         report: any.
-        thin: of pairs of cells that are within at a stage, return the one furthest out alone.
+        thin: of pairs of cells that are within at a stage, return only the one furthest out.
     """
     worst = worst_by_group(report.parity)
     if not thin:
@@ -37,11 +37,11 @@ def drawn_parity(report: Report, *, thin: bool) -> list[ParityResult]:
 
 
 def drawn_curves(report: Report, *, thin: bool) -> list[Curve]:
-    """Returns each run with its score on the train part by epoch, of the runs that have any.
+    """Return each run with its score on the train part by epoch, of the runs that have any.
 
     Args:
         report: any.
-        thin: return the first process of each cell and seed alone, and of its epochs some evenly spread, the first
+        thin: return only the first process of each cell and seed, and of its epochs some evenly spread, the first
             and the last among them.
     """
     curves = [(run, dict(enumerate(run.train_scores, start=1))) for run in report.runs if run.train_scores]
@@ -56,7 +56,7 @@ def drawn_curves(report: Report, *, thin: bool) -> list[Curve]:
 
 
 def drawn_dots(dots: Sequence[tuple[float, str]], *, thin: bool) -> list[tuple[float, str]]:
-    """Returns dots of one cell: all, or of many `MOST_DOTS` evenly spread by rank, both ends among them."""
+    """Return dots of one cell: all, or of many `MOST_DOTS` evenly spread by rank, both ends among them."""
     if not thin or len(dots) <= MOST_DOTS:
         return list(dots)
     ranked = sorted(dots)
@@ -64,7 +64,7 @@ def drawn_dots(dots: Sequence[tuple[float, str]], *, thin: bool) -> list[tuple[f
 
 
 def thinned_words(reports: Sequence[Report]) -> list[str]:
-    """Returns what these rules leave out of the plots and the tables below them, a phrase each."""
+    """Return the parts that these rules leave out of plots and tables, a phrase each."""
     phrases = []
     if pairs := sum(_fewer(report, drawn_parity) for report in reports):
         phrases.append(

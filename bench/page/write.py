@@ -24,15 +24,15 @@ PLOT_WIDTH = 300  # px of one plot in a picture
 
 
 def write_page(shown: Shown | Sequence[tuple[str, Report]], output: Path) -> str:
-    """Writes a page, or the figure of its reports where `output` ends with `.svg` or `.png`.
+    """Write a page, or the figure of its reports where `output` ends with `.svg` or `.png`.
 
     The page needs nothing but itself: styles, data and the libraries that draw it are inside, and it asks nobody for
     anything. The same reports give the same bytes. A page that would be larger than 3 MiB draws less, by rules that
-    it tells (`bench.page.assembly`). A picture has one row a report: step time and RMSE, beside them parity.
+    it states (`bench.page.assembly`). A picture has one row a report: step time and RMSE, beside them parity.
 
     Args:
-        shown: what to show; reports alone may be given as a name and a report each.
-        output: the file; one that exists is replaced.
+        shown: what to show; a name and a report each where it is only reports.
+        output: file to write; one that exists is replaced.
 
     Returns:
         What a page does not draw, in a sentence or two; empty where it draws all.
@@ -56,24 +56,24 @@ def write_page(shown: Shown | Sequence[tuple[str, Report]], output: Path) -> str
 
 
 def check_output(output: Path) -> None:
-    """Checks that something can be drawn to a file of this name.
+    """Check that a page or picture can be drawn to a file of this name.
 
     Raises:
         BenchError: the ending is none of the three, or Altair is missing.
     """
     if output.suffix.lower() not in (*PAGES, *PICTURES):
-        raise BenchError(f"cannot tell what to write to {output}; end its name with .html, .svg or .png")
+        raise BenchError(f"{output} has no ending that names a format; end its name with .html, .svg or .png")
     if not can_draw():
         raise BenchError(f"plots need Altair; install it with: {install_hint('page')}")
 
 
 def can_draw() -> bool:
-    """Returns whether the packages of the extra `page` are there."""
+    """Return whether the packages of the extra `page` are there."""
     return all(importlib.util.find_spec(name) is not None for name in PACKAGES)
 
 
 def write_data(data: bytes, output: Path) -> None:
-    """Writes a file whole or not at all, and creates the folder that it is to lie in."""
+    """Write a file whole or not at all, and create its folder."""
     make_folder_of(output)
     with atomic_write(output) as temporary:
         temporary.write_bytes(data)

@@ -15,12 +15,12 @@ MAY_DIFFER = ("source", "workload", "weights_sha256", "target", "tables", "step_
 
 
 def workload_key(report: Report) -> dict[str, Any]:
-    """Returns what is trained; reports that differ here compare in nothing."""
+    """Return the facts of what is trained; reports that differ here compare in nothing."""
     return {n: getattr(report.workload, n) for n in report.workload.__struct_fields__ if n not in MAY_DIFFER}
 
 
 def machine_key(report: Report) -> dict[str, Any]:
-    """Returns where it was timed; reports that differ here compare in RMSE only."""
+    """Return the facts of the machine; reports that differ here compare in RMSE only."""
     return {
         **processor_key(report.machine),
         "gpus": ", ".join(gpu.name for gpu in report.machine.gpus) or "none",
@@ -29,7 +29,7 @@ def machine_key(report: Report) -> dict[str, Any]:
 
 
 def processor_key(machine: Machine) -> dict[str, Any]:
-    """Returns what tells processors apart; one name may stand for several, as where a virtual machine moves host."""
+    """Return what distinguishes processors; one name may stand for several, as where a virtual machine moves host."""
     return {
         "cpu_model": machine.cpu_model,
         "usable_cores": machine.usable_cores,
@@ -39,18 +39,18 @@ def processor_key(machine: Machine) -> dict[str, Any]:
 
 
 def difference(what: str, old: Mapping[str, object], new: Mapping[str, object]) -> str | None:
-    """Returns `different machine: threads 1 -> 2`, or None where all is equal; a key missing on one side is absent."""
+    """Return `different machine: threads 1 -> 2`, or None where all is equal; a key missing on one side is absent."""
     parts = arrows(old, new)
     return f"different {what}: {'; '.join(parts)}" if parts else None
 
 
 def software_changes(old: Software, new: Software) -> list[str]:
-    """Returns what differs, such as `keras 3.15.1 -> 3.16.0`."""
+    """Return the differences, such as `keras 3.15.1 -> 3.16.0`."""
     return arrows({"python": old.python}, {"python": new.python}) + sorted(arrows(old.packages, new.packages))
 
 
 def arrows(old: Mapping[str, object], new: Mapping[str, object]) -> list[str]:
-    """Returns `NAME OLD -> NEW` for every key whose values differ; a missing value is called absent."""
+    """Return `NAME OLD -> NEW` for every key whose values differ; a missing value is called absent."""
     names = dict.fromkeys([*old, *new])
     pairs = {name: (old.get(name, "absent"), new.get(name, "absent")) for name in names}
     return [f"{name} {before} -> {after}" for name, (before, after) in pairs.items() if before != after]

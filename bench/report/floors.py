@@ -56,7 +56,7 @@ class Step:
     moved_bytes: float
 
     def least_ms(self, rates: Rates) -> tuple[float, Literal["arithmetic", "memory"]]:
-        """Returns the least time that it takes, in ms, and which of the work's two limits is the larger."""
+        """Return the least time that it takes, in ms, and which of the work's two limits is the larger."""
         arithmetic_ms = self.operations / (1e6 * rates.matrix_gflop_s)
         memory_ms = self.moved_bytes / (1e6 * rates.memory_gb_s)
         least_ms = max(arithmetic_ms, memory_ms, rates.launch_us / 1e3)
@@ -64,7 +64,7 @@ class Step:
 
 
 def least_step(loop: str, workload: Workload, touched_rows: float, bytes_of_weight: int = 4) -> Step:
-    """Returns what one step of `loop` must do."""
+    """Return the work that one step of `loop` must do."""
     width = workload.embedding_dimension
     rows = table_rows(loop, workload.num_users + workload.num_movies + 2, touched_rows)  # id 0 takes a row in each
     return Step(
@@ -74,7 +74,7 @@ def least_step(loop: str, workload: Workload, touched_rows: float, bytes_of_weig
 
 
 def floors(runs: Sequence[Run], step_time: Sequence[StepTime], workload: Workload) -> list[Floor]:
-    """Returns one record a cell whose device's limits were measured, in the order of `step_time`.
+    """Return one record a cell whose device's limits were measured, in the order of `step_time`.
 
     Of each rate the best counts that any process of the framework (or of any framework) reached on the device in the
     cell's arithmetic: a device that was once as fast can be so again. Passes over memory count where they were over as
@@ -108,7 +108,7 @@ def floors(runs: Sequence[Run], step_time: Sequence[StepTime], workload: Workloa
 
 
 def _step_of(cell: Cell, runs: Sequence[Run], workload: Workload) -> Step | None:
-    """Returns what a step of the cell must do; None where nobody told."""
+    """Return what a step of the cell must do; None where it is unknown."""
     bytes_of_weight = 2 if precision_of(cell) == "bfloat16" else 4
     if workload.step_operations is not None and workload.step_bytes is not None:
         return Step(workload.step_operations, workload.step_bytes * bytes_of_weight / 4)
@@ -117,7 +117,7 @@ def _step_of(cell: Cell, runs: Sequence[Run], workload: Workload) -> Step | None
 
 
 def device_rates(runs: Sequence[Run], cell: Cell) -> tuple[Rates | None, Rates | None]:
-    """Returns what the cell's own framework, and the best of all, reached on its device in its arithmetic.
+    """Return the rates that the cell's framework, and the best of all, reached on its device in its arithmetic.
 
     Either is None where no run measured it. The launch is there for a cell whose every step takes one.
     """
@@ -126,7 +126,7 @@ def device_rates(runs: Sequence[Run], cell: Cell) -> tuple[Rates | None, Rates |
 
 
 def launches_steps(cell: Cell) -> bool:
-    """Returns whether the cell's loop comes back to Python for each step, on a GPU to launch the next one.
+    """Return whether the cell's loop comes back to Python for each step, on a GPU to launch the next one.
 
     On JAX and TensorFlow `fused` and `native` are one program for a stretch of steps; on PyTorch each step is a call.
     """

@@ -1,4 +1,4 @@
-"""What to call reports where several are shown: as short as tells them apart."""
+"""Names of reports where several are shown: as short as distinguishes them."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from bench.schema.report import SIDES
 
 
 def short_names(reports: Iterable[str]) -> dict[str, str]:
-    """Returns for each report the shortest end of its path that no other one has, such as `upgrade/base`.
+    """Return for each report the shortest end of its path that no other one has, such as `upgrade/base`.
 
     Args:
-        reports: where each lies, its folder or file.
+        reports: path of each, its folder or file.
     """
     parts = {report: _parts(report) for report in reports}
     ends = Counter(each[-length:] for each in parts.values() for length in range(1, len(each) + 1))
@@ -36,7 +36,7 @@ def _short(parts: tuple[str, ...], ends: Counter[tuple[str, ...]]) -> str | None
 
 
 def names_of(folders: Sequence[Path]) -> list[str]:
-    """Returns the last part of each path, or as many more parts as tell them apart.
+    """Return the last part of each path, or as many more parts as distinguish them.
 
     Raises:
         BenchError: two paths are the same.

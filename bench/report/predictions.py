@@ -33,12 +33,12 @@ MOST_STORED = 20_000  # test ratings; MovieLens 25M's five million would make gi
 
 
 def key_of(run: Run, stage: str) -> str:
-    """Returns the name of one array: `jax/cpu/fit/p0/s0/epoch 5`."""
+    """Return the name of one array: `jax/cpu/fit/p0/s0/epoch 5`."""
     return f"{run.cell}/p{run.process}/s{run.seed}/{stage}"
 
 
 def stages_of(run: Run, arrays: Arrays) -> Arrays:
-    """Returns the arrays of one run by stage, in the order in which they were made."""
+    """Return the arrays of one run by stage, in the order in which they were made."""
     prefix = key_of(run, "")
     return {key.removeprefix(prefix): array for key, array in arrays.items() if key.startswith(prefix)}
 
@@ -76,7 +76,7 @@ def _array(stored: zipfile.ZipFile, member: zipfile.ZipInfo) -> npt.NDArray[Any]
 
 
 def save_predictions(arrays: Arrays, directory: Path) -> None:
-    """Writes `predictions.npz` atomically.
+    """Write `predictions.npz` atomically.
 
     Raises:
         BenchError: it cannot be written; the one before is untouched.
@@ -89,9 +89,9 @@ class NamedReport(NamedTuple):
     """A report with its predictions.
 
     Attributes:
-        name: by which it is told from the others.
-        report: of `report.json`.
-        arrays: of `predictions.npz`.
+        name: name that distinguishes it from the others.
+        report: content of `report.json`.
+        arrays: content of `predictions.npz`.
     """
 
     name: str
@@ -112,6 +112,6 @@ class NamedReport(NamedTuple):
 
 
 def stored_arrays(directory: Path) -> Arrays:
-    """Returns the predictions that a directory already holds; none where there are none."""
+    """Return the predictions that a directory already holds; none where there are none."""
     path = directory / PREDICTIONS_NAME
     return load_arrays(path) if path.exists() else {}

@@ -14,7 +14,7 @@ from bench.statistics.intervals import Interval
 
 
 def reference_rmse(by_seed: Mapping[Cell, Mapping[int, float]], reference: Mapping[int, float]) -> list[ReferenceRmse]:
-    """Compares each cell's final test RMSE with the oracle's.
+    """Compare each cell's final test RMSE with the oracle's.
 
     Args:
         by_seed: final test RMSE of each cell by seed, as `bench.report.scores.seed_scores` returns it.
@@ -54,7 +54,7 @@ def _reference_rmse(
 
 
 def _expected_mean(scores: Sequence[float], samples: int) -> Interval | None:
-    """Returns where the mean of so many new samples lies in 95 % of cases, by Student's t."""
+    """Return where the mean of so many new samples lies in 95 % of cases, by Student's t."""
     estimate = intervals.mean(scores)
     if estimate.ci95 is None:
         return None

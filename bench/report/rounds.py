@@ -37,7 +37,7 @@ class Counted:
 
 
 def counted_rounds(runs: Iterable[Run]) -> dict[Cell, Counted]:
-    """Returns the rounds that count of each cell with at least one steady round.
+    """Return the rounds that count of each cell with at least one steady round.
 
     A run that failed later counts: its rounds were measured like any other. Of two runs with the same index the later
     counts, as when a run is repeated. A process without a calm round is left out, unless fewer than two (or the only
@@ -48,7 +48,7 @@ def counted_rounds(runs: Iterable[Run]) -> dict[Cell, Counted]:
 
 
 def _judged_together(runs: Iterable[Run]) -> tuple[dict[Cell, dict[int, Run]], float]:
-    """Returns the runs that count by cell and process index, and the limit for their ratios."""
+    """Return the runs that count by cell and process index, and the limit for their ratios."""
     by_cell: dict[Cell, dict[int, Run]] = {}
     for run in runs:
         if run.step_time_ms:
@@ -57,17 +57,17 @@ def _judged_together(runs: Iterable[Run]) -> tuple[dict[Cell, dict[int, Run]], f
 
 
 def ratios_of(runs: Iterable[Run]) -> Iterator[float | None]:
-    """Gives the handover ratios of all rounds of `runs`."""
+    """Yield the handover ratios of all rounds of `runs`."""
     return (ratio for run in runs for ratio in run.handover)
 
 
 def usual_ratio(runs: Iterable[Run]) -> float | None:
-    """Returns the handover ratio of the machine's usual state during `runs`; None where nobody looked."""
+    """Return the handover ratio of the machine's usual state during `runs`; None where it was not measured."""
     return usual_of(ratios_of(runs))
 
 
 def which_count(runs: Sequence[Run]) -> list[list[bool]]:
-    """Returns for each run, in order, which of its rounds statistics are made of."""
+    """Return for each run, in order, whether each of its rounds counts in statistics."""
     by_cell, limit = _judged_together(runs)
     counted = {cell: _counted(by_process, limit) for cell, by_process in by_cell.items()}
     return [
@@ -98,12 +98,12 @@ def _counted(by_process: dict[int, Run], limit: float) -> Counted:
 
 
 def rounds_by_process(runs: Iterable[Run]) -> dict[Cell, dict[int, list[float]]]:
-    """Returns each cell's steady rounds that count in ms by process index (`bench.report.rounds`)."""
+    """Return each cell's steady rounds that count in ms by process index (`bench.report.rounds`)."""
     return {cell: counted.rounds for cell, counted in counted_rounds(runs).items()}
 
 
 def process_medians(runs: Iterable[Run]) -> dict[Cell, dict[int, float]]:
-    """Returns each cell's median round in ms by process index, of the runs that `rounds_by_process` takes."""
+    """Return each cell's median round in ms by process index, of the runs that `rounds_by_process` takes."""
     return {cell: medians_of(by_process) for cell, by_process in rounds_by_process(runs).items()}
 
 
@@ -113,12 +113,12 @@ def medians_of(by_process: Mapping[int, Sequence[float]]) -> dict[int, float]:
 
 
 def turns_of(runs: Iterable[Run], cell: Cell, processes: Container[int]) -> dict[int, list[int]]:
-    """Returns the turns of a cell's rounds by process index, of the processes given: those that count."""
+    """Return the turns of a cell's rounds by process index, of the processes given: those that count."""
     return {run.process: run.turns for run in runs if run.cell == cell and run.process in processes}
 
 
 def interleaved(first: Mapping[int, Sequence[int]], second: Mapping[int, Sequence[int]], cells: int) -> list[int]:
-    """Returns the processes of which both turns lie in the same stretch.
+    """Return the processes whose turns in both cells lie in the same stretch.
 
     They do not where one cell was measured first and the other by a later `--resume`: the machine may have drifted in
     between. Runs without turns, as in reports made by hand, are taken as side by side.

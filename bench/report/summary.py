@@ -111,7 +111,7 @@ def _mean_score(cell: Cell, by_seed: dict[int, float]) -> Rmse:
 
 
 def first_steps(runs: Sequence[Run]) -> list[FirstStep]:
-    """Returns one record a cell with at least one first step, in the order of the runs."""
+    """Return one record a cell with at least one first step, in the order of the runs."""
     by_cell: dict[str, list[Run]] = {}
     for run in runs:
         if run.first_step_s is not None:

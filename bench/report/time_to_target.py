@@ -65,7 +65,7 @@ class LearningCurve:
         seed: of the initial weights.
         epoch_s: time of one epoch at steady speed, in seconds: its own median step time times the steps; None where
             none of its rounds counts (`bench.report.rounds`), which says nothing against its epochs.
-        scores: of the test part after each epoch: its RMSE in label units, or an own workload's metric.
+        scores: of the test part after each epoch: its RMSE in label units, or a custom workload's metric.
         better: whether a lower or a higher score is better.
     """
 
@@ -77,7 +77,7 @@ class LearningCurve:
     better: Better = "lower"
 
     def epochs_to(self, target: float) -> int | None:
-        """Returns after how many epochs the score was at `target` or better first; None where it never was."""
+        """Return after how many epochs the score was at `target` or better first; None where it never was."""
         sign = 1 if self.better == "lower" else -1
         return next((epoch for epoch, score in enumerate(self.scores, 1) if sign * score <= sign * target), None)
 
@@ -91,7 +91,7 @@ def learning_curve(
     batch_size: int,
     better: Better = "lower",
 ) -> LearningCurve | None:
-    """Returns the learning curve of a run.
+    """Return the learning curve of a run.
 
     Args:
         run: that trained.
@@ -115,7 +115,7 @@ def learning_curve(
 def rmse_by_epoch(
     stages: Mapping[str, npt.NDArray[np.floating[Any]]], label: npt.NDArray[np.floating[Any]]
 ) -> list[float]:
-    """Returns the test RMSE after each epoch, computed in float64 from stored predictions.
+    """Return the test RMSE after each epoch, computed in float64 from stored predictions.
 
     Args:
         stages: one run's predictions [N] at `epoch 1`, `epoch 2` …; other stages are left alone.
@@ -130,7 +130,7 @@ def rmse_by_epoch(
 
 
 def time_to_target(curves: Iterable[LearningCurve], target: float = TARGET_RMSE) -> list[TimeToTarget]:
-    """Returns how long each cell trains until its test RMSE is at or below `target`, the fastest cell first.
+    """Return how long each cell trains until its test RMSE is at or below `target`, the fastest cell first.
 
     Raises:
         BenchError: `target` is not above 0 and finite.
@@ -142,10 +142,10 @@ def time_to_target(curves: Iterable[LearningCurve], target: float = TARGET_RMSE)
 
 
 def time_to_score(curves: Iterable[LearningCurve], target: float) -> list[TimeToTarget]:
-    """Returns how long each cell trains until its test score is at `target` or better, the fastest cell first.
+    """Return how long each cell trains until its test score is at `target` or better, the fastest cell first.
 
     Processes that never reach it within the epochs trained are counted and no more: the time is of those that did, and
-    would be longer if the others had been trained on. Cells of which no process reached it come last.
+    would be longer if the others had been trained on. Cells without a process that reached it come last.
 
     Raises:
         ValueError: a step time is not finite and positive.
@@ -203,10 +203,10 @@ def time_to_rmse(
     """Return the training time of each cell until its test RMSE is at `target` or below.
 
     Args:
-        runs: of a report.
+        runs: runs of a report.
         arrays: their predictions after each epoch, as in `predictions.npz`.
-        workload: that they trained.
-        split: of which the test part has the labels.
+        workload: workload that they trained.
+        split: split whose test part has the labels.
         target: RMSE in label units.
     """
     label = split.test.take(slice(0, MOST_STORED)).label
@@ -240,6 +240,6 @@ def _curves(runs: Sequence[Run], scores: Sequence[Sequence[float]], workload: Wo
 
 
 def _epochs_of(run: Run, stored: Arrays, count: int) -> Arrays:
-    """Returns the predictions after each epoch; none where they are not of the `count` ratings that are stored."""
+    """Return the predictions after each epoch; none where they are not of the `count` ratings that are stored."""
     stages = {stage: array for stage, array in stages_of(run, stored).items() if stage.startswith("epoch ")}
     return stages if all(array.shape == (count,) for array in stages.values()) else {}

@@ -13,19 +13,19 @@ from bench.text.numbers import three_digits
 
 
 def caveats(report: Report) -> list[str]:
-    """Returns what there is to know of a report, a line each: of its cells, of what ended it, and of noise."""
+    """Return the caveats of a report, a line each: on its cells, on what ended it, and on noise."""
     return _caveats(report, report.step_time)
 
 
 def compared_caveats(
     base: Report, new: Report, rows: Sequence[tuple[StepTime, StepTime]], *, together: bool
 ) -> list[str]:
-    """Returns the same of two reports that are compared, each line with the side that it is of, or with both.
+    """Return the caveats of two reports that are compared, each line with its side, or with both.
 
     Args:
         base: the older report.
         new: the newer one.
-        rows: of the cells that are compared, the older first.
+        rows: step times of the cells that are compared, the older first.
         together: whether they were measured together, so that their ratios say when it was enough.
     """
     if not rows:
@@ -35,14 +35,14 @@ def compared_caveats(
         "new": _caveats(new, [newer for _, newer in rows]),
     }
     lines = [
-        f"{' and '.join(side for side, told in of_sides.items() if line in told)}: {line}"
-        for line in dict.fromkeys(line for told in of_sides.values() for line in told)
+        f"{' and '.join(side for side, lines in of_sides.items() if line in lines)}: {line}"
+        for line in dict.fromkeys(line for lines in of_sides.values() for line in lines)
     ]
     return [*lines, *(_ended(new.settings, [base.runs, new.runs]) if together else ())]
 
 
 def cell_caveats(report: Report, rows: Iterable[StepTime]) -> list[str]:
-    """Returns what there is to know of cells of a report: groups of processes, cores apart, and unsteady processes."""
+    """Return the caveats of cells of a report: groups of processes, cores apart, and unsteady processes."""
     lines = []
     for row in rows:
         cell = row.cell
@@ -65,7 +65,7 @@ def _caveats(report: Report, rows: Iterable[StepTime]) -> list[str]:
 
 
 def _ended(settings: Settings, sides: Sequence[Sequence[Run]]) -> list[str]:
-    """Says that the precision asked for was not reached, of the cells of one side or the ratios of two."""
+    """Return a line where the requested precision was not reached, by the cells of one side or the ratios of two."""
     precision = settings.precision
     if precision is None or not math.log1p(precision) < (wide := widest(sides)) < math.inf:
         return []
@@ -76,7 +76,7 @@ def _ended(settings: Settings, sides: Sequence[Sequence[Run]]) -> list[str]:
 
 
 def _apart(row: StepTime) -> str:
-    """Returns what became of the rounds that were timed while the cores did not share a cache, in a sentence."""
+    """Return in a sentence whether rounds timed while the cores shared no cache were left out."""
     longer = "" if row.apart_slowdown is None else f", a step took {three_digits(row.apart_slowdown)} × as long then"
     if row.calm:
         return f"{row.apart_rounds} rounds left out, timed while the cores shared no cache{longer}."

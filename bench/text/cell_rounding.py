@@ -18,7 +18,7 @@ COLUMNS = ("forward", "loss", "gradient", "probe", "step 1", "step 10", "epochs"
 
 
 def own_rounding(report: Report) -> dict[str, dict[str, float]]:
-    """Returns by cell and kind of stage how far apart its own copies lie, over how far apart the oracle's do.
+    """Return by cell and kind of stage how far apart its own copies lie, over how far apart the oracle's do.
 
     Each is the geometric mean over seeds, stages of that kind and weights, of typical distances between copies: those
     with the oracle, which rounds nothing, are left out.
@@ -35,7 +35,7 @@ def own_rounding(report: Report) -> dict[str, dict[str, float]]:
 
 
 def own_rounding_table(report: Report, names: Mapping[str, str]) -> FittingTable | None:
-    """Returns a line a cell; None where no copies were trained.
+    """Return a line a cell; None where no copies were trained.
 
     Args:
         report: any.
@@ -58,7 +58,7 @@ def own_rounding_table(report: Report, names: Mapping[str, str]) -> FittingTable
 
 
 def own_rounding_lines(report: Report, names: Mapping[str, str]) -> list[str]:
-    """Returns by whose rounding parity was judged, and which cell's copies do not agree with each other."""
+    """Return by whose rounding parity was judged, and which cell's copies do not agree with each other."""
     if report.settings.envelope != "backend":
         return []
     trained = dict.fromkeys((str(run.cell), run.seed) for run in report.runs if run.test_rmse is not None)

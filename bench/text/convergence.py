@@ -9,7 +9,7 @@ from bench.text.numbers import with_interval
 
 
 def time_to_target_lines(rows: Sequence[TimeToTarget], names: Mapping[str, str], metric: str = "RMSE") -> list[str]:
-    """Returns a heading and one line a cell; nothing where there are no rows.
+    """Return a heading and one line a cell; nothing where there are no rows.
 
     Args:
         rows: of one target.
@@ -32,7 +32,7 @@ def time_to_target_lines(rows: Sequence[TimeToTarget], names: Mapping[str, str],
 
 
 def reference_rmse_lines(rows: Sequence[ReferenceRmse], names: Mapping[str, str]) -> list[str]:
-    """Returns a heading and one line a cell; nothing where there are no rows.
+    """Return a heading and one line a cell; nothing where there are no rows.
 
     Args:
         rows: of one oracle.
@@ -96,7 +96,7 @@ def _beyond(row: ReferenceRmse) -> str:
 
 
 def first_step_lines(rows: Sequence[FirstStep], names: Mapping[str, str]) -> list[str]:
-    """Returns a line on what compiled code on disk saves; nothing where no framework kept any.
+    """Return a line on what compiled code on disk saves; nothing where no framework kept any.
 
     Args:
         rows: of one report.

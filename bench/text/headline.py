@@ -16,7 +16,7 @@ from bench.text.numbers import listed
 from bench.text.reduced import reduced_lines
 from bench.text.speed import is_slower, speed_sentences, times
 
-MANY = 3  # cells from which on equal values are told once
+MANY = 3  # cells; equal values of more are given once
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Answer:
 
 
 def answer(view: View) -> Answer:
-    """Returns the report's answer.
+    """Return the report's answer.
 
     It names a fastest cell only where the interval of every ratio to it lies above 1, and says "too close to
     call" or that one process gives no interval where that is the truth. Cells of reduced precision have lines of their
@@ -74,21 +74,21 @@ def answer(view: View) -> Answer:
 
 
 def headline(view: View) -> str:
-    """Returns the report's answer as one text, cells of reduced precision in a line each."""
+    """Return the report's answer as one text, cells of reduced precision in a line each."""
     said = answer(view)
     parts = [*said.speed, said.quality, said.agreement, said.failures]
     return "\n".join([" ".join(part for part in parts if part), *said.reduced])
 
 
 def _in_float32(summary: Summary) -> Summary:
-    """Returns the part of float32, or all where no float32 step was timed."""
+    """Return the summary of float32 cells, or of all where no float32 step was timed."""
     step_time = [row for row in summary.step_time if precision_of(row.cell) == FULL]
     scores = [row for row in summary.scores if precision_of(row.cell) == FULL]
     return Summary(step_time=step_time, ratios=summary.ratios, scores=scores) if step_time else summary
 
 
 def _across_devices(summary: Summary, devices: Sequence[str], names: dict[str, str]) -> list[str]:
-    """Returns how the fastest cell of each further device compares with the fastest of all."""
+    """Return how the fastest cell of each further device compares with the fastest of all."""
     best = {device: str(next(row.cell for row in summary.step_time if row.device == device)) for device in devices}
     pairs = [row for row in summary.ratios if row.b == best[devices[0]] and row.a in best.values()]
     decided = [row for row in pairs if is_slower(row)]

@@ -12,24 +12,24 @@ SPECIAL |= {ord(sign): f"&#{ord(sign)};&#8203;" for sign in "@#"}
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Returns a table whose first and last columns are words, and all between them numbers; cells are Markdown."""
+    """Return a table whose first and last columns are words, and all between them numbers; cells are Markdown."""
     rule = [":--", *["--:"] * (len(header) - 2), ":--"]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (header, rule, *rows))
 
 
 def folded(title: str, lines: Iterable[str]) -> list[str]:
-    """Returns paragraphs of Markdown that open on a click, as one part of a page; no part where there are none."""
+    """Return paragraphs of Markdown that open on a click, as one part of a page; no part where there are none."""
     # GitHub reads Markdown inside HTML only after an empty line.
     body = "\n\n".join(lines)
     return [f"<details><summary>{title}</summary>\n\n{body}\n\n</details>"] if body else []
 
 
 def code(text: str) -> str:
-    """Returns a name in the type of code, shown as it is."""
+    """Return a name in the type of code, shown as it is."""
     return f"<code>{plain(text)}</code>"
 
 
 def plain(text: str) -> str:
-    """Returns text that shows as it is: nothing of it is syntax, and nobody is notified."""
+    """Return text that shows as it is: nothing of it is syntax, and nobody is notified."""
     printable = "".join(char if char.isprintable() else " " for char in text)
     return printable.translate(SPECIAL)

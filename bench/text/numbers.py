@@ -10,7 +10,7 @@ Interval = tuple[float, float]
 
 
 def parse_percent(text: str) -> float:
-    """Returns 0.05 for `5%` and for `0.05`.
+    """Return 0.05 for `5%` and for `0.05`.
 
     Raises:
         argparse.ArgumentTypeError: it is neither, or is negative; or it is 1 or more without `%`: 5 would be 500 %,
@@ -28,7 +28,7 @@ def parse_percent(text: str) -> float:
 
 
 def parse_precision(text: str) -> float | str:
-    """Returns either meaning of `--precision`: the intervals' half-width as a share, or names of arithmetic.
+    """Return either meaning of `--precision`: the intervals' half-width as a share, or names of arithmetic.
 
     `2%` and `0.02` are a half-width; of anything else, `bench.measure.matrix.parse_cells` says whether it is known.
 
@@ -39,7 +39,7 @@ def parse_precision(text: str) -> float | str:
 
 
 def is_quantity(text: str) -> bool:
-    """Returns whether a value of `--precision` is a number or a share, not a name."""
+    """Return whether a value of `--precision` is a number or a share, not a name."""
     try:
         float(text.strip().removesuffix("%"))
     except ValueError:
@@ -48,7 +48,7 @@ def is_quantity(text: str) -> bool:
 
 
 def parse_duration(text: str) -> float:
-    """Returns seconds for `90`, `90s`, `5m` or `1h`; whether 0 makes sense is for the option to say.
+    """Return seconds for `90`, `90s`, `5m` or `1h`; whether 0 makes sense is for the option to say.
 
     Raises:
         argparse.ArgumentTypeError: it is none of these, or negative.
@@ -65,19 +65,19 @@ def parse_duration(text: str) -> float:
 
 
 def three_digits(value: float) -> str:
-    """Returns a positive number with three significant digits and no exponent: `0.845`, `12.8`, `552`."""
+    """Return a positive number with three significant digits and no exponent: `0.845`, `12.8`, `552`."""
     digits = 3 if value <= 0 else max(0, 2 - math.floor(math.log10(value)))
     return f"{value:.{digits}f}"
 
 
 def with_interval(value: float, ci95: Interval | None) -> str:
-    """Returns `1.23 [1.10, 1.40]`, or `1.23` where there is no interval."""
+    """Return `1.23 [1.10, 1.40]`, or `1.23` where there is no interval."""
     if ci95 is None:
         return three_digits(value)
     return f"{three_digits(value)} [{three_digits(ci95[0])}, {three_digits(ci95[1])}]"
 
 
 def listed(parts: Iterable[str], word: str = "and") -> str:
-    """Returns `a`, `a and b`, or `a, b and c`, with another `word` as `or`; there must be at least one part."""
+    """Return `a`, `a and b`, or `a, b and c`, with another `word` as `or`; there must be at least one part."""
     *front, last = list(parts)
     return f"{', '.join(front)} {word} {last}" if front else last

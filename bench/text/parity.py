@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 def short_names(joined: JoinedParity) -> dict[str, str]:
-    """Returns each cell's shortest clear name: `jax` or `jax:bfloat16` where the backend says all else."""
+    """Return each cell's shortest clear name: `jax` or `jax:bfloat16` where the backend says all else."""
     cells = [(cell, name) for report in joined.reports for cell, name in report.cells.items()]
     backends = [cell.partition("/")[0] for cell, _ in cells]
     if len(set(backends)) < len(cells):
@@ -25,9 +25,9 @@ def short_names(joined: JoinedParity) -> dict[str, str]:
 
 
 def headline(joined: JoinedParity) -> str:
-    """Returns in a sentence or two whether the cells are the same model, and known deviations after it.
+    """Return in a sentence or two whether the cells are the same model, and known deviations after it.
 
-    A cell that is outside against the oracle is named as the one that differs. A cell of reduced precision is told
+    A cell that is outside against the oracle is named as the one that differs. A cell of reduced precision is named
     apart: it is another arithmetic, not another model.
     """
     names = short_names(joined)
@@ -66,7 +66,7 @@ def _sameness(
 
 
 def _first_steps(judged: Sequence[ParityResult], seeds: Sequence[int]) -> str:
-    """Returns of which seeds the first steps were recorded, where that is not all."""
+    """Return the seeds whose first steps were recorded, in words, where that is not all."""
     recorded = sorted({r.seed for r in judged if "/" in r.stage and r.seed is not None})
     if recorded == list(seeds):
         return ""
@@ -88,7 +88,7 @@ def _times(result: ParityResult) -> str:
 
 
 def times(result: ParityResult) -> str:
-    """Returns the distance over the envelope, as `0.31`, `41` or `2e6`."""
+    """Return the distance over the envelope, as `0.31`, `41` or `2e6`."""
     if result.rms is None:
         return "nan"
     ratio = share_of_envelope(result)
@@ -120,7 +120,7 @@ def _reduced(joined: JoinedParity, names: dict[str, str]) -> list[str]:
 
 
 def breaks(joined: JoinedParity) -> list[str]:
-    """Returns one sentence a pair that is outside and not known: where first, how far, and where it parted."""
+    """Return one sentence a pair that is outside and not known: where first, how far, and where it parted."""
     names = short_names(joined)
     return [_break(joined, a, b, names) for a, b in _unique((result.a, result.b) for result in joined.outside)]
 
@@ -147,13 +147,13 @@ def _parted(divergence: Divergence) -> str:
 
 
 def place(result: ParityResult) -> str:
-    """Returns where the largest difference is, as `kernel1[3,17]`."""
+    """Return where the largest difference is, as `kernel1[3,17]`."""
     index = ",".join(map(str, result.where or ()))
     return f"{result.stage.partition('/')[2]}[{index}]"
 
 
 def _first(joined: JoinedParity, a: str, b: str) -> ParityResult:
-    """Returns the first record of a pair that breaks parity; results are in the order of training."""
+    """Return the first record of a pair that breaks parity; results are in the order of training."""
     return next(result for result in joined.outside if (result.a, result.b) == (a, b))
 
 

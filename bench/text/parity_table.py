@@ -21,7 +21,7 @@ Pair = tuple[str, str]
 
 
 def render(joined: JoinedParity, width: int = WIDTH) -> RenderableType:
-    """Returns the answer, the table of stages and pairs, and what is to be known of each pair that is outside.
+    """Return the answer, the table of stages and pairs, and details of each pair that is outside.
 
     Args:
         joined: what was judged.
@@ -50,7 +50,7 @@ def _shown(results: Sequence[ParityResult]) -> list[Pair]:
 def _tables(
     results: Sequence[ParityResult], pairs: Sequence[Pair], names: Mapping[str, str], width: int
 ) -> list[RenderableType]:
-    """Returns as many tables as it takes for each to be narrow enough; long names become numbers."""
+    """Return as many tables as it takes for each to be narrow enough; long names become numbers."""
     worst = {((r.a, r.b), group_of(r.stage)): r for r in worst_by_group(results)}
     groups = list(dict.fromkeys(group for _, group in worst))
     cells = dict.fromkeys(cell for pair in pairs for cell in pair if cell != ORACLE)
@@ -68,7 +68,7 @@ def _tables(
 
 
 def _side_by_side(groups: Sequence[str], columns: Mapping[Pair, Sequence[Text]], total: int) -> list[list[Pair]]:
-    """Returns which pairs go into one table, so that each is no wider than `total`."""
+    """Return which pairs go into one table, so that each is no wider than `total`."""
     free = start = total - GAP - max(map(len, groups))
     tables: list[list[Pair]] = [[]]
     for pair, texts in columns.items():

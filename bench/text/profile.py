@@ -25,7 +25,7 @@ LONGEST_NAME = 40
 
 
 def print_profiles(profiles: Sequence[Profile], names: Mapping[str, str], console: Console) -> None:
-    """Prints a table of the cells that were traced, what took most in each, and which have no trace and why.
+    """Print a table of the cells that were traced, what took most in each, and which have no trace and why.
 
     Args:
         profiles: of one report.
@@ -72,6 +72,6 @@ def _lines(profiles: Sequence[Profile], names: Mapping[str, str]) -> Iterator[st
 
 
 def _short(name: str) -> str:
-    """Leaves out the middle of a long name: a scope ends, and a kernel begins, with what matters."""
+    """Leave out the middle of a long name: a scope ends, and a kernel begins, with what matters."""
     half = LONGEST_NAME // 2
     return name if len(name) <= LONGEST_NAME else f"{name[: half - 1]}…{name[-half:]}"

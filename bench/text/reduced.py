@@ -11,7 +11,7 @@ from bench.text.numbers import Interval, three_digits, with_interval
 
 
 def relative_step_time(ratios: Sequence[Ratio], cell: Cell, base: Cell) -> tuple[float, Interval | None] | None:
-    """Returns the step time of `cell` over that of `base` with its 95 % interval; None where they have no ratio."""
+    """Return the step time of `cell` over that of `base` with its 95 % interval; None where they have no ratio."""
     for row in ratios:
         if (row.a, row.b) == (str(cell), str(base)):
             return row.ratio, row.ci95
@@ -27,7 +27,7 @@ def reduced_lines(
     parity: Sequence[ParityResult],
     names: Mapping[str, str],
 ) -> list[str]:
-    """Returns one sentence a cell of reduced precision that was measured, each beside float32 on the same backend.
+    """Return one sentence a cell of reduced precision that was measured, each beside float32 on the same backend.
 
     Args:
         step_time: by cell.

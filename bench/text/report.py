@@ -24,7 +24,7 @@ from bench.text.table import FittingTable
 
 
 def print_report(report: Report, directory: Path, console: Console) -> None:
-    """Prints the answer, a table of the cells, and what is missing or out of parity."""
+    """Print the answer, a table of the cells, and what is missing or out of parity."""
     view = View(report)
     names = view.names
     if report.step_time:
@@ -75,7 +75,7 @@ def _table(report: Report) -> FittingTable:
 
 
 def _metric_head(report: Report) -> str:
-    """Returns the metric's name, a long one in lines of its words."""
+    """Return the metric's name, a long one in lines of its words."""
     return metric_label(report.workload).replace("_", "\n")
 
 
@@ -105,7 +105,7 @@ def _typical(runs: list[Run], name: str, digits: int, unit: str = "") -> str:
 
 
 def _not_measured(report: Report) -> list[str]:
-    """Returns one line for each cell and reason."""
+    """Return one line for each cell and reason."""
     lines: dict[str, None] = {}
     for run in report.runs:
         if run.status != "ok":

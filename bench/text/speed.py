@@ -14,7 +14,7 @@ from movierank.loops import LOOP_NAMES
 def speed_sentences(
     where: str, rows: Sequence[StepTime], ratios: Sequence[Ratio], names: Mapping[str, str]
 ) -> list[str]:
-    """Returns who is fastest on one device, loop by loop where there are several, a sentence each.
+    """Return who is fastest on one device, loop by loop where there are several, a sentence each.
 
     A cell is called fastest only where the interval of every ratio to it lies above 1.
 
@@ -39,12 +39,12 @@ def speed_sentences(
 
 
 def is_slower(row: Ratio | None) -> bool:
-    """Returns whether the whole interval lies above 1."""
+    """Return whether the whole interval lies above 1."""
     return row is not None and row.ci95 is not None and row.ci95[0] > 1
 
 
 def times(row: Ratio) -> str:
-    """Returns for example `2.08 × [2.03, 2.13]`."""
+    """Return for example `2.08 × [2.03, 2.13]`."""
     return _times(row.ratio, row.ci95)
 
 
@@ -71,7 +71,7 @@ def _fastest(rows: Sequence[StepTime], ratios: Sequence[Ratio], names: Mapping[s
 
 
 def _gains(rows: Sequence[StepTime], loops: Sequence[str], ratios: Sequence[Ratio]) -> list[str]:
-    """Returns a sentence a loop: what a step of it takes on each backend, `fit` being 1."""
+    """Return a sentence a loop: what a step of it takes on each backend, `fit` being 1."""
     if loops[0] != "fit":
         return []
     sentences = []

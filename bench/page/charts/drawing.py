@@ -20,7 +20,7 @@ PICTURE_STYLE = (
 
 
 def spec(chart: Any) -> dict[str, Any]:
-    """Returns the chart as Vega-Lite, without what a page holds once for all of them."""
+    """Return the chart as Vega-Lite, without what a page holds once for all of them."""
     content: dict[str, Any] = json.loads(chart.to_json(validate=True))
     content.pop("config", None)
     return content
@@ -28,13 +28,13 @@ def spec(chart: Any) -> dict[str, Any]:
 
 @cache
 def libraries() -> str:
-    """Returns Vega, Vega-Lite and vega-embed as one script that asks nobody for anything."""
+    """Return Vega, Vega-Lite and vega-embed as one script that asks nobody for anything."""
     script: str = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;", vl_version=VERSION)
     return script.replace("</script", "<\\/script").replace("<!--", "<\\!--")
 
 
 def picture(chart: Any, suffix: str, description: str) -> bytes:
-    """Returns the chart as `.svg` or `.png`, on a ground of its own; an SVG is dark for those who read in the dark.
+    """Return the chart as `.svg` or `.png`, on a ground of its own; an SVG is dark for those who read in the dark.
 
     Args:
         chart: with a width in px.

@@ -14,7 +14,7 @@ from bench.text.numbers import Interval
 
 LOG_FROM = 20.0  # largest over smallest value from which a linear axis hides the small ones
 WIDEST = 3.0  # times the estimate: an interval from two processes may span decades and would squeeze all else
-GOLDEN = 0.618  # of which multiples spread evenly over a row
+GOLDEN = 0.618  # its multiples spread evenly over a row
 NARROW_ROWS = 12  # of more, rows are lower
 
 
@@ -27,14 +27,14 @@ class Row:
         value: the estimate; None where only dots are drawn.
         ci95: its interval.
         dots: what it rests on, each a value and a name such as `process 3, seed 0`.
-        told: what hovering tells besides.
+        note: what else hovering shows.
     """
 
     cell: Cell
     value: float | None
     ci95: Interval | None
     dots: Sequence[tuple[float, str]] = field(default=())
-    told: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Band:
     Attributes:
         value: drawn as a line down all rows.
         ends: drawn as a band; None for the line alone.
-        name: what hovering tells.
+        name: name that hovering shows.
     """
 
     value: float
@@ -62,9 +62,9 @@ def rows_chart(
     zero: bool = True,
     log: bool | None = None,
     band: Band | None = None,
-    told: str | None = None,
+    note: str | None = None,
 ) -> Any:
-    """Returns the plot.
+    """Return the plot of rows of cells.
 
     Args:
         rows: in any order; `look` orders them.
@@ -75,7 +75,7 @@ def rows_chart(
         zero: whether the axis begins at 0.
         log: whether it is logarithmic; None for where the values ask for it.
         band: a reference.
-        told: what hovering calls each row's `told`; None where it has none.
+        note: heading of each row's `note` on hovering; None for none.
     """
     if not rows:
         return nothing(look)
@@ -88,7 +88,7 @@ def rows_chart(
     def x(name: str) -> alt.X:
         return alt.X(f"{name}:Q", scale=scale, axis=axis)
 
-    parts = [*_band(band), *_intervals(rows, look, x, unit, form, told), *_dots(rows, look, x, unit, form)]
+    parts = [*_band(band), *_intervals(rows, look, x, unit, form, note), *_dots(rows, look, x, unit, form)]
     return finished(alt.layer(*parts), look, height=None if len(rows) <= NARROW_ROWS else 20 * len(rows))
 
 
@@ -107,7 +107,7 @@ def _band(band: Band | None) -> list[Any]:
 
 
 def _intervals(
-    rows: Sequence[Row], look: Look, x: Callable[[str], alt.X], unit: str, form: str, told: str | None
+    rows: Sequence[Row], look: Look, x: Callable[[str], alt.X], unit: str, form: str, note: str | None
 ) -> list[Any]:
     data = [
         {
@@ -115,7 +115,7 @@ def _intervals(
             "value": row.value,
             **ends_within(row.value, row.ci95),
             "interval": ends_in_words(row.ci95),
-            **({} if told is None else {"told": row.told}),
+            **({} if note is None else {"note": row.note}),
         }
         for row in rows
         if row.value is not None
@@ -123,7 +123,7 @@ def _intervals(
     if not data:
         return []
     hover = [tip("name", "Cell"), tip("value", unit, form), tip("interval", "95 % interval")]
-    hover += [] if told is None else [tip("told", told)]
+    hover += [] if note is None else [tip("note", note)]
     base = layer(data)
     bars = base.transform_filter("isValid(datum.low)").mark_bar(height=12, opacity=0.3, cornerRadius=2)
     ticks = base.mark_tick(thickness=3, height=18, opacity=1)
@@ -134,7 +134,7 @@ def _intervals(
 
 
 def ends_within(value: float, ci95: Interval | None) -> dict[str, Any]:
-    """Returns the ends of an interval as they are drawn: no further than `WIDEST` times from the estimate."""
+    """Return the ends of an interval as they are drawn: no further than `WIDEST` times from the estimate."""
     if ci95 is None:
         return {"low": None, "high": None}
     within = (max(ci95[0], value / WIDEST), min(ci95[1], value * WIDEST)) if value > 0 else ci95
@@ -142,7 +142,7 @@ def ends_within(value: float, ci95: Interval | None) -> dict[str, Any]:
 
 
 def ends_in_words(ci95: Interval | None) -> str:
-    """Returns what hovering tells of an interval."""
+    """Return an interval in words, for hovering."""
     return "none: it takes two processes" if ci95 is None else f"{ci95[0]:.4g} to {ci95[1]:.4g}"
 
 

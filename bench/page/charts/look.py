@@ -11,7 +11,7 @@ import altair as alt
 
 from bench.schema.cell import Cell, short_names
 
-# Okabe & Ito, "Color Universal Design" (2008): told apart by all kinds of colour vision, and at least 3 : 1 on white
+# Okabe & Ito, "Color Universal Design" (2008): distinct to all kinds of colour vision, and at least 3 : 1 on white
 # and on the dark page alike.
 COLOURS = {"jax": "#0072b2", "torch": "#d55e00", "tensorflow": "#009e73"}
 OTHER_COLOURS = ("#aa4499", "#b8860b", "#6f7d8c")
@@ -49,7 +49,7 @@ class Look:
     legend: bool = False
 
     def fields(self, cell: Cell) -> dict[str, Any]:
-        """Returns what every row of data tells of its cell."""
+        """Return the fields of a cell that every row of data has."""
         name = str(cell)
         return {
             "cell": name,
@@ -61,30 +61,30 @@ class Look:
         }
 
     def order(self) -> list[str]:
-        """Returns the names of rows from top to bottom."""
+        """Return the names of rows from top to bottom."""
         return [plain(self.names.get(str(cell), str(cell))) for cell in self.cells]
 
     def colour(self) -> alt.Color:
-        """Returns the colour of a backend."""
+        """Return the colour of a backend."""
         legend = alt.Legend(orient="top") if self.legend else None
         return alt.Color("backend:N", title="Backend", scale=self._colour_scale(), legend=legend)
 
     def fill(self) -> alt.Fill:
-        """Returns the same colour for the inside of a shape."""
+        """Return the colour of a backend for the inside of a shape."""
         return alt.Fill("backend:N", scale=self._colour_scale(), legend=None)
 
     def colours(self) -> dict[str, str]:
-        """Returns each backend's colour."""
+        """Return each backend's colour."""
         backends = dict.fromkeys(plain(cell.backend) for cell in self.cells)
         others = [name for name in backends if name not in COLOURS]
         return {name: COLOURS.get(name) or OTHER_COLOURS[others.index(name) % len(OTHER_COLOURS)] for name in backends}
 
     def shapes(self) -> dict[str, str]:
-        """Returns each loop's shape."""
+        """Return each loop's shape."""
         return {loop: SHAPES[place % len(SHAPES)] for place, loop in enumerate(self._loops())}
 
     def shape(self) -> alt.Shape:
-        """Returns the shape of a loop."""
+        """Return the shape of a loop."""
         used = list(dict.fromkeys(plain(cell.loop) for cell in self.cells))
         return alt.Shape(
             "loop:N",
@@ -94,13 +94,13 @@ class Look:
         )
 
     def dash(self) -> alt.StrokeDash:
-        """Returns how the line of a loop is broken."""
+        """Return how the line of a loop is broken."""
         loops = self._loops()
         dashes = [DASHES[place % len(DASHES)] for place in range(len(loops))]
         return alt.StrokeDash("loop:N", scale=alt.Scale(domain=loops, range=dashes), legend=None)
 
     def filled(self) -> alt.FillOpacity:
-        """Returns the filling of a device: none beyond the CPU."""
+        """Return the filling of a device: none beyond the CPU."""
         return alt.FillOpacity("filled:Q", scale=alt.Scale(domain=[0, 1], range=[0, 0.75]), legend=None)
 
     def _colour_scale(self) -> alt.Scale:
@@ -113,47 +113,47 @@ class Look:
 
 
 def look_of(cells: Iterable[Cell], *, width: int | None = None, legend: bool = False) -> Look:
-    """Returns the look of plots of these cells, rows in their order."""
+    """Return the look of plots of these cells, rows in their order."""
     unique = tuple(dict.fromkeys(cells))
     return Look(cells=unique, names=short_names(unique), width=width, legend=legend)
 
 
 def plain(text: str) -> str:
-    """Returns a name fit for a plot: no control characters, not longer than a plot bears."""
+    """Return a name without control characters, cut to the length that a plot has room for."""
     clean = CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
     return clean if len(clean) <= LONGEST_NAME else f"{clean[: LONGEST_NAME - 1]}…"
 
 
 def layer(rows: Rows, filtered: str | None = SHOWN) -> Any:
-    """Returns a chart of some data, of which only what `filtered` lets through is drawn."""
+    """Return a chart of some data that draws only the rows that `filtered` lets through."""
     chart = alt.Chart(alt.InlineData(values=[dict(row) for row in rows]))
     return chart if filtered is None else chart.transform_filter(filtered)
 
 
 def finished(chart: Any, look: Look, *, height: int | None = None) -> Any:
-    """Returns the chart with its size and with the cells that the page's filters have chosen, all at first."""
+    """Return the chart with its size and with the cells that the page's filters have chosen, all at first."""
     names = [str(cell) for cell in look.cells]
     params = [alt.param(name="shown", value=names), alt.param(name="cells", value=names)]
     return chart.add_params(*params).properties(width=look.width or "container", height=height or alt.Step(ROW))
 
 
 def nothing(look: Look) -> Any:
-    """Returns what stands where nothing was measured."""
+    """Return the plot that says that nothing was measured."""
     return finished(alt.Chart(alt.InlineData(values=[{}])).mark_text(text="nothing was measured"), look, height=ROW)
 
 
 def rows_axis(look: Look) -> alt.Y:
-    """Returns a row a cell."""
+    """Return an axis with a row for each cell."""
     return alt.Y("name:N", sort=look.order(), title=None, axis=alt.Axis(ticks=False, domain=False, labelPadding=8))
 
 
 def tip(field: str, title: str, form: str | None = None) -> alt.Tooltip:
-    """Returns a line of what shows on hovering."""
+    """Return a line of the text on hovering."""
     return alt.Tooltip(f"{field}:{'Q' if form else 'N'}", title=title, **({"format": form} if form else {}))
 
 
 def config(ink: str = INK, font: str = "system-ui, sans-serif") -> dict[str, Any]:
-    """Returns the theme of all plots: nothing but data, axes and thin lines, in the colour of the text around."""
+    """Return the theme of all plots: nothing but data, axes and thin lines, in the colour of the text around."""
     text = {"labelColor": ink, "titleColor": ink, "labelFont": font, "titleFont": font}
     sizes = {"labelFontSize": 12, "titleFontSize": 12, "titleFontWeight": "normal"}
     lines = {"domainColor": ink, "tickColor": ink, "gridColor": ink}

@@ -23,7 +23,7 @@ STAGE_ROW = 22  # px
 
 
 def final_chart(view: View, look: Look, *, thin: bool = False) -> Any:
-    """Returns each process's final test metric as a dot, the mean over seeds with its interval, the oracle's band.
+    """Return each process's final test metric as a dot, the mean over seeds with its interval, the oracle's band.
 
     Of many dots `thin` leaves some (`bench.page.thinning`).
     """
@@ -65,7 +65,7 @@ def _oracle(report: Report) -> Band | None:
 
 
 def epochs_chart(curves: Sequence[Curve], name: str, look: Look) -> Any:
-    """Returns the training metric `name` of each run over epochs.
+    """Return the training metric `name` of each run over epochs.
 
     From one set of initial weights the runs of all cells coincide, so the marks of each cell stand a little aside.
     """
@@ -95,7 +95,7 @@ def epochs_chart(curves: Sequence[Curve], name: str, look: Look) -> Any:
 
 
 def parity_chart(worst: Sequence[ParityResult], look: Look) -> Any:
-    """Returns distances by stage as a share of what rounding alone explains, of one record a pair and kind of stage."""
+    """Return distances by stage as a share of what rounding alone explains, of one record a pair and kind of stage."""
     if not worst:
         return nothing(look)
     stages = list(dict.fromkeys(group_of(result.stage) for result in worst))

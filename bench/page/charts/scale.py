@@ -19,7 +19,7 @@ MODEL_POINTS = 40
 
 
 def sweep_time_chart(sweep: Sweep, look: Look) -> Any:
-    """Returns measured step times with their intervals, and the cost model as a line; dashed where it does not fit."""
+    """Return measured step times with their intervals, and the cost model as a line; dashed where it does not fit."""
     data = layer(_points(sweep, look, lambda one: one.step_time_ms, lambda one: one.ci95_ms))
     hover = [tip("name", "Cell"), tip("size", sweep.settings.over, ",d"), tip("value", "ms/step", ".3~g"),
              tip("interval", "95 % interval"), tip("processes", "Processes")]  # fmt: skip
@@ -39,7 +39,7 @@ def sweep_time_chart(sweep: Sweep, look: Look) -> Any:
 
 
 def sweep_memory_chart(sweep: Sweep, look: Look) -> Any:
-    """Returns the highest memory of a worker, a GPU's where that was measured."""
+    """Return the highest memory of a worker, a GPU's where that was measured."""
     data = layer(_points(sweep, look, peak_mib, lambda one: None))
     hover = [tip("name", "Cell"), tip("size", sweep.settings.over, ",d"), tip("value", "MiB", ",.0f")]
     x, y = _x(sweep), _y("peak memory, MiB, log scale")
@@ -52,7 +52,7 @@ def sweep_memory_chart(sweep: Sweep, look: Look) -> Any:
 
 
 def peak_mib(one: Measured) -> float | None:
-    """Returns the highest memory that a point took: of the GPU where there is one, else of the process."""
+    """Return the highest memory that a point took: of the GPU where there is one, else of the process."""
     return one.peak_rss_mib if one.peak_device_mib is None else one.peak_device_mib
 
 

@@ -21,7 +21,7 @@ LEAST_RATIO = 1e-2
 
 
 def scoring_chart(report: ScoreReport, look: Look) -> Any:
-    """Returns how many pairs each backend scores a second, every process as a dot."""
+    """Return how many pairs each backend scores a second, every process as a dot."""
     rows = [
         Row(
             cell=cell_named(line.cell),
@@ -39,7 +39,7 @@ def scoring_chart(report: ScoreReport, look: Look) -> Any:
 
 
 def mutants_chart(result: Mutants, look: Look) -> Any:
-    """Returns a square for each fault and stage: the darker, the further beyond what rounding explains."""
+    """Return a square for each fault and stage: the darker, the further beyond what rounding explains."""
     groups = stage_groups(result)
     data = []
     for fault in result.faults:
@@ -53,12 +53,12 @@ def mutants_chart(result: Mutants, look: Look) -> Any:
                         "what": fault.what,
                         "stage": group,
                         "ratio": min(max(ratio, LEAST_RATIO), LARGEST_RATIO),
-                        "told": "not finite" if worst.ratio is None else f"{worst.ratio:.2g}",
+                        "shown": "not finite" if worst.ratio is None else f"{worst.ratio:.2g}",
                         "verdict": "outside" if worst.alarms else "within" if worst.verdict == "within" else "known",
                     }
                 )
     hover = [tip("fault", "Fault"), tip("what", "What it does"), tip("stage", "Stage"),
-             tip("told", "Distance ÷ limit"), tip("verdict", "Verdict")]  # fmt: skip
+             tip("shown", "Distance ÷ limit"), tip("verdict", "Verdict")]  # fmt: skip
     axis = {"domain": False, "ticks": False}
     base = layer(data, filtered=None).encode(
         x=alt.X(

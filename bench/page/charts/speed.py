@@ -44,7 +44,7 @@ KINDS: Mapping[Group, str] = {  # as docs/profile.md has them, short enough for 
 
 
 def step_time_chart(view: View, look: Look, *, thin: bool = False) -> Any:
-    """Returns every process as a dot, every cell's median as a tick and its interval as a bar.
+    """Return every process as a dot, every cell's median as a tick and its interval as a bar.
 
     Of many dots `thin` leaves some (`bench.page.thinning`).
     """
@@ -61,22 +61,22 @@ def step_time_chart(view: View, look: Look, *, thin: bool = False) -> Any:
 
 
 def floor_chart(report: Report, look: Look) -> Any:
-    """Returns each cell's step time over the least that the device needs for it, and which of its limits that is."""
+    """Return each cell's step time over the least that the device needs for it, and which of its limits that is."""
     rows = [
         Row(
             cell=row.cell,
             value=row.times_best_floor,
             ci95=row.times_best_floor_ci95,
-            told=limit_in_words(row, report.runs),
+            note=limit_in_words(row, report.runs),
         )
         for row in report.floors
     ]
     line = Band(value=1, ends=None, name="the floor itself")
-    return rows_chart(rows, look, title="step time ÷ floor", unit="× floor", band=line, told="The floor is bound by")
+    return rows_chart(rows, look, title="step time ÷ floor", unit="× floor", band=line, note="The floor is bound by")
 
 
 def time_to_target_chart(report: Report, look: Look) -> Any:
-    """Returns how long each cell trains until its test RMSE is at the target."""
+    """Return the plot of each cell's training time until its test RMSE is at the target."""
     rows = [
         Row(
             cell=row.cell,
@@ -90,7 +90,7 @@ def time_to_target_chart(report: Report, look: Look) -> Any:
 
 
 def phases(runs: Sequence[Run]) -> dict[Cell, dict[str, float]]:
-    """Returns each cell's phases in seconds, the median over its processes; first steps are those that compiled."""
+    """Return each cell's phases in seconds, the median over its processes; first steps are those that compiled."""
     found: dict[Cell, dict[str, float]] = {}
     for cell in dict.fromkeys(run.cell for run in runs):
         of_cell = [run for run in runs if run.cell == cell]
@@ -103,7 +103,7 @@ def phases(runs: Sequence[Run]) -> dict[Cell, dict[str, float]]:
 
 
 def phases_chart(report: Report, look: Look) -> Any:
-    """Returns the phases of a run end to end."""
+    """Return the phases of a run end to end."""
     data = [
         {**look.fields(cell), "part": PHASE_NAMES[name], "value": of_cell[name]}
         for cell, of_cell in phases(report.runs).items()
@@ -116,7 +116,7 @@ def phases_chart(report: Report, look: Look) -> Any:
 
 
 def profiles_chart(profiles: Sequence[Profile], look: Look) -> Any:
-    """Returns what kinds of work a traced step's time goes to, end to end; all bars are of equal length."""
+    """Return the shares of kinds of work in a traced step, end to end; all bars are of equal length."""
     data = [
         {**look.fields(profile.cell), "part": KINDS[group], "value": share.share, "kind": group,
          "most": _most(profile, group)}
@@ -132,14 +132,14 @@ def profiles_chart(profiles: Sequence[Profile], look: Look) -> Any:
 
 
 def _most(profile: Profile, group: str) -> str:
-    """Returns the operation of a kind that takes most; the report has the first ten of all kinds."""
+    """Return the operation of a kind that takes most; the report has the first ten of all kinds."""
     return next((plain(one.name) for one in profile.operations if one.group == group), "many small ones")
 
 
 def _stacked(
     data: Sequence[Mapping[str, Any]], colours: Mapping[str, str], x: alt.X, hover: Sequence[alt.Tooltip], look: Look
 ) -> Any:
-    """Returns a bar a cell of `part`s as long as their `value`, in the order of `colours`."""
+    """Return a bar a cell of `part`s as long as their `value`, in the order of `colours`."""
     places = {part: place for place, part in enumerate(colours)}
     colour = alt.Color(
         "part:N",
@@ -154,7 +154,7 @@ def _stacked(
 
 
 def rates_in_words(rates: Rates | None) -> str:
-    """Returns for example `464 GFLOP/s, 316 GB/s`, and the launch where there is one; a dash for None."""
+    """Return for example `464 GFLOP/s, 316 GB/s`, and the launch where there is one; a dash for None."""
     if rates is None:
         return "–"
     launch = f", {three_digits(rates.launch_us)} µs a launch" if rates.launch_us else ""
@@ -162,12 +162,12 @@ def rates_in_words(rates: Rates | None) -> str:
 
 
 def limit_in_words(floor: Floor, runs: Sequence[Run]) -> str:
-    """Returns what binds a floor by the best rates of all, as `arithmetic (464 GFLOP/s, 316 GB/s)`."""
+    """Return in words what binds a floor by the best rates of all, as `arithmetic (464 GFLOP/s, 316 GB/s)`."""
     rates = device_rates(runs, floor.cell)[1]
     return f"{bound_in_words(floor, rates)} ({rates_in_words(rates)})"
 
 
 def bound_in_words(floor: Floor, rates: Rates | None) -> str:
-    """Returns what binds a floor by the best rates of all: `arithmetic`, `memory` or `launch`."""
+    """Return what binds a floor by the best rates of all: `arithmetic`, `memory` or `launch`."""
     launch_ms = rates.launch_us / 1e3 if rates else 0.0
     return "launch" if launch_ms and floor.best_floor_ms <= launch_ms else floor.best_bound

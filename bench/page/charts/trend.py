@@ -31,8 +31,8 @@ def side_by_side_chart(views: Sequence[View], look: Look) -> Any:
                 fields = look.fields(cell)
                 label = f"{fields['name']} · {plain(short[view.name])}"
                 order.append(label)
-                told = {"label": label, "report": plain(view.name), "interval": ends_in_words(row.ci95_ms)}
-                data.append({**fields, **told, "value": row.median_ms, **ends_within(row.median_ms, row.ci95_ms)})
+                shown = {"label": label, "report": plain(view.name), "interval": ends_in_words(row.ci95_ms)}
+                data.append({**fields, **shown, "value": row.median_ms, **ends_within(row.median_ms, row.ci95_ms)})
     base = layer(data).encode(
         y=alt.Y("label:N", sort=order, title=None, axis=alt.Axis(ticks=False, domain=False, labelPadding=8)),
         color=look.colour(),
@@ -55,7 +55,7 @@ def side_by_side_chart(views: Sequence[View], look: Look) -> Any:
 
 
 def trend_chart(series: Sequence[Series], look: Look) -> Any:
-    """Returns step times in order of time: a dot a report, its interval, the level between changes as a line.
+    """Return step times in order of time: a dot a report, its interval, the level between changes as a line.
 
     Args:
         series: of reports that compare; a report has one place in time for all of them.
@@ -71,7 +71,7 @@ def trend_chart(series: Sequence[Series], look: Look) -> Any:
         at = [place[point.created, point.report] + aside for point in each.points]
         dots += [{**fields, **_dot(point), "at": x} for x, point in zip(at, each.points, strict=True)]
         starts = [0, *(index for index, point in enumerate(each.points) if point.change is not None), len(at)]
-        # Of few reports no change can be told, and a level through all of them would say that there is none.
+        # Few reports show no change, and a level through all of them would say that there is none.
         for start, stop in pairwise(starts) if len(at) >= FEWEST_REPORTS else ():
             level = {"value": each.points[start].level_ms, "from": at[start] - 0.35, "to": at[stop - 1] + 0.35}
             lines.append({**fields, **level, "id": f"{each.cell} {start}"})
@@ -85,7 +85,7 @@ def trend_chart(series: Sequence[Series], look: Look) -> Any:
 
 
 def in_words(series: Series) -> str:
-    """Returns what the plot of one cell says."""
+    """Return the plot of one cell in words."""
     changes = [f"× {point.change:.3g} on {point.created}" for point in series.points if point.change is not None]
     first, last = (series.points[place].step_time.median_ms for place in (0, -1))
     return (
@@ -129,7 +129,7 @@ def _parts(
 
     hover = [tip("name", "Cell"), tip("report", "Report"), tip("created", "Measured"), tip("value", "ms/step", ".3~g"),
              tip("interval", "95 % interval"), tip("versions", "Changed before it")]  # fmt: skip
-    told = [tip("name", "Cell"), tip("text", "A step takes, times as long"), tip("versions", "Changed with it")]
+    of_change = [tip("name", "Cell"), tip("text", "A step takes, times as long"), tip("versions", "Changed with it")]
     base = layer(dots)
     parts = [
         base.transform_filter("isValid(datum.low)").mark_rule(strokeWidth=6, opacity=0.25).encode(
@@ -143,9 +143,9 @@ def _parts(
     if changes:
         marks = layer(changes)
         parts += [
-            marks.mark_rule(strokeDash=[4, 3], opacity=0.7).encode(x=x("at"), tooltip=told),
+            marks.mark_rule(strokeDash=[4, 3], opacity=0.7).encode(x=x("at"), tooltip=of_change),
             marks.mark_text(align="left", dx=4, dy=-14, color=INK).encode(
-                x=x("at"), y=alt.Y("value:Q", axis=y_axis), text="text:N", tooltip=told
+                x=x("at"), y=alt.Y("value:Q", axis=y_axis), text="text:N", tooltip=of_change
             ),
         ]
     return parts

@@ -78,7 +78,7 @@ def test_the_likelier_cause_comes_first(make_report: MakeReport) -> None:
         "harness commit 0123abc -> 89abcde-dirty",
         "system Linux 6.1.0 -> Linux 6.8.0",
         "transparent huge pages madvise -> always",
-        "frequency governor not told -> powersave",
+        "frequency governor unknown -> powersave",
         "hypervisor or container kvm -> kvm and docker",
     ]
 

@@ -166,7 +166,7 @@ def test_a_flag_that_came_with_a_change_is_named(write: Write, results: Path) ->
 def test_a_steady_cell_and_a_short_one_say_so(write: Write, results: Path) -> None:
     for day in range(1, 4):
         write(f"r{day}", day)
-    assert "With fewer than 4 reports no change can be told." in shown(collect([results]))
+    assert "With fewer than 4 reports no change can be detected." in shown(collect([results]))
     write("r4", 4)
     assert "No change is seen in 4 reports." in shown(collect([results]))
 

@@ -226,7 +226,7 @@ def test_a_profile_is_a_bar_of_shares_that_add_up_with_words_and_a_table(tmp_pat
     assert jax.operations[0].name in page.text
 
 
-def test_a_profile_that_failed_is_told_and_not_drawn(make_report: MakeReport, tmp_path: Path) -> None:
+def test_a_profile_that_failed_is_reported_and_not_drawn(make_report: MakeReport, tmp_path: Path) -> None:
     failed = Profile(backend="jax", device="cpu", loop="fit", process=0, error="the profiler saw no step")
     page = page_of(tmp_path, ("a", msgspec.structs.replace(make_report(), profiles=[failed])))
     assert "no profile: the profiler saw no step" in page.text
@@ -237,9 +237,9 @@ def test_the_floor_says_what_binds_it_and_by_which_rates(tmp_path: Path) -> None
     report = load_report(ROOT / "results" / "loops-2cores")
     page = page_of(tmp_path, ("loops", report))
     fastest = three_digits(max(run.matrix_gflop_s or 0 for run in report.runs))
-    told = [row["told"] for row in data_of(page, "r0-floor") if "told" in row]
-    assert len(told) == len(report.floors)
-    assert all(words.startswith(f"arithmetic ({fastest} GFLOP/s, ") and words.endswith(" GB/s)") for words in told)
+    notes = [row["note"] for row in data_of(page, "r0-floor") if "note" in row]
+    assert len(notes) == len(report.floors)
+    assert all(words.startswith(f"arithmetic ({fastest} GFLOP/s, ") and words.endswith(" GB/s)") for words in notes)
     assert "Best rates on this device" in page.text
     assert f"{fastest} GFLOP/s" in page.text
 

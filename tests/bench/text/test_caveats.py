@@ -89,7 +89,7 @@ def test_of_cells_that_are_not_compared_nothing_is_said(make_report: MakeReport)
     assert compare_reports(other, doubtful(make_report({"jax": STEADY}), unsteady=(0, 3))).notes == []
 
 
-def test_a_budget_that_ended_it_is_told_of_what_was_to_be_precise(make_report: MakeReport, tmp_path: Path) -> None:
+def test_a_budget_that_ended_it_is_reported_for_what_was_to_be_precise(make_report: MakeReport, tmp_path: Path) -> None:
     """Of a run each cell's time, of two environments their ratio, which drift of the machine leaves alone."""
     drift = (1.0, 1.3, 0.8, 1.1, 0.9)
 
