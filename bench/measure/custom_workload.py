@@ -90,7 +90,6 @@ class CustomSubject(Subject):
         job = replace(
             job,
             early_stages=any(BIAS_TRACE in training.values for training in judged),
-            compile_cache=None,
             predictions=str((folder / "reference.npz").absolute()),
             custom=None if job.custom is None else replace(job.custom, tests_epochs=False),
         )

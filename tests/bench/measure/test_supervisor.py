@@ -124,14 +124,14 @@ def test_a_cell_that_was_measured_is_given_up_after_two_losses_in_a_row(fake):
 def test_a_cell_that_is_given_up_keeps_no_other_going_until_the_budget_is_spent(fake):
     wide = {f"torch:{process}": {"step_time_ms": [1.0 + process]} for process in range(5)}
     lost = {f"torch:{process}": {"at": "WarmUp", "how": "kill"} for process in range(5, 99)}
-    report = fake(wide | lost, cells=parse_cells("jax,torch", "cpu", "fit"), precision=0.02, budget_s=20.0)
+    report = fake(wide | lost, cells=parse_cells("jax,torch", "cpu", "fit"), precision=0.02, budget_s=600.0)
     assert [run.status for run in by_backend(report, "torch")] == ["ok"] * 5 + ["killed"] * 2
     assert [run.status for run in by_backend(report, "jax")] == ["ok"] * 10
 
 
 def test_a_precision_is_met_by_ten_processes_that_were_measured_however_many_were_lost(fake):
     lost = {f"jax:{process}": {"at": "WarmUp", "how": "kill"} for process in (1, 4, 7)}
-    report = fake(lost, cells=parse_cells("jax", "cpu", "fit"), precision=0.02, budget_s=60.0)
+    report = fake(lost, cells=parse_cells("jax", "cpu", "fit"), precision=0.02, budget_s=600.0)
     statuses = [run.status for run in report.runs]
     assert (len(statuses), statuses.count("ok"), statuses.count("killed")) == (13, 10, 3)
     assert report.step_time[0].processes == 10

@@ -126,14 +126,14 @@ def test_a_missing_backend_of_one_side_leaves_the_other_cells(versus: Measure) -
 
 
 def test_with_a_budget_both_sides_have_as_many_processes(versus: Measure) -> None:
-    base, new = versus({"jax": {"step_time_ms": [1.0, 1.1]}}, precision=0.5, budget_s=30.0)
+    base, new = versus({"jax": {"step_time_ms": [1.0, 1.1]}}, precision=0.5, budget_s=600.0)
     assert [len(report.runs) for report in (base, new)] == [20, 20]
 
 
 def test_a_side_is_not_measured_on_alone_once_the_other_is_given_up(versus: Measure) -> None:
     wide = {f"new:jax:{process}": {"step_time_ms": [1.0 + process]} for process in range(8)}
     lost = {f"new:jax:{process}": {"at": "Job", "how": "kill"} for process in (5, 7, 8)}
-    base, new = versus({**wide, **lost}, cells=parse_cells("jax", "cpu", "fit"), precision=0.02, budget_s=20.0)
+    base, new = versus({**wide, **lost}, cells=parse_cells("jax", "cpu", "fit"), precision=0.02, budget_s=600.0)
     assert [run.status for run in new.runs] == ["ok"] * 5 + ["killed", "ok", "killed", "killed"]
     assert [run.status for run in base.runs] == ["ok"] * 9
 
