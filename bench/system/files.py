@@ -46,6 +46,8 @@ def read_json(file: Path, kind: type[T], if_not: str) -> T:
 def read_lines(file: Path, kind: type[T], what: str) -> list[T]:
     """Return the records in a file, one a line; an empty list where there is no file.
 
+    A last line without its end was being written when a program was killed, and is left out where it is no record.
+
     Args:
         file: file to read.
         kind: type of each line's record.
@@ -55,23 +57,37 @@ def read_lines(file: Path, kind: type[T], what: str) -> list[T]:
         BenchError: the file cannot be read, or holds something else.
     """
     try:
-        return [msgspec.json.decode(line, type=kind) for line in file.read_bytes().splitlines()]
+        return [msgspec.json.decode(line, type=kind) for line in _whole_lines(file.read_bytes()).splitlines()]
     except FileNotFoundError:
         return []
     except (OSError, *NOT_SUCH_JSON) as error:
         raise BenchError(f"{file} does not hold {what} ({error}). Give a file of {what}, or a new one.") from error
 
 
+def _whole_lines(written: bytes) -> bytes:
+    """Return what was written without a last line that has no end and is no JSON."""
+    whole, _, last = written.rpartition(b"\n")
+    try:
+        msgspec.json.decode(last or b"null")
+    except NOT_SUCH_JSON:
+        return whole + b"\n" if whole else b""
+    return written
+
+
 def add_line(record: msgspec.Struct, file: Path) -> None:
-    """Add a line to a file, which is created with its folder where it does not exist.
+    """Add a line to a file, which is created with its folder where it does not exist; a torn last line is dropped.
 
     Raises:
         BenchError: the file cannot be written.
     """
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        with file.open("ab") as lines:
-            lines.write(msgspec.json.encode(record) + b"\n")
+        with file.open("a+b") as lines:
+            lines.seek(0)
+            whole = _whole_lines(lines.read())
+            lines.truncate(len(whole))
+            end = b"" if whole[-1:] in (b"", b"\n") else b"\n"
+            lines.write(end + msgspec.json.encode(record) + b"\n")
     except OSError as error:
         raise BenchError(f"cannot write {file}: {error.strerror or error}. Give another file.") from error
 

@@ -7,10 +7,13 @@ import sys
 import threading
 from pathlib import Path
 
+import msgspec
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from bench.errors import BenchError
-from bench.system.files import write_text
+from bench.system.files import add_line, read_lines, write_text
 
 pytestmark = pytest.mark.backend_free
 
@@ -87,3 +90,36 @@ def test_a_folder_that_may_not_be_written_to_is_said(tmp_path: Path) -> None:
     with pytest.raises(BenchError, match=r"cannot write .*: "):
         write_text("new", tmp_path)
     assert tmp_path.is_dir()
+
+
+class Record(msgspec.Struct):
+    number: int
+    words: str = ""
+
+
+@given(
+    records=st.lists(st.builds(Record, st.integers(-(2**63), 2**63 - 1), st.text()), min_size=1, max_size=4),
+    cut=st.integers(0, 40),
+)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_kill_within_a_line_loses_that_line_alone(tmp_path: Path, records: list[Record], cut: int) -> None:
+    file = tmp_path / "records.jsonl"
+    file.unlink(missing_ok=True)
+    for record in records:
+        add_line(record, file)
+    assert read_lines(file, Record, "records") == records
+    last = len(msgspec.json.encode(records[-1])) + 1
+    with file.open("r+b") as lines:
+        lines.truncate(file.stat().st_size - 1 - min(cut, last - 1))
+    kept = records if cut == 0 else records[:-1]
+    assert read_lines(file, Record, "records") == kept
+    add_line(Record(7), file)
+    assert read_lines(file, Record, "records") == [*kept, Record(7)]
+
+
+def test_another_line_that_is_no_record_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "records.jsonl"
+    for content in ('{"number": 1}\n{"num\n', '{"num\n{"number": 1}\n', '{"number": "one"}\n', '{"number": "one"}'):
+        file.write_text(content)
+        with pytest.raises(BenchError, match="does not hold records"):
+            read_lines(file, Record, "records")
