@@ -1,7 +1,7 @@
 """The commands as functions, for scripts and notebooks: `from bench import run, compare, load_report`.
 
 They do what the commands of the same name do, with the commands' options as keyword arguments, and return records.
-What they need is imported when they run.
+They import what they need when they run.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, Unpack
 
+from bench.comparison.limits import Allowances, Limits
 from bench.errors import BenchError
 from bench.measure.asked import Asked, options_from, share_of, versus_options_from
 
@@ -28,35 +29,35 @@ Given = TypeVar("Given", bound=Callable[..., object])
 
 
 def _shows_options(function: Given) -> Given:
-    """Spells the options out in the signature, for `help` and notebooks; type checkers read them from `Asked`."""
+    """Spell the options out in the signature, for `help` and notebooks; type checkers read them from `Asked`."""
     signature = inspect.signature(function)
-    own = [each for each in signature.parameters.values() if each.kind is not inspect.Parameter.VAR_KEYWORD]
+    named = [each for each in signature.parameters.values() if each.kind is not inspect.Parameter.VAR_KEYWORD]
     options = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind.__forward_arg__)
         for name, kind in Asked.__annotations__.items()
     ]
-    function.__signature__ = signature.replace(parameters=[*own, *options])  # type: ignore[attr-defined]
+    function.__signature__ = signature.replace(parameters=[*named, *options])  # type: ignore[attr-defined]
     return function
 
 
 @_shows_options
 def run(output: Path | str | None = None, *, quiet: bool = False, **asked: Unpack[Asked]) -> Report:
-    """Measures each backend on each device in several worker processes, and writes a report.
+    """Measure each backend on each device in several worker processes, and writes a report.
 
-    Worker processes are started as programs of their own: neither a script nor a notebook needs a guard, and no
-    framework is imported here. A run that fails takes nothing from the others: look at `status` in `report.runs`.
+    Each worker process is a program of its own: neither a script nor a notebook needs a guard, and this process imports
+    no framework. If a run fails, the others continue: look at `status` in `report.runs`.
 
     Args:
         output: directory of the report; by default `results/local/` and the time.
         quiet: whether to print no progress to stderr.
-        **asked: the options of `python -m bench run`, as `bench.measure.asked.Asked` tells them.
+        **asked: the options of `python -m bench run`, as in `bench.measure.asked.Asked`.
 
     Returns:
-        The report that now lies in `output`.
+        The report, which is stored in `output`.
 
     Raises:
         BenchError: bad input, or the output cannot be written.
-        KeyboardInterrupt: passed on; what was measured lies in the output, valid, and `resume=True` goes on with it.
+        KeyboardInterrupt: passed on; `output` has a valid report of what was measured, which `resume=True` continues.
         TypeError: there is no such option.
     """
     return measure_and_draw(options_from(output, asked), _console(quiet))
@@ -68,23 +69,23 @@ def versus(
     new: Path | str,
     output: Path | str | None = None,
     *,
-    max_regression: float | str = 0.05,
+    max_regression: float | str = Limits.max_regression,
     quiet: bool = False,
     **asked: Unpack[Asked],
 ) -> Versus:
-    """Measures two Python environments in one run, their rounds interleaved, and compares them.
+    """Measure two Python environments in one run, their rounds interleaved, and compares them.
 
     Args:
         base: interpreter or folder of a virtual environment, the older one.
         new: likewise, the newer one.
         output: directory of both reports; by default `results/local/` and the time.
-        max_regression: slowdown that is still fine, as a share (0.05 or `5%`).
+        max_regression: largest slowdown that is allowed, as a share (0.05 or `5%`).
         quiet: whether to print no progress to stderr.
-        **asked: the options of `python -m bench run`, as `bench.measure.asked.Asked` tells them.
+        **asked: the options of `python -m bench run`, as in `bench.measure.asked.Asked`.
 
     Raises:
         BenchError: bad input, an environment that cannot run a worker, or the output cannot be written.
-        KeyboardInterrupt: passed on; what was measured lies in the output, valid.
+        KeyboardInterrupt: passed on; the output has valid reports of what was measured.
         TypeError: there is no such option.
     """
     options = versus_options_from(output, asked)
@@ -95,7 +96,7 @@ def compare(
     base: Path | str | Report,
     new: Path | str | Report,
     *,
-    max_regression: float | str = 0.05,
+    max_regression: float | str = Limits.max_regression,
     base_cell: str | None = None,
     new_cell: str | None = None,
     force: bool = False,
@@ -103,69 +104,48 @@ def compare(
     drift: float | str | None = None,
     validation: Path | str | None = None,
 ) -> Comparison:
-    """Compares two reports cell by cell; a record in `step_time` and `rmse` for each, with its verdict.
+    """Compare two reports cell by cell; `step_time` and `rmse` have a record with a verdict for each cell.
 
     Args:
-        base: the older report: what `run` or `load_report` gave, or its directory or file. Two of pytest-benchmark's
+        base: the older report: a result of `run` or `load_report`, or its directory or file. Two of pytest-benchmark's
             JSON files, or folders of them, are compared as well.
         new: the newer one; may be `base`, with `base_cell` and `new_cell`.
-        max_regression: slowdown that is still fine, as a share (0.05 or `5%`).
-        base_cell: this cell of `base`, such as `torch/cpu/fit`, is compared with `new_cell`.
+        max_regression: largest slowdown that is allowed, as a share (0.05 or `5%`).
+        base_cell: cell of `base` to compare with `new_cell`, such as `torch/cpu/fit`.
         new_cell: a cell of `new`.
         force: compare step times of different machines or workloads.
         ignore_noise: decide even where other programs were busy during a measurement, or cores shared no cache.
         drift: how far (standard deviation) the machine drifts between two measurements, as a share; 0.03 is assumed.
-        validation: result of `bench validate` that tells it.
+        validation: result of `bench validate`, whose measured drift is taken instead.
 
     Raises:
-        BenchError: a report cannot be read, did not measure its cell, or a limit means nothing.
+        BenchError: a report cannot be read or did not measure its cell, or a limit is invalid.
     """
-    from bench.comparison.drift import ASSUMED, Drift, measured_drift
+    from bench.comparison.drift import Drift
     from bench.comparison.files import compare_files
-    from bench.comparison.limits import Limits
-    from bench.comparison.reports import compare_reports
-    from bench.schema.report import Report
 
     if (base_cell is None) != (new_cell is None):
         raise BenchError("--base-cell and --new-cell go together; give both")
     if drift is not None and validation is not None:
         raise BenchError("drift and validation exclude each other; give one of them")
-    cells = None if base_cell is None or new_cell is None else (base_cell, new_cell)
-    limits = Limits(max_regression=share_of(max_regression))
-    allowed = ASSUMED if drift is None else Drift(sd=share_of(drift), origin="given")
-    if not isinstance(base, Report) and not isinstance(new, Report):
-        return compare_files(
-            Path(base),
-            Path(new),
-            limits,
-            force=force,
-            ignore_noise=ignore_noise,
-            cells=cells,
-            drift=allowed,
-            validation=None if validation is None else Path(validation),
-        )
-    older, newer = _report(base), _report(new)
-    if validation is not None:
-        allowed = measured_drift(Path(validation), [older.machine, newer.machine])
-    return compare_reports(
-        older,
-        newer,
-        max_regression=limits.max_regression,
-        force=force,
-        ignore_noise=ignore_noise,
-        cells=cells,
-        drift=allowed,
+    return compare_files(
+        Path(base) if isinstance(base, str) else base,
+        Path(new) if isinstance(new, str) else new,
+        Limits(max_regression=share_of(max_regression)),
+        Allowances(force, ignore_noise, None if drift is None else Drift(sd=share_of(drift), origin="given")),
+        None if base_cell is None or new_cell is None else (base_cell, new_cell),
+        None if validation is None else Path(validation),
     )
 
 
 def judge_parity(*reports: Path | str) -> JoinedParity:
-    """Judges whether all cells of some reports are the same model, as `python -m bench parity` does.
+    """Judge whether all cells of some reports are the same model, as `python -m bench parity` does.
 
     Args:
-        *reports: their directories, which hold `predictions.npz`; one alone is judged again.
+        *reports: their directories, which hold `predictions.npz`; a single one is judged again.
 
     Raises:
-        BenchError: they cannot be read or joined, or the prepared ratings are others.
+        BenchError: they cannot be read or joined, or other ratings are prepared here.
     """
     from bench.parity.load import joined_of
 
@@ -175,7 +155,7 @@ def judge_parity(*reports: Path | str) -> JoinedParity:
 
 
 def load_report(path: Path | str) -> Report:
-    """Reads a report from its directory or its file.
+    """Read a report from its directory or its file.
 
     Raises:
         BenchError: there is none, it cannot be read, or its schema is not one that this version knows.
@@ -188,17 +168,17 @@ def load_report(path: Path | str) -> Report:
 def write_page(
     reports: Path | str | Report | Sequence[Path | str] | Mapping[str, Path | str | Report], output: Path | str
 ) -> str:
-    """Writes reports as one self-contained HTML page, or their figure as `.svg` or `.png`.
+    """Write reports as one self-contained HTML page, or their figure as `.svg` or `.png`.
 
     Args:
         reports: one, several by their directories, or by a name for each.
         output: the file; one that exists is replaced.
 
     Returns:
-        What a page does not draw, since it would be larger than 3 MiB with it; empty where it draws all.
+        A sentence on what the page leaves out to stay within 3 MiB; empty if it shows everything.
 
     Raises:
-        BenchError: a report cannot be read, the ending is another, or the file cannot be written.
+        BenchError: a report cannot be read, the suffix of `output` is another, or the file cannot be written.
     """
     from bench.page.write import write_page
     from bench.schema.report import Report
@@ -217,14 +197,14 @@ def _report(given: Path | str | Report) -> Report:
 
 
 def _console(quiet: bool) -> LastingConsole:
-    """Returns where progress goes: stderr, in a notebook too, where Rich would make a picture of every line."""
+    """Return a console on stderr for progress, in a notebook too, where Rich would make a picture of every line."""
     from bench.text.console import LastingConsole
 
     return LastingConsole(stderr=True, quiet=quiet, force_jupyter=False)
 
 
 def measure_and_draw(options: Options, console: Console) -> Report:
-    """Measures a report, writes its page beside it, and returns it; raises what `bench.measure.run.measure` raises."""
+    """Measure a report, write its page beside it, and return it; raises the errors of `bench.measure.run.measure`."""
     from bench.measure.run import measure
     from bench.page.beside import write_page_beside
 
@@ -234,17 +214,17 @@ def measure_and_draw(options: Options, console: Console) -> Report:
 
 
 def carry_out(options: Options, pythons: tuple[str, str], max_regression: float, console: Console) -> Versus:
-    """Measures two environments and compares them; the reports lie in `options.output`, each with its page.
+    """Measure two environments, write their reports and pages into `options.output`, and compare them.
 
     Args:
-        options: for both.
+        options: options of both.
         pythons: interpreters or folders of virtual environments: the older and the newer one.
-        max_regression: slowdown that is still fine, as a share.
-        console: where progress is shown.
+        max_regression: largest slowdown that is allowed, as a share.
+        console: console for progress.
 
     Raises:
         BenchError: bad input, an environment that cannot run a worker, or the output cannot be written.
-        KeyboardInterrupt: passed on; what was measured lies in the output, valid.
+        KeyboardInterrupt: passed on; the output has valid reports of what was measured.
     """
     from bench.comparison.versus import outcome_of
     from bench.measure.versus import measure_versus
@@ -256,4 +236,4 @@ def carry_out(options: Options, pythons: tuple[str, str], max_regression: float,
     for side in SIDES:
         write_page_beside(options.output / side)
     judged = joined_of([options.output / side for side in SIDES]) if base.parity and new.parity else None
-    return outcome_of(base, new, options.output, max_regression, judged)
+    return outcome_of(base, new, options.output, Limits(max_regression=max_regression), judged)

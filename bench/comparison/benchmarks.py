@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 
 from bench.comparison.benchmark_files import THREADS, Benchmark, BenchmarkFile, Benchmarks, machine_of
-from bench.comparison.drift import ASSUMED, Drift
+from bench.comparison.drift import ASSUMED
 from bench.comparison.drift import NONE as NO_DRIFT
-from bench.comparison.limits import Limits
+from bench.comparison.limits import NO_ALLOWANCES, USUAL_LIMITS, Allowances, Limits
 from bench.comparison.records import Comparison, choose, label_of
 from bench.comparison.verdicts import TimedPair, compare_times
 from bench.errors import BenchError
@@ -16,34 +16,30 @@ from bench.report.comparable import arrows, difference
 from bench.statistics import intervals
 
 MACHINE_FACTS = ("device", "device_name")  # of a benchmark's `extra_info`, as `bench/suite` writes it
-# Of a process's rounds, timed with cores apart. These are its slowest: where there are more, its median lies in the
-# upper third of the others.
+# Share of a process's rounds that may be timed with cores apart. These are its slowest: with more of them, its median
+# lies in the upper third of the others.
 APART_SHARE = 0.25
 
 
 def compare_benchmarks(
     base: Benchmarks,
     new: Benchmarks,
-    limits: Limits,
-    *,
-    force: bool = False,
-    ignore_noise: bool = False,
+    limits: Limits = USUAL_LIMITS,
+    allowances: Allowances = NO_ALLOWANCES,
     names: tuple[str, str] | None = None,
-    drift: Drift = ASSUMED,
 ) -> Comparison:
-    """Compares the benchmarks that both sides have, or one of each.
+    """Compare the benchmarks that both sides have, or one of each.
 
     Args:
         base: the older side.
         new: the newer side.
-        limits: what is still fine.
-        force: compare times of different machines.
-        ignore_noise: decide even where a side's rounds were timed while the machine's cores shared no cache.
+        limits: largest changes that are allowed.
+        allowances: differences and noise in spite of which a verdict is given; the noise are rounds that were timed
+            while the machine's cores shared no cache.
         names: a benchmark of each side, by name or full name; None for all of equal full name.
-        drift: of the machine between the two sides; left out where both are the same files.
 
     Raises:
-        BenchError: if a side lacks its benchmark, or its short name means several.
+        BenchError: a side lacks its benchmark, or its short name means several.
     """
     sides = base.timed(), new.timed()
     if names is None:
@@ -53,7 +49,8 @@ def compare_benchmarks(
     reason = difference("machine", machine_of(base.files[0]), machine_of(new.files[0]))
     reason = reason or next(filter(None, (_other_device(base, new, *pair) for pair in pairs)), None)
     medians = base.medians(), new.medians()
-    drift = NO_DRIFT if base == new else drift
+    ignored = allowances.ignore_noise
+    drift = NO_DRIFT if base == new else allowances.drift or ASSUMED
     short = _short_names([*base.files, *new.files])
     pairs.sort(key=lambda pair: sides[1][pair[1]].median_ms)
     timed = [
@@ -62,12 +59,12 @@ def compare_benchmarks(
             base=medians[0][a],
             new=medians[1][b],
             shown=(sides[0][a], sides[1][b]),
-            disturbed=None if ignore_noise or (base == new and a == b) else _disturbed(base.of(a), new.of(b)),
+            disturbed=None if ignored or (base == new and a == b) else _disturbed(base.of(a), new.of(b)),
             drift=drift,
         )
         for a, b in pairs
     ]
-    rows, confidence = compare_times(timed, limits, refuse=reason is not None and not force)
+    rows, confidence = compare_times(timed, limits, refuse=reason is not None and not allowances.force)
     return Comparison(
         kind="benchmarks",
         not_comparable=reason,
@@ -88,7 +85,7 @@ def compare_benchmarks(
 
 def _other_device(base: Benchmarks, new: Benchmarks, old_name: str, new_name: str) -> str | None:
     old, recent = base.facts(old_name), new.facts(new_name)
-    # Two named benchmarks may well be of two devices. Files of an older suite do not tell their threads.
+    # Two named benchmarks may well be of two devices. Files of an older suite lack their threads.
     names = [*_device_facts(old_name, new_name), *([THREADS] if THREADS in old and THREADS in recent else [])]
     pick = [{name: facts[name] for name in names if name in facts} for facts in (old, recent)]
     return difference(f"device or threads for {new_name}", *pick)
@@ -99,15 +96,15 @@ def _device_facts(old_name: str, new_name: str) -> tuple[str, ...]:
 
 
 def _disturbed(base: Sequence[Benchmark], new: Sequence[Benchmark]) -> str | None:
-    """Returns in how many processes of which side too many rounds were timed with cores apart; None for neither."""
-    told = []
+    """Say in how many processes of each side too many rounds were timed with cores apart; None for neither."""
+    words = []
     for name, processes in (("base", base), ("new", new)):
         if apart := sum(map(_is_apart, processes)):
-            told.append(f"{apart} of {len(processes)} processes ({name})")
-    if not told:
+            words.append(f"{apart} of {len(processes)} processes ({name})")
+    if not words:
         return None
     return (
-        f"in {' and '.join(told)} the machine's cores shared no cache for more than {100 * APART_SHARE:.0f} % of the "
+        f"in {' and '.join(words)} the machine's cores shared no cache for more than {100 * APART_SHARE:.0f} % of the "
         "rounds; measure again, or --ignore-noise"
     )
 
@@ -128,7 +125,7 @@ def _full_name(name: str, side: Benchmarks, place: int) -> str:
 
 
 def _short_names(files: Sequence[BenchmarkFile]) -> dict[str, str]:
-    """Returns by full name the name without its file, or the full name where several share the short one."""
+    """Return by full name the name without its file, or the full name where several share the short one."""
     names = {b.fullname: b.name for file in files for b in file.benchmarks}
     shared = [name for name, count in Counter(names.values()).items() if count > 1]
     return {full: full if name in shared else name for full, name in names.items()}
@@ -138,9 +135,9 @@ def _changes(base: Benchmarks, new: Benchmarks, pairs: Sequence[tuple[str, str]]
     old, recent = base.files[0].machine_info, new.files[0].machine_info
     changes = arrows({"python": old.get("python_version")}, {"python": recent.get("python_version")})
     for a, b in pairs:
-        told = _device_facts(a, b)  # as what keeps the two from being compared
+        named = _device_facts(a, b)  # as the reason why the two are not comparable
         texts = [
-            {key: value for key, value in facts.items() if isinstance(value, str) and key not in told}
+            {key: value for key, value in facts.items() if isinstance(value, str) and key not in named}
             for facts in (base.facts(a), new.facts(b))
         ]
         changes += arrows(*texts)

@@ -1,7 +1,7 @@
 """Two reports, or two sets of pytest-benchmark's files, side by side: what became slower, worse or another model.
 
-A verdict needs an interval, so one process a cell leaves everything `undecided`. The samples of both reports are
-read again; what a report stores as derived is for other readers.
+A verdict needs an interval, so one process a cell leaves everything `undecided`. Verdicts follow from the samples of
+both reports; the derived records that a report stores are for other readers.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from dataclasses import replace
 
 from bench.comparison.changes import changes_between
 from bench.comparison.disturbance import disturbed, mixed_rounds
-from bench.comparison.drift import ASSUMED, Drift
+from bench.comparison.drift import ASSUMED
 from bench.comparison.drift import NONE as NO_DRIFT
-from bench.comparison.limits import Limits
+from bench.comparison.limits import NO_ALLOWANCES, USUAL_LIMITS, Allowances, Limits
 from bench.comparison.parity import compare_parity
 from bench.comparison.records import Comparison, Timed, choose, label_of
 from bench.comparison.verdicts import ScoredPair, TimedPair, compare_scores, compare_times
@@ -29,41 +29,26 @@ from bench.schema.report import Report
 from bench.schema.run import Run
 from bench.text.caveats import compared_caveats
 
-DEFAULT_MAX_REGRESSION = Limits.max_regression
-
-
-DEFAULT_RMSE_MARGIN = Limits.rmse_margin
-
 
 def compare_reports(
     base: Report,
     new: Report,
-    *,
-    max_regression: float = DEFAULT_MAX_REGRESSION,
-    rmse_margin: float = DEFAULT_RMSE_MARGIN,
-    force: bool = False,
-    ignore_noise: bool = False,
+    limits: Limits = USUAL_LIMITS,
+    allowances: Allowances = NO_ALLOWANCES,
     cells: tuple[str, str] | None = None,
-    drift: Drift = ASSUMED,
 ) -> Comparison:
-    """Compares two reports cell by cell, or one cell of each.
+    """Compare two reports cell by cell, or one cell of each.
 
     Args:
         base: the older report.
         new: the newer report; may be the same.
-        max_regression: share by which a step may take longer, such as 0.05.
-        rmse_margin: by how much the test RMSE may rise.
-        force: compare step times even where workload, machine or threads differ.
-        ignore_noise: decide even where a report was disturbed (`bench.comparison.disturbance`).
+        limits: largest changes that are allowed.
+        allowances: differences and noise in spite of which a verdict is given.
         cells: as `backend/device/loop`, one of `base` and one of `new`; None for all that both have.
-        drift: of the machine between the two; left out where processes of both sides took turns, and of a cell
-            beside itself.
 
     Raises:
-        BenchError: if a limit is negative or not finite, a step time in a report is not positive, or a report did
-            not measure its cell.
+        BenchError: a step time in a report is not positive, or a report did not measure its cell.
     """
-    limits = Limits(max_regression=max_regression, rmse_margin=rmse_margin)
     workload = difference("workload", workload_key(base), workload_key(new))
     reason = workload or difference("machine", machine_key(base), machine_key(new))
     measured = [{run.cell for run in report.runs if _measured(run)} for report in (base, new)]
@@ -72,24 +57,24 @@ def compare_reports(
     try:
         old, recent = ({row.cell: row for row in view.summary.step_time} for view in (older, newer))
         rows = [(old[a], recent[b]) for a, b in _pairs_of(chosen, old, recent)]
-        timed = _timed_pairs(older, newer, rows, (len(old), len(recent)), drift, ignore_noise=ignore_noise)
+        timed = _timed_pairs(older, newer, rows, (len(old), len(recent)), allowances)
     except ValueError as error:
         raise BenchError(f"A report holds an impossible step time: {error}. Measure it again.") from error
-    step_time, step_confidence = compare_times(timed, limits, refuse=reason is not None and not force)
+    step_time, step_confidence = compare_times(timed, limits, refuse=reason is not None and not allowances.force)
     scores, score_confidence = compare_scores([] if workload else _scored_pairs(base, new, chosen), limits)
-    own = new.workload.workload is not None
+    custom = new.workload.workload is not None
     named = None if chosen is None else (str(chosen[0]), str(chosen[1]))
     parity = compare_parity(base.parity, new.parity, named, same_workload=workload is None)
     return Comparison(
         not_comparable=reason,
         rmse_not_comparable=workload,
-        max_regression=max_regression,
-        rmse_margin=rmse_margin,
+        max_regression=limits.max_regression,
+        rmse_margin=limits.rmse_margin,
         step_confidence=step_confidence,
         rmse_confidence=score_confidence,
         step_time=step_time,
-        rmse=[] if own else scores,
-        metrics=scores if own else [],
+        rmse=[] if custom else scores,
+        metrics=scores if custom else [],
         metric=new.workload.metric,
         better=new.workload.better,
         parity=parity.newly,
@@ -106,7 +91,7 @@ def compare_reports(
 
 
 def _together(base: Report, new: Report) -> bool:
-    """Says whether the rounds of both were interleaved."""
+    """Return whether the rounds of both were interleaved."""
     return (
         base.together is not None
         and new.together is not None
@@ -122,7 +107,7 @@ def _chosen(measured: Sequence[set[Cell]], names: tuple[str, str]) -> tuple[Cell
 
 
 def _pairs_of(cells: tuple[Cell, Cell] | None, old: Iterable[Cell], new: Iterable[Cell]) -> list[tuple[Cell, Cell]]:
-    """Returns the pairs of cells to compare, in the order of `new`."""
+    """Return the pairs of cells to compare, in the order of `new`."""
     old, new = set(old), list(new)
     if cells is None:
         return [(cell, cell) for cell in new if cell in old]
@@ -134,14 +119,12 @@ def _timed_pairs(
     new_view: View,
     rows: Sequence[tuple[StepTime, StepTime]],
     among: tuple[int, int],
-    drift: Drift,
-    *,
-    ignore_noise: bool,
+    allowances: Allowances,
 ) -> list[TimedPair]:
-    """Returns a pair for each of `rows`, of reports with so many cells (`among`)."""
+    """Return a pair for each of `rows`; `among` is the number of cells of either report."""
     old, recent = base_view.medians, new_view.medians
     base, new = base_view.report, new_view.report
-    noise = None if ignore_noise else disturbed(base, new)
+    noise = None if allowances.ignore_noise else disturbed(base, new)
     one = base == new
     pairs = []
     for older, newer in rows:
@@ -151,14 +134,14 @@ def _timed_pairs(
         beside = (within or _together(base, new)) and interleaved(
             turns_of(base.runs, a, old[a]), turns_of(new.runs, b, recent[b]), took_turns
         )
-        mixed = None if ignore_noise else mixed_rounds(older, newer)
+        mixed = None if allowances.ignore_noise else mixed_rounds(older, newer)
         pair = TimedPair(
             label=label_of(str(a), str(b)),
             base=old[a],
             new=recent[b],
             shown=(_timed(older), _timed(newer)),
             disturbed=None if itself else noise or mixed,
-            drift=NO_DRIFT if itself else drift,
+            drift=NO_DRIFT if itself else allowances.drift or ASSUMED,
         )
         if beside:
             # What was measured alone, as after a run that was cut off or had other backends, would bring the drift in.
@@ -185,14 +168,14 @@ def _timed(row: StepTime) -> Timed:
 
 def _scored_pairs(base: Report, new: Report, cells: tuple[Cell, Cell] | None) -> list[ScoredPair]:
     old, recent = seed_scores(base.runs), seed_scores(new.runs)
-    own = new.workload.workload is not None
+    custom = new.workload.workload is not None
     return [
         ScoredPair(
             label=label_of(str(a), str(b)),
             base=old[a],
             new=recent[b],
             higher_is_better=new.workload.better == "higher",
-            margin_share=METRIC_SHARE if own else None,
+            margin_share=METRIC_SHARE if custom else None,
         )
         for a, b in _pairs_of(cells, old, sorted(recent))
     ]

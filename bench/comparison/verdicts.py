@@ -22,15 +22,14 @@ class TimedPair:
     """Two measured times to be compared.
 
     Attributes:
-        label: how the row is called.
+        label: name of the row.
         base: process medians in ms by process, of the older side.
         new: likewise of the newer side.
-        shown: both sides as the table shows them.
+        shown: the two sides as the table shows them.
         side_by_side: whether processes of equal index ran side by side, so that what the machine did to both
             cancels.
-        disturbed: what other programs or the machine did to a side while it was measured; None where nothing was
-            seen.
-        drift: of the machine between the two sides; none where they were measured together.
+        disturbed: in words, how other programs or the machine disturbed a side; None if nothing was seen.
+        drift: drift of the machine between the two sides; none if they were measured together.
     """
 
     label: str
@@ -43,12 +42,12 @@ class TimedPair:
 
 
 def compare_times(pairs: Sequence[TimedPair], limits: Limits, *, refuse: bool) -> tuple[list[StepComparison], float]:
-    """Returns a row for each pair, and the confidence of each interval.
+    """Return a row for each pair, and the confidence of each interval.
 
     Args:
         pairs: with process medians that are finite and positive.
-        limits: what is still fine.
-        refuse: whether to give no ratio and no verdict, since the two sides are not comparable.
+        limits: largest changes that are allowed.
+        refuse: whether to give no ratio and no verdict, because the two sides are not comparable.
     """
     if refuse:
         rows = [
@@ -124,7 +123,7 @@ class ScoredPair:
     """Two trained models to be compared: final test RMSE, or another metric, by seed.
 
     Attributes:
-        label: how the row is called.
+        label: name of the row.
         base: of the older side.
         new: of the newer side.
         higher_is_better: whether a rise is a gain.
@@ -139,7 +138,7 @@ class ScoredPair:
 
 
 def compare_scores(pairs: Sequence[ScoredPair], limits: Limits) -> tuple[list[RmseComparison], float]:
-    """Returns a row for each pair, and the confidence of each interval."""
+    """Return a row for each pair, and the confidence of each interval."""
     compared = [_seeds_compared(pair.base, pair.new) for pair in pairs]
     contrasts = [of(new, base) for of, base, new in compared]
     confidence = contrast.each_of(sum(each.has_interval for each in contrasts))
@@ -165,7 +164,7 @@ def compare_scores(pairs: Sequence[ScoredPair], limits: Limits) -> tuple[list[Rm
 def _seeds_compared(
     base: Mapping[int, float], new: Mapping[int, float]
 ) -> tuple[Callable[[list[float], list[float]], Contrast], list[float], list[float]]:
-    """Returns how to compare (`new` first), and the scores of the older and the newer side that this is about."""
+    """Return the function that compares (`new` first), and the compared scores of the older and the newer side."""
     # The same seed gives the same initial weights, so most of what seeds do cancels in pairs.
     common = sorted(base.keys() & new.keys())
     if len(common) > 1:

@@ -1,4 +1,4 @@
-"""What two environments that were measured together say about each other."""
+"""The outcome of `versus`: two environments measured together, and their comparison."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from bench.comparison.limits import Limits
 from bench.comparison.records import Comparison
 from bench.comparison.reports import compare_reports
 from bench.comparison.words import as_json
@@ -18,14 +19,14 @@ from bench.schema.report import SIDES, Report
 
 @dataclass(frozen=True)
 class Versus:
-    """Two reports measured together, and what they say about each other.
+    """Two reports measured together, and their comparison.
 
     Attributes:
         base: of the older environment.
         new: of the newer one.
         output: directory that holds both, as `base` and `new`.
         comparison: of step times, RMSE and parity, with a verdict a cell.
-        parity: of all cells of both; None where that of one was not judged.
+        parity: parity of all cells of both; None where that of one was not judged.
     """
 
     base: Report
@@ -36,7 +37,7 @@ class Versus:
 
     @property
     def outside(self) -> list[ParityResult]:
-        """Where a cell of one side lies outside of one of the other, beyond known deviations."""
+        """Results where a cell of one side lies outside of one of the other, beyond known deviations."""
         return self.comparison.parity_between or []
 
     @property
@@ -49,7 +50,7 @@ class Versus:
         return WORSE if self.comparison.is_worse else FINE
 
     def as_json(self) -> dict[str, object]:
-        """Returns plain dicts, lists and numbers for `versus --json`: those of `compare --json`, and further keys."""
+        """Return plain dicts, lists and numbers for `versus --json`: those of `compare --json`, and further keys."""
         return {
             **as_json(self.comparison),
             "reports": {side: str(self.output / side) for side in SIDES},
@@ -57,15 +58,15 @@ class Versus:
         }
 
 
-def outcome_of(base: Report, new: Report, output: Path, max_regression: float, parity: JoinedParity | None) -> Versus:
-    """Returns what two reports measured together say, given the parity of all their cells."""
-    comparison = compare_reports(base, new, max_regression=max_regression)
+def outcome_of(base: Report, new: Report, output: Path, limits: Limits, parity: JoinedParity | None) -> Versus:
+    """Return the outcome of two reports measured together, given the parity of all their cells."""
+    comparison = compare_reports(base, new, limits)
     if parity is not None:
         comparison = msgspec.structs.replace(comparison, parity_between=_between(parity))
     return Versus(base=base, new=new, output=output, comparison=comparison, parity=parity)
 
 
 def _between(parity: JoinedParity) -> list[ParityResult]:
-    """Returns where a cell of one side lies outside of one of the other; against the oracle, each report tells."""
+    """Return where a cell of one side lies outside of one of the other; each report has its own against the oracle."""
     sides = {cell: report.name for report in parity.reports for cell in report.cells.values()}
     return [row for row in parity.outside if row.b != ORACLE and sides[row.a] != sides[row.b]]

@@ -1,4 +1,4 @@
-"""A report's page, drawn by a process of its own."""
+"""A report's page beside the report."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from pathlib import Path
 
 
 def write_page_beside(output: Path) -> None:
-    """Writes `report.html` into the report's directory where Altair is there to draw it.
+    """Write `report.html` into the report's directory if Altair is installed.
 
-    In a process of its own: what draws would double the supervisor's memory. A page that cannot be written
-    takes nothing from the report, so its error is only shown.
+    A process of its own draws it, because Altair would double the supervisor's memory. The report is complete without
+    its page, so an error of that process is only shown.
     """
     from bench.page.write import can_draw
 

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from bench.commands.cli import main
 from bench.comparison.benchmark_files import is_benchmarks, load_benchmarks
 from bench.comparison.drift import Drift
 from bench.comparison.files import compare_files
-from bench.comparison.limits import Limits
+from bench.comparison.limits import Allowances
 from bench.errors import BenchError
 from bench.report.file import save_report
 from bench.schema.report import Report
@@ -34,7 +35,7 @@ def test_sum(benchmark, size):
     benchmark.pedantic(sum, (range(size),), rounds=5, iterations=20)
 """
 STEADY = (1.0, 1.01, 0.99, 1.0)
-STILL = Drift(sd=0.0, origin="given")
+STILL = Allowances(drift=Drift(sd=0.0, origin="given"))
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +76,7 @@ def told(content: Any, **facts: object) -> None:
 
 
 def test_one_file_alone_is_undecided_with_the_reason(written: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    comparison = compare_files(written, written, Limits())
+    comparison = compare_files(written, written)
     assert [row.verdict for row in comparison.step_time] == ["undecided", "undecided"]
     assert {(row.base.processes, row.base.rounds) for row in comparison.step_time} == {(1, 5)}
     assert main(["compare", str(written), str(written)]) == 0
@@ -86,7 +87,7 @@ def test_one_file_alone_is_undecided_with_the_reason(written: Path, capsys: pyte
 
 def test_the_median_of_the_rounds_is_the_number_that_counts(written: Path) -> None:
     stored = json.loads(written.read_text())["benchmarks"]
-    rows = compare_files(written, written, Limits()).step_time
+    rows = compare_files(written, written).step_time
     assert sorted(row.new.median_ms for row in rows) == pytest.approx(
         sorted(1e3 * benchmark["stats"]["median"] for benchmark in stored)
     )
@@ -94,7 +95,7 @@ def test_the_median_of_the_rounds_is_the_number_that_counts(written: Path) -> No
 
 def test_each_file_of_a_folder_is_a_process(write: Write, capsys: pytest.CaptureFixture[str]) -> None:
     base, new = write("base", STEADY), write("new", [1.2 * factor for factor in STEADY])
-    comparison = compare_files(base, new, Limits(), drift=STILL)
+    comparison = compare_files(base, new, allowances=STILL)
     assert [(row.cell, row.verdict, row.regression) for row in comparison.step_time] == [
         ("test_sum[10]", "slower", True),
         ("test_sum[4000]", "slower", True),
@@ -110,10 +111,10 @@ def test_each_file_of_a_folder_is_a_process(write: Write, capsys: pytest.Capture
 
 def test_two_named_benchmarks_are_compared(write: Write) -> None:
     folder = write("one", STEADY)
-    (row,) = compare_files(folder, folder, Limits(), cells=("test_sum[10]", "test_suite.py::test_sum[4000]")).step_time
+    (row,) = compare_files(folder, folder, cells=("test_sum[10]", "test_suite.py::test_sum[4000]")).step_time
     assert (row.cell, row.ratio) == ("test_sum[10] -> test_sum[4000]", pytest.approx(2.0))
     with pytest.raises(BenchError, match=r"NEW did not measure test_none; it has test_suite.py::test_sum"):
-        compare_files(folder, folder, Limits(), cells=("test_sum[10]", "test_none"))
+        compare_files(folder, folder, cells=("test_sum[10]", "test_none"))
 
 
 def test_a_name_that_several_files_of_tests_share_must_be_given_in_full(write: Write) -> None:
@@ -122,9 +123,9 @@ def test_a_name_that_several_files_of_tests_share_must_be_given_in_full(write: W
         content["benchmarks"].append(first | {"fullname": "other.py::test_sum[10]"})
 
     folder = write("one", STEADY, add_another)
-    assert "other.py::test_sum[10]" in [row.cell for row in compare_files(folder, folder, Limits()).step_time]
+    assert "other.py::test_sum[10]" in [row.cell for row in compare_files(folder, folder).step_time]
     with pytest.raises(BenchError, match="several benchmarks"):
-        compare_files(folder, folder, Limits(), cells=("test_sum[10]", "test_sum[4000]"))
+        compare_files(folder, folder, cells=("test_sum[10]", "test_sum[4000]"))
 
 
 def test_a_report_is_never_mixed_with_benchmarks(write: Write, make_report: MakeReport, tmp_path: Path) -> None:
@@ -133,7 +134,7 @@ def test_a_report_is_never_mixed_with_benchmarks(write: Write, make_report: Make
     save_report(make_report(), report)
     for pair in ((folder, report), (report, folder)):
         with pytest.raises(BenchError, match="compare two of a kind"):
-            compare_files(*pair, Limits())
+            compare_files(*pair)
     shutil.copy(next(folder.glob("*.json")), report)
     assert not is_benchmarks(report)  # a report's folder stays one, whatever else lies in it
 
@@ -148,11 +149,11 @@ def test_other_machines_are_refused_unless_forced(write: Write) -> None:
     base = write("base", STEADY)
     for name, change in (("Other CPU", other_cpu), ("cpu -> gpu", other_device)):
         new = write(name.replace(" ", ""), STEADY, change)
-        comparison = compare_files(base, new, Limits())
+        comparison = compare_files(base, new)
         assert comparison.not_comparable is not None
         assert name in comparison.not_comparable
         assert {row.verdict for row in comparison.step_time} == {"not comparable"}
-        assert compare_files(base, new, Limits(), force=True, drift=STILL).step_time[0].verdict == "same"
+        assert compare_files(base, new, allowances=replace(STILL, force=True)).step_time[0].verdict == "same"
 
 
 def test_a_folder_of_two_machines_is_refused(write: Write) -> None:
@@ -182,7 +183,7 @@ def test_a_folder_of_two_versions_is_refused(
     content["machine_info"].update(python)
     (folder / "3.json").write_text(json.dumps(content))
     with pytest.raises(BenchError, match=words) as refused:
-        compare_files(folder, folder, Limits())
+        compare_files(folder, folder)
     assert "folders of their own" in str(refused.value)
 
 
@@ -193,8 +194,8 @@ def test_what_an_older_file_of_a_folder_does_not_tell_is_not_compared(write: Wri
     (folder / "3.json").write_text(json.dumps(content))
     assert len(load_benchmarks(folder).files) == 4
     two, one = (write(f"{n}", STEADY, lambda content, n=n: told(content, threads=n)) for n in (2, 1))
-    assert compare_files(folder, two, Limits()).not_comparable is None
-    comparison = compare_files(folder, one, Limits())
+    assert compare_files(folder, two).not_comparable is None
+    comparison = compare_files(folder, one)
     assert comparison.not_comparable is not None
     assert "threads 2 -> 1" in comparison.not_comparable
 
@@ -203,11 +204,11 @@ def test_other_numbers_of_threads_are_other_machines(write: Write) -> None:
     """As under `taskset`, which moves no number that pytest-benchmark itself writes."""
     two, one = (write(f"{n}", STEADY, lambda content, n=n: told(content, threads=n)) for n in (2, 1))
     for cells in (None, ("test_sum[10]", "test_sum[4000]")):
-        comparison = compare_files(two, one, Limits(), cells=cells)
+        comparison = compare_files(two, one, cells=cells)
         assert comparison.not_comparable is not None
         assert "threads 2 -> 1" in comparison.not_comparable
         assert {row.verdict for row in comparison.step_time} == {"not comparable"}
-    assert compare_files(two, write("older", STEADY), Limits(), drift=STILL).step_time[0].verdict == "same"
+    assert compare_files(two, write("older", STEADY), allowances=STILL).step_time[0].verdict == "same"
 
 
 def test_a_side_whose_cores_were_apart_is_not_believed(write: Write) -> None:
@@ -216,22 +217,22 @@ def test_a_side_whose_cores_were_apart_is_not_believed(write: Write) -> None:
     base = write("base", STEADY, lambda content: told(content, apart_rounds=0))
     slower = [1.2 * factor for factor in STEADY]
     new = write("new", slower, lambda content: told(content, apart_rounds=next(counts)))
-    for row in compare_files(base, new, Limits(), drift=STILL).step_time:
+    for row in compare_files(base, new, allowances=STILL).step_time:
         assert (row.verdict, row.regression) == ("undecided", False)
         assert row.why_undecided is not None
         assert row.why_undecided.startswith(
             "in 1 of 4 processes (new) the machine's cores shared no cache for more than"
         )
-    assert {row.verdict for row in compare_files(new, new, Limits()).step_time} == {"same"}
-    believed = compare_files(base, new, Limits(), drift=STILL, ignore_noise=True)
+    assert {row.verdict for row in compare_files(new, new).step_time} == {"same"}
+    believed = compare_files(base, new, allowances=replace(STILL, ignore_noise=True))
     assert {row.verdict for row in believed.step_time} == {"slower"}
     few = write("few", slower, lambda content: told(content, apart_rounds=1))
-    assert compare_files(base, few, Limits(), drift=STILL).step_time[0].verdict == "slower"
+    assert compare_files(base, few, allowances=STILL).step_time[0].verdict == "slower"
 
 
 def test_a_device_that_changed_is_told_once(write: Write) -> None:
     new = write("new", STEADY, lambda content: told(content, device="gpu", keras="3.16.0"))
-    comparison = compare_files(write("base", STEADY), new, Limits())
+    comparison = compare_files(write("base", STEADY), new)
     assert "device cpu -> gpu" in (comparison.not_comparable or "")
     assert comparison.changes == ["keras 3.15.1 -> 3.16.0"]
 
@@ -249,7 +250,7 @@ def test_versions_that_changed_are_named(write: Write) -> None:
         for benchmark in content["benchmarks"]:
             benchmark["extra_info"]["keras"] = "3.16.0"
 
-    assert compare_files(write("a", STEADY), write("b", STEADY, newer), Limits()).changes == ["keras 3.15.1 -> 3.16.0"]
+    assert compare_files(write("a", STEADY), write("b", STEADY, newer)).changes == ["keras 3.15.1 -> 3.16.0"]
 
 
 @pytest.mark.parametrize(
@@ -267,7 +268,7 @@ def test_what_is_neither_kind_is_a_clear_word(tmp_path: Path, text: str, words: 
     file = tmp_path / "file.json"
     file.write_text(text)
     with pytest.raises(BenchError, match=words):
-        compare_files(file, file, Limits())
+        compare_files(file, file)
 
 
 def test_one_cell_alone_cannot_be_compared(written: Path, capsys: pytest.CaptureFixture[str]) -> None:

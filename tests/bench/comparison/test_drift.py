@@ -23,6 +23,7 @@ from bench.comparison.drift import (
     measured_drift,
     without_common_sides,
 )
+from bench.comparison.limits import Allowances
 from bench.comparison.markdown import as_markdown
 from bench.comparison.reports import compare_reports
 from bench.comparison.table import render
@@ -153,7 +154,10 @@ def test_all_cells_together_are_called_different_in_five_of_a_hundred(make_repor
             )
             for shared in 0.04 * rng.standard_normal(2)
         )
-        wrong += any(r.verdict in ("faster", "slower") for r in compare_reports(base, new, drift=allowed).step_time)
+        wrong += any(
+            r.verdict in ("faster", "slower")
+            for r in compare_reports(base, new, allowances=Allowances(drift=allowed)).step_time
+        )
     assert wrong / trials <= 0.05 + 3 * (0.05 * 0.95 / trials) ** 0.5
 
 
@@ -176,7 +180,9 @@ def test_a_report_and_itself_have_no_drift_and_two_reports_have(make_report: Mak
     assert (apart.drift, apart.step_time[0].verdict, apart.exit_code) == (ASSUMED, "undecided", 0)
     assert apart.step_time[0].hidden_by_drift
     assert compare_reports(base, base).drift == drift.NONE
-    assert compare_reports(base, new, drift=Drift(sd=0.001, origin="given")).step_time[0].regression
+    assert (
+        compare_reports(base, new, allowances=Allowances(drift=Drift(sd=0.001, origin="given"))).step_time[0].regression
+    )
 
 
 def test_what_is_allowed_for_is_said_once(make_report: MakeReport, capsys: pytest.CaptureFixture[str]) -> None:

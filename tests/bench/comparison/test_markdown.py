@@ -10,6 +10,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from bench.comparison.drift import Drift
+from bench.comparison.limits import Allowances
 from bench.comparison.markdown import as_markdown
 from bench.comparison.reports import compare_reports
 from bench.schema.parity import ParityResult
@@ -21,7 +22,7 @@ pytestmark = pytest.mark.backend_free
 MakeReport = Callable[..., Report]
 
 BASE = (1.0, 1.01, 0.99, 1.0)
-STILL = Drift(sd=0.0, origin="given")
+STILL = Allowances(drift=Drift(sd=0.0, origin="given"))
 GITHUB = MarkdownIt("commonmark").enable("table")
 
 
@@ -46,7 +47,7 @@ def table_cells(markdown: str) -> list[str]:
 def test_the_verdict_comes_first_and_the_table_of_step_times_is_not_folded(make_report: MakeReport) -> None:
     base = make_report({"jax": BASE, "torch": BASE})
     new = make_report({"jax": [1.2 * value for value in BASE], "torch": BASE}, rmse={"torch": 0.27})
-    markdown = as_markdown(compare_reports(base, new, drift=STILL))
+    markdown = as_markdown(compare_reports(base, new, allowances=STILL))
     first, _ = markdown.split("\n\n", 1)
     assert first.startswith("**movierank-bench:** regression: ")
     assert "jax/cpu/fit</code> takes 1.20 [1.1" in first
@@ -60,7 +61,7 @@ def test_the_verdict_comes_first_and_the_table_of_step_times_is_not_folded(make_
 
 def test_what_is_undecided_says_what_would_decide(make_report: MakeReport) -> None:
     base, new = make_report({"jax": BASE}), make_report({"jax": [0.97, 1.13, 1.02, 1.10]})
-    comparison = compare_reports(base, new, drift=STILL)
+    comparison = compare_reports(base, new, allowances=STILL)
     markdown = as_markdown(comparison)
     assert "1 of 1 undecided" in markdown.split("\n", 1)[0]
     assert f"some {comparison.step_time[0].processes_needed} processes on each side would decide" in markdown

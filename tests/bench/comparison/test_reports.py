@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.comparison.drift import Drift
+from bench.comparison.limits import Allowances, Limits
 from bench.comparison.records import Comparison, Timed
 from bench.comparison.reports import compare_reports
 from bench.comparison.table import render
@@ -26,7 +27,7 @@ pytestmark = pytest.mark.backend_free
 MakeReport = Callable[..., Report]
 
 BASE = (1.0, 1.01, 0.99, 1.0)
-STILL = Drift(sd=0.0, origin="given")
+STILL = Allowances(drift=Drift(sd=0.0, origin="given"))
 
 
 def shown(comparison: Comparison) -> str:
@@ -38,7 +39,7 @@ def shown(comparison: Comparison) -> str:
 
 def against(make_report: MakeReport, medians: Sequence[float], **options: float) -> Comparison:
     base, new = make_report({"jax": BASE}), make_report({"jax": medians})
-    return compare_reports(base, new, drift=STILL, **options)  # type: ignore[arg-type]
+    return compare_reports(base, new, Limits(**options), STILL)
 
 
 def parity(verdict: str, known: str | None = None, stage: str = "epoch 1") -> ParityResult:
@@ -100,8 +101,8 @@ def test_a_wider_limit_lets_a_regression_pass(make_report: MakeReport) -> None:
 @given(st.lists(st.floats(0.5, 2.0), min_size=2, max_size=6), st.floats(0, 0.5))
 def test_swapping_the_reports_mirrors_the_verdict(make_report: MakeReport, medians: list[float], limit: float) -> None:
     base, new = make_report({"jax": BASE}), make_report({"jax": medians})
-    forth = compare_reports(base, new, max_regression=limit).step_time[0]
-    back = compare_reports(new, base, max_regression=limit).step_time[0]
+    forth = compare_reports(base, new, limits=Limits(max_regression=limit)).step_time[0]
+    back = compare_reports(new, base, limits=Limits(max_regression=limit)).step_time[0]
     assert forth.ratio is not None
     assert back.ratio is not None
     assert forth.ratio * back.ratio == pytest.approx(1)
@@ -143,8 +144,8 @@ def test_means_are_of_the_seeds_that_the_difference_is_of(make_report: MakeRepor
 
 def test_a_margin_of_its_own_decides_what_worse_means(make_report: MakeReport) -> None:
     base, new = make_report({"jax": BASE}), make_report({"jax": BASE}, rmse={"jax": 0.2587})
-    assert compare_reports(base, new, rmse_margin=0.0001).exit_code == 1
-    assert compare_reports(base, new, rmse_margin=0.01).exit_code == 0
+    assert compare_reports(base, new, limits=Limits(rmse_margin=0.0001)).exit_code == 1
+    assert compare_reports(base, new, limits=Limits(rmse_margin=0.01)).exit_code == 0
 
 
 def test_newly_out_of_parity_fails_and_the_rest_does_not(make_report: MakeReport) -> None:
@@ -199,7 +200,7 @@ def test_the_same_ratings_from_another_source_are_the_same_workload(make_report:
 
 def test_force_compares_step_times_and_keeps_the_reason(make_report: MakeReport) -> None:
     new = make_report({"jax": [2 * value for value in BASE]}, cpu_model="Other CPU")
-    comparison = compare_reports(make_report({"jax": BASE}), new, force=True)
+    comparison = compare_reports(make_report({"jax": BASE}), new, allowances=Allowances(force=True))
     assert comparison.not_comparable is not None
     assert (comparison.step_time[0].verdict, comparison.exit_code) == ("slower", 1)
     assert "Other CPU" in shown(comparison)
@@ -228,9 +229,9 @@ def test_software_that_changed_is_named(make_report: MakeReport) -> None:
 def test_impossible_limits_are_refused(make_report: MakeReport, bad: float) -> None:
     report = make_report()
     with pytest.raises(BenchError, match="max-regression"):
-        compare_reports(report, report, max_regression=bad)
+        compare_reports(report, report, limits=Limits(max_regression=bad))
     with pytest.raises(BenchError, match="rmse-margin"):
-        compare_reports(report, report, rmse_margin=bad)
+        compare_reports(report, report, limits=Limits(rmse_margin=bad))
 
 
 def test_an_impossible_step_time_is_a_clear_word(make_report: MakeReport) -> None:
@@ -251,7 +252,7 @@ def test_the_table_shows_numbers_with_intervals_and_reads_no_markup(make_report:
     strange = Run(backend="[red]x[/red]", device="cpu", loop="fit", process=0, seed=0, status="ok", step_time_ms=[1.0])
     base = make_report({"jax": BASE}, extra_runs=[strange])
     new = make_report({"jax": [1.2 * v for v in BASE]}, parity=[parity("outside")])
-    text = shown(compare_reports(base, new, drift=STILL))
+    text = shown(compare_reports(base, new, allowances=STILL))
     assert "1.20 [1.1" in text
     assert "slower, regression" in text
     assert "up to 5 % longer is fine" in text

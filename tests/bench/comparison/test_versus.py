@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from bench.comparison.drift import ASSUMED
+from bench.comparison.limits import Limits
 from bench.comparison.markdown import as_markdown
 from bench.comparison.reports import compare_reports
 from bench.comparison.table import render
@@ -114,7 +115,7 @@ def test_only_what_lies_between_the_two_is_the_upgrades_doing(
     pair: tuple[str, str], code: int, make_report: MakeReport, tmp_path: Path
 ) -> None:
     report = make_report()
-    found = outcome_of(report, report, tmp_path, 0.05, joined(BOTH, [outside(*pair)]))
+    found = outcome_of(report, report, tmp_path, Limits(), joined(BOTH, [outside(*pair)]))
     assert (found.exit_code, len(found.outside), found.as_json()["exit_code"]) == (code, code, code)
 
 
@@ -125,7 +126,7 @@ def test_an_upgrade_that_mends_the_model_fails_the_gate_and_every_form_says_why(
     base = make_report(medians, parity=[outside("jax/cpu/fit", "oracle")])
     new = make_report(medians, parity=[msgspec.structs.replace(base.parity[0], verdict="within")])
     between = joined(BOTH, [outside("base:jax/cpu/fit", "oracle"), outside("base:jax/cpu/fit", "new:jax/cpu/fit")])
-    found = outcome_of(base, new, tmp_path, 0.05, between)
+    found = outcome_of(base, new, tmp_path, Limits(), between)
     assert found.exit_code == 1
     console = LastingConsole(file=io.StringIO(), width=200)
     console.print(render(found.comparison))
@@ -136,7 +137,7 @@ def test_an_upgrade_that_mends_the_model_fails_the_gate_and_every_form_says_why(
         assert "Nothing is shown" not in text
     assert "<failure" in comparison_as_junit(found.comparison, "x")
     assert json.loads(json.dumps(found.as_json()))["parity_between"][0]["stage"] == "epoch 1"
-    assert outcome_of(base, new, tmp_path, 0.05, None).as_json()["parity_between"] is None
+    assert outcome_of(base, new, tmp_path, Limits(), None).as_json()["parity_between"] is None
 
 
 def test_a_virtual_environment_is_its_python_links_kept(tmp_path: Path) -> None:

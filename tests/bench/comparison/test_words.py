@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from bench.comparison.drift import Drift
+from bench.comparison.limits import Allowances, Limits
 from bench.comparison.markdown import as_markdown
 from bench.comparison.records import Comparison
 from bench.comparison.reports import compare_reports
@@ -24,7 +25,7 @@ pytestmark = pytest.mark.backend_free
 MakeReport = Callable[..., Report]
 
 BASE = (1.0, 1.01, 0.99, 1.0)
-STILL = Drift(sd=0.0, origin="given")
+STILL = Allowances(drift=Drift(sd=0.0, origin="given"))
 SLOWER = (
     "jax/cpu/fit is slower, but not surely by more than 5 %; "
     "nothing else is shown to be slower, worse or out of parity."
@@ -54,15 +55,15 @@ def of_parity(
     make_report: MakeReport, base: Sequence[ParityResult] | None, new: Sequence[ParityResult] | None
 ) -> Comparison:
     older, newer = (make_report({"jax": BASE}, parity=None if side is None else [*side]) for side in (base, new))
-    return compare_reports(older, newer, drift=STILL)
+    return compare_reports(older, newer, allowances=STILL)
 
 
 def test_slower_by_less_than_the_margin_is_said_though_the_gate_lets_it_pass(make_report: MakeReport) -> None:
     base, new = make_report({"jax": BASE}), make_report({"jax": [1.055 * value for value in BASE]})
-    comparison = compare_reports(base, new, drift=STILL)
+    comparison = compare_reports(base, new, allowances=STILL)
     assert (comparison.step_time[0].verdict, comparison.exit_code) == ("slower", 0)
     assert answers(comparison) == (SLOWER, SLOWER, SLOWER)
-    wider = compare_reports(base, new, drift=STILL, max_regression=0.052)
+    wider = compare_reports(base, new, limits=Limits(max_regression=0.052), allowances=STILL)
     assert "not surely by more than 5.2 %" in shown(wider)[-1]
 
 
@@ -71,10 +72,10 @@ def test_all_cells_that_are_slower_are_named_and_a_regression_says_the_rest(make
     base = make_report(dict.fromkeys(cells, BASE))
     factors = {"jax": 1.0, "torch": 1.055, "tensorflow": 1.055}
     new = make_report({cell: [factor * value for value in BASE] for cell, factor in factors.items()})
-    told = shown(compare_reports(base, new, drift=STILL))[-1]
+    told = shown(compare_reports(base, new, allowances=STILL))[-1]
     assert told.startswith("tensorflow/cpu/fit and torch/cpu/fit are slower, but not surely")
     worse = make_report({cell: [(1.3 if cell == "jax" else 1.055) * v for v in BASE] for cell in cells})
-    comparison = compare_reports(base, worse, drift=STILL)
+    comparison = compare_reports(base, worse, allowances=STILL)
     assert (shown(comparison)[-1], comparison.exit_code) == ("Something is slower, worse or out of parity.", 1)
 
 
@@ -83,7 +84,9 @@ def test_a_name_in_the_answer_is_no_markup(make_report: MakeReport) -> None:
     strange = [msgspec.structs.replace(run, backend="<b>@x") for run in base.runs]
     base = msgspec.structs.replace(base, runs=strange)
     slow = [msgspec.structs.replace(r, step_time_ms=[1.055 * v for v in r.step_time_ms]) for r in strange]
-    first = as_markdown(compare_reports(base, msgspec.structs.replace(base, runs=slow), drift=STILL)).split("\n", 1)[0]
+    first = as_markdown(compare_reports(base, msgspec.structs.replace(base, runs=slow), allowances=STILL)).split(
+        "\n", 1
+    )[0]
     assert "is slower" in first
     assert "<b>" not in first
     assert "@x" not in first
@@ -151,12 +154,14 @@ def test_out_of_parity_fails_where_nothing_can_be_timed(make_report: MakeReport,
 @pytest.mark.parametrize("force", [True, False])
 def test_a_fault_of_another_workload_is_not_the_same_fault(make_report: MakeReport, force: bool) -> None:
     base, new = (make_report({"jax": BASE}, parity=[fault()], epochs=epochs) for epochs in (5, 7))
-    comparison = compare_reports(base, new, force=force)
+    comparison = compare_reports(base, new, allowances=Allowances(force=force))
     assert (comparison.parity_kept, len(comparison.parity), comparison.exit_code) == ([], 1, 1)
     text = "\n".join(shown(comparison))
     assert "Out of parity: jax/cpu/fit and oracle at stage epoch 1" in text
     assert "ewly" not in text  # of an older model that was another one, nothing tells
-    mended = compare_reports(base, msgspec.structs.replace(new, parity=[fault(verdict="within")]), force=force)
+    mended = compare_reports(
+        base, msgspec.structs.replace(new, parity=[fault(verdict="within")]), allowances=Allowances(force=force)
+    )
     assert mended.parity_mended == []
 
 

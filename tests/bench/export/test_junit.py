@@ -11,6 +11,7 @@ import pytest
 
 from bench.commands.cli import main
 from bench.comparison.drift import Drift
+from bench.comparison.limits import Allowances
 from bench.comparison.reports import compare_reports
 from bench.export.junit import comparison_as_junit
 from bench.report.file import load_report
@@ -117,7 +118,7 @@ def test_a_comparison_s_verdicts_are_cases(make_report: MakeReport) -> None:
                          verdict="outside")  # fmt: skip
     base = make_report({"jax": steady, "torch": steady, "tensorflow": steady})
     new = make_report({"jax": [1.2 * value for value in steady], "torch": steady}, rmse={"torch": 0.27}, parity=[fault])
-    comparison = compare_reports(base, new, drift=Drift(sd=0.0, origin="given"))
+    comparison = compare_reports(base, new, allowances=Allowances(drift=Drift(sd=0.0, origin="given")))
     root = valid(comparison_as_junit(comparison, "bench compare"))
     assert outcomes(root) == {
         ("step time", "jax/cpu/fit"): "failure",

@@ -14,7 +14,7 @@ from bench.commands.cli import main
 from bench.comparison.benchmark_files import load_benchmarks
 from bench.comparison.drift import Drift
 from bench.comparison.files import compare_files
-from bench.comparison.limits import Limits
+from bench.comparison.limits import Allowances
 from bench.errors import BenchError
 from bench.export.pytest_benchmark import _stats, as_one_file
 from bench.report.file import load_report, save_report
@@ -23,7 +23,7 @@ from bench.report.view import load_views
 
 pytestmark = pytest.mark.backend_free
 
-STILL = Drift(sd=0.0, origin="given")
+STILL = Allowances(drift=Drift(sd=0.0, origin="given"))
 
 
 def export(*arguments: Path | str) -> int:
@@ -37,8 +37,8 @@ def test_a_folder_reads_back_as_the_same_processes_and_gives_the_same_verdicts(r
     expected = {str(cell): found for cell, found in process_medians(load_report(real).runs).items()}
     assert medians == {cell: pytest.approx(found) for cell, found in expected.items()}
     assert {timed.rounds for timed in benchmarks.timed().values()} == {25}
-    there = compare_files(tmp_path / "out", tmp_path / "out", Limits(), drift=STILL)
-    here = compare_files(real, real, Limits(), drift=STILL)
+    there = compare_files(tmp_path / "out", tmp_path / "out", allowances=STILL)
+    here = compare_files(real, real, allowances=STILL)
     for one, other in zip(there.step_time, here.step_time, strict=True):
         assert (one.cell, one.verdict, one.processes_needed) == (other.cell, other.verdict, other.processes_needed)
         assert one.ci95 == pytest.approx(other.ci95)
