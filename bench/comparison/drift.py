@@ -169,16 +169,7 @@ def estimated(sides: Sequence[Sequence[float]]) -> Drift | None:
     Biometrics Bulletin 2, 1946). Few sides may scatter no more than their processes show although there is a drift. So
     the variance of means is taken for no less than the limit that it is not above, at a confidence of
     `bench.statistics.scatter.CAUTION`, where sides scatter exactly so much; then its own degrees of freedom are taken.
-
-    Share of 95 % intervals of two sides that hold the truth, processes scattering by 4.7 %, five a side in a validation
-    of 10 sides, 5 or 20 in the two; 40 000 simulated each. In brackets, of those validations whose sides scattered no
-    more than their processes show; last, where these are taken for proof that there is no drift:
-
-        drift    5 processes        20                  20, no drift then
-        0        99.2 % (99.2 %)    100.0 % (100.0 %)   97.4 % (95.2 %)
-        1 %      98.6 % (98.4 %)     99.7 %  (99.7 %)   94.3 % (85.4 %)
-        2 %      97.2 % (95.0 %)     97.5 %  (95.2 %)   94.7 % (65.9 %)
-        5 %      95.7 %              95.9 %             96.2 %
+    docs/method.md ("Simulated intervals") has the share of intervals that hold the truth then.
 
     Args:
         sides: process medians in ms of equal sides, measured one after the other; two processes or more each.

@@ -8,7 +8,7 @@ from bench.page.charts import speed
 from bench.page.charts.look import Look
 from bench.page.charts.speed import bound_in_words, rates_in_words
 from bench.page.figure import Figure
-from bench.page.tables import Table, cell_name, estimate, number
+from bench.page.tables import Table, cell_name, cell_row, estimate, number
 from bench.report.floors import device_rates
 from bench.report.scores import metric_label
 from bench.schema.profile import GROUPS
@@ -39,17 +39,11 @@ def _time_to_target(key: str, report: Report, look: Look) -> Figure:
     records, name = report.time_to_target, metric_label(report.workload)
     rows, never = [], []
     for row in records:
-        cell = row.cell
-        epochs = [f"{each}" if each is not None else "never" for each in row.epochs]
-        reached = f"{row.reached} of {row.processes}"
-        rows.append(
-            (
-                (cell_name(cell, look.names), estimate(row.typical_s, row.ci95_s), reached, ", ".join(epochs)),
-                [str(cell)],
-            )
-        )
+        epochs = ", ".join("never" if each is None else f"{each}" for each in row.epochs)
+        figures = (estimate(row.typical_s, row.ci95_s), f"{row.reached} of {row.processes}", epochs)
+        rows.append(cell_row(look.names, row.cell, *figures))
         if row.reached < row.processes:
-            never.append(f"{cell_name(cell, look.names)} {row.processes - row.reached} of {row.processes}")
+            never.append(f"{cell_name(row.cell, look.names)} {row.processes - row.reached} of {row.processes}")
     said = [f"{values[0]} {values[1]} s" for values, _ in rows]
     left_out = " Processes that never got there are not in it; the table has their number." if never else ""
     return Figure(
@@ -67,20 +61,10 @@ def _floor(key: str, report: Report, look: Look) -> Figure:
     rows = []
     for row in report.floors:
         own, best = device_rates(report.runs, row.cell)
-        rows.append(
-            (
-                (
-                    cell_name(row.cell, look.names),
-                    estimate(row.times_best_floor, row.times_best_floor_ci95),
-                    number(row.best_floor_ms),
-                    bound_in_words(row, best),
-                    rates_in_words(best),
-                    estimate(row.times_floor, row.times_floor_ci95),
-                    rates_in_words(own),
-                ),
-                [str(row.cell)],
-            )
-        )
+        floor = (number(row.best_floor_ms), bound_in_words(row, best), rates_in_words(best))
+        of_framework = (estimate(row.times_floor, row.times_floor_ci95), rates_in_words(own))
+        times = estimate(row.times_best_floor, row.times_best_floor_ci95)
+        rows.append(cell_row(look.names, row.cell, times, *floor, *of_framework))
     said = [f"{values[0]} {values[1]}, bound by {values[3]}" for values, _ in rows]
     header = ("Cell", "× floor [95 %]", "Floor, ms", "Bound by", "Best rates on this device",
               "× floor of its own framework [95 %]", "Its framework's rates")  # fmt: skip
@@ -102,12 +86,11 @@ def _profiles(key: str, report: Report, look: Look) -> Figure:
     rows = []
     for profile in report.profiles:
         shares = {share.group: share.share for share in profile.shares}
-        name = cell_name(profile.cell, look.names)
         most = [f"{one.name} {one.share:.0%}" for one in profile.operations[:NAMED_OPERATIONS]]
         longest = ", ".join(most) if profile.file is not None else f"no profile: {profile.error}"
         parts = [f"{100 * shares.get(group, 0):.1f}" if shares else "–" for group in GROUPS]
         traced = number(profile.step_ms), number(profile.operations_per_step)
-        rows.append(((name, *traced, *parts, longest), [str(profile.cell)]))
+        rows.append(cell_row(look.names, profile.cell, *traced, *parts, longest))
     largest = [
         f"{cell_name(profile.cell, look.names)} "
         + ", ".join(f"{share.group} {share.share:.0%}" for share in profile.shares[:NAMED_GROUPS])
@@ -131,13 +114,11 @@ def _profiles(key: str, report: Report, look: Look) -> Figure:
 def _phases(key: str, report: Report, look: Look) -> Figure:
     found = speed.phases(report.runs)
     rows = [
-        (
-            (cell_name(cell, look.names), *(number(of_cell.get(name)) for name in speed.PHASE_NAMES),
-             number(sum(of_cell.values()))),
-            [str(cell)],
+        cell_row(
+            look.names, cell, *(number(of_cell.get(name)) for name in speed.PHASE_NAMES), number(sum(of_cell.values()))
         )
         for cell, of_cell in found.items()
-    ]  # fmt: skip
+    ]
     said = [f"{values[0]} {values[-1]} s" for values, _ in rows]
     header: Sequence[str] = ("Cell", *(f"{name}, s" for name in speed.PHASE_NAMES.values()), "sum, s")
     return Figure(

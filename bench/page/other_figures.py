@@ -8,7 +8,7 @@ from bench.comparison.history import Group
 from bench.page.charts import scale, scoring, trend
 from bench.page.charts.look import Look
 from bench.page.figure import Figure
-from bench.page.tables import Table, cell_name, ends, estimate, number
+from bench.page.tables import Table, cell_name, cell_row, ends, estimate, number
 from bench.report.view import View
 from bench.schema.cell import cell_named
 from bench.studies.mutants.records import Mutants
@@ -105,10 +105,7 @@ def mutants_figure(key: str, result: Mutants, look: Look) -> Figure:
 def side_by_side_figure(views: Sequence[View], look: Look) -> Figure:
     """Return the figure of the step times of several reports."""
     rows = [
-        (
-            (cell_name(cell, look.names), view.name, number(row.median_ms), ends(row.ci95_ms, ".4g")),
-            [str(cell)],
-        )
+        cell_row(look.names, cell, view.name, number(row.median_ms), ends(row.ci95_ms, ".4g"))
         for cell in look.cells
         for view in views
         for row in view.summary.step_time
@@ -143,30 +140,21 @@ def trend_figures(key: str, groups: Sequence[Group], look: Look, *, apart: bool)
         parts = [[series] for series in group.series] if apart else [group.series]
         for place, series in enumerate(parts):
             rows = [
-                (
-                    (
-                        cell_name(cell_named(each.cell), look.names),
-                        point.created,
-                        point.name,
-                        with_interval(point.step_time.median_ms, point.step_time.ci95_ms),
-                        "–" if (score := point.rmse or point.metric) is None else f"{score.mean:.5f}",
-                        "" if point.change is None else f"× {point.change:.3f}",
-                        "; ".join(point.changes),
-                    ),
-                    [each.cell],
+                cell_row(
+                    look.names,
+                    cell_named(each.cell),
+                    point.created,
+                    point.name,
+                    with_interval(point.step_time.median_ms, point.step_time.ci95_ms),
+                    "–" if (score := point.rmse or point.metric) is None else f"{score.mean:.5f}",
+                    "" if point.change is None else f"× {point.change:.3f}",
+                    "; ".join(point.changes),
                 )
                 for each in series
                 for point in each.points
             ]
-            header = (
-                "Cell",
-                "Measured",
-                "Report",
-                "ms/step [95 %]",
-                "Test RMSE or metric",
-                "Change",
-                "Changed before it",
-            )
+            header = ("Cell", "Measured", "Report", "ms/step [95 %]", "Test RMSE or metric", "Change",
+                      "Changed before it")  # fmt: skip
             name = cell_name(cell_named(series[0].cell), look.names)
             yield Figure(
                 key=f"{key}{number_}-{place}",

@@ -8,7 +8,7 @@ from bench.page.charts import quality, speed
 from bench.page.charts.look import Look
 from bench.page.cost_figures import cost_figures
 from bench.page.figure import Figure
-from bench.page.tables import Table, cell_name, decimals, ends, number, small
+from bench.page.tables import Table, cell_name, cell_row, decimals, ends, number, small
 from bench.page.thinning import drawn_curves, drawn_parity
 from bench.report.scores import metric_label
 from bench.report.view import View
@@ -43,15 +43,13 @@ def report_figures(key: str, view: View, look: Look, *, thin: bool) -> Iterator[
 def _step_time(key: str, view: View, look: Look, thin: bool) -> Figure:
     step_time = view.summary.step_time
     rows = [
-        (
-            (
-                cell_name(row.cell, look.names),
-                number(row.median_ms),
-                "one process, no interval" if row.ci95_ms is None else ends(row.ci95_ms, ".4g"),
-                ", ".join(number(value) for value in view.medians[row.cell].values()),
-                row.rounds,
-            ),
-            [str(row.cell)],
+        cell_row(
+            look.names,
+            row.cell,
+            number(row.median_ms),
+            "one process, no interval" if row.ci95_ms is None else ends(row.ci95_ms, ".4g"),
+            ", ".join(number(value) for value in view.medians[row.cell].values()),
+            row.rounds,
         )
         for row in step_time
     ]
@@ -71,22 +69,12 @@ def _final(key: str, view: View, look: Look, thin: bool) -> Figure:
     beside = {row.cell: row for row in report.reference_rmse}
     rows = []
     for row in scores:
-        cell = row.cell
-        oracle = beside.get(row.cell)
-        rows.append(
-            (
-                (
-                    cell_name(cell, look.names),
-                    decimals(row.mean, 5),
-                    ends(row.ci95, ".5f"),
-                    row.seeds,
-                    ", ".join(f"{value:.5f}" for _, value in view.final_scores.get(cell, [])),
-                    "–" if oracle is None else f"{oracle.difference:+.1e} {ends(oracle.ci95, '+.1e')}",
-                    "–" if oracle is None or oracle.verdict is None else oracle.verdict,
-                ),
-                [str(cell)],
-            )
-        )
+        cell, oracle = row.cell, beside.get(row.cell)
+        each = ", ".join(f"{value:.5f}" for _, value in view.final_scores.get(cell, []))
+        difference = "–" if oracle is None else f"{oracle.difference:+.1e} {ends(oracle.ci95, '+.1e')}"
+        verdict = "–" if oracle is None or oracle.verdict is None else oracle.verdict
+        figures = (decimals(row.mean, 5), ends(row.ci95, ".5f"), row.seeds, each, difference, verdict)
+        rows.append(cell_row(look.names, cell, *figures))
     said = [f"{cell_name(row.cell, look.names)} {row.mean:.4f}" for row in scores]
     header = ("Cell", f"Mean {name}", "95 % interval", "Seeds", "Each process", "Minus the oracle's", "Verdict")
     grey = " Grey: where 95 % of the float64 oracle's means lie, dashed its mean." if report.reference_rmse else ""
@@ -106,13 +94,9 @@ def _epochs(key: str, report: Report, look: Look, thin: bool) -> Figure:
     thinned = "" if found == drawn_curves(report, thin=False) else THINNED
     epochs = sorted({epoch for _, scores in found for epoch in scores})
     rows = [
-        (
-            (cell_name(run.cell, look.names), run.process, run.seed,
-             *(decimals(scores.get(epoch), 5) for epoch in epochs)),
-            [str(run.cell)],
-        )
+        cell_row(look.names, run.cell, run.process, run.seed, *(decimals(scores.get(epoch), 5) for epoch in epochs))
         for run, scores in found
-    ]  # fmt: skip
+    ]
     first, last = ([list(scores.values())[place] for _, scores in found] for place in (0, -1))
     said = (
         f"from {min(first):.4f} to {max(first):.4f} after the first epoch, from {min(last):.4f} to {max(last):.4f} "

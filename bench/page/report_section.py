@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
 
 import msgspec
 
 from bench.page.charts.look import Look
 from bench.page.figure import Figure
 from bench.page.report_figures import report_figures
-from bench.page.tables import Table, cell_name, decimals, estimate, facts, folded, number, text
+from bench.page.tables import Table, cell_row, decimals, estimate, facts, folded, number, text
 from bench.report.scores import metric_label
 from bench.report.summary import Summary
 from bench.report.view import View
@@ -103,8 +102,7 @@ def _cells_table(view: View, look: Look) -> Table:
         ratio = relative_step_time(summary.ratios, cell, base) if base is not None and cell != base else None
         floor, step, goal = floors.get(cell), first.get(cell), target.get(cell)
         memory = [run.peak_rss_mib for run, _ in view.final_scores.get(cell, []) if run.peak_rss_mib is not None]
-        values = (
-            cell_name(cell, look.names),
+        figures = (
             estimate(row.median_ms, row.ci95_ms),
             "1" if cell == base else "–" if ratio is None else estimate(*ratio),
             estimate(floor.times_best_floor if floor else None),
@@ -115,7 +113,7 @@ def _cells_table(view: View, look: Look) -> Table:
             number(max(memory)) if memory else "–",
             row.processes,
         )
-        rows.append((values, [str(cell)]))
+        rows.append(cell_row(look.names, cell, *figures))
     metric = metric_label(report.workload)
     goal_name = f"to {metric} {report.time_to_target[0].target:g}, s" if report.time_to_target else "to target, s"
     header = ["Cell", "ms/step [95 %]", "× fastest [95 %]", "× floor", f"Training {goal_name} [95 %]",
@@ -126,27 +124,23 @@ def _cells_table(view: View, look: Look) -> Table:
 
 
 def _ratio_table(summary: Summary, look: Look) -> Table:
+    names = look.names
     rows = [
-        (
-            (look.names.get(row.a, row.a), look.names.get(row.b, row.b), estimate(row.ratio, row.ci95), row.pairs),
-            [row.a, row.b],
-        )
+        ((names.get(row.a, row.a), names.get(row.b, row.b), estimate(row.ratio, row.ci95), row.pairs), (row.a, row.b))
         for row in summary.ratios
     ]
     return Table(("Slower", "Faster", "Times as long [95 %]", "Pairs of processes"), rows)
 
 
 def _run_table(report: Report, look: Look) -> Table:
-    rows: list[tuple[Sequence[object], Sequence[str]]] = [
-        (
-            (
-                cell_name(run.cell, look.names),
-                *(run.process, run.seed, run.status, run.compile_mode or "–", run.compile_cache or "–"),
-                ", ".join(number(value) for value in run.step_time_ms) or "–",
-                *(number(getattr(run, name)) for name in RUN_COLUMNS),
-                run.error or "",
-            ),
-            [str(run.cell)],
+    rows = [
+        cell_row(
+            look.names,
+            run.cell,
+            *(run.process, run.seed, run.status, run.compile_mode or "–", run.compile_cache or "–"),
+            ", ".join(number(value) for value in run.step_time_ms) or "–",
+            *(number(getattr(run, name)) for name in RUN_COLUMNS),
+            run.error or "",
         )
         for run in report.runs
     ]

@@ -16,6 +16,9 @@ CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")  # not allowed in
 NUMBER = re.compile(r"–|[+-]?[\d.,]+(e[+-]\d+)?( \[[^\]]*\])?|\[[^\]]*\]")
 
 
+Row = tuple[Sequence[object], Sequence[str]]
+
+
 @dataclass(frozen=True)
 class Table:
     """A table as HTML will show it.
@@ -26,7 +29,7 @@ class Table:
     """
 
     header: Sequence[str]
-    rows: Sequence[tuple[Sequence[object], Sequence[str]]]
+    rows: Sequence[Row]
 
     def _values(self) -> list[Sequence[object]]:
         return [values for values, _ in self.rows]
@@ -95,6 +98,11 @@ def text(value: object) -> str:
 def cell_name(cell: Cell, names: Mapping[str, str]) -> str:
     """Return the name of a cell on this page."""
     return names.get(str(cell), str(cell))
+
+
+def cell_row(names: Mapping[str, str], cell: Cell, *values: object) -> Row:
+    """Return a row of one cell: its name, then `values`."""
+    return (cell_name(cell, names), *values), [str(cell)]
 
 
 def estimate(value: float | None, ci95: Interval | None = None) -> str:
