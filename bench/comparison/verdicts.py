@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import msgspec
 import numpy as np
 
 from bench.comparison.drift import NONE as NO_DRIFT
@@ -40,6 +41,14 @@ class TimedPair:
     disturbed: str | None = None
     drift: Drift = NO_DRIFT
 
+    @property
+    def refused(self) -> StepComparison:
+        """The row without a ratio, for two sides that are not comparable."""
+        base, new = self.shown
+        return StepComparison(
+            cell=self.label, base=base, new=new, ratio=None, ci95=None, verdict="not comparable", regression=False
+        )
+
 
 def compare_times(pairs: Sequence[TimedPair], limits: Limits, *, refuse: bool) -> tuple[list[StepComparison], float]:
     """Return a row for each pair, and the confidence of each interval.
@@ -50,12 +59,7 @@ def compare_times(pairs: Sequence[TimedPair], limits: Limits, *, refuse: bool) -
         refuse: whether to give no ratio and no verdict, because the two sides are not comparable.
     """
     if refuse:
-        rows = [
-            StepComparison(cell=pair.label, base=pair.shown[0], new=pair.shown[1], ratio=None, ci95=None,
-                           verdict="not comparable", regression=False)
-            for pair in pairs
-        ]  # fmt: skip
-        return rows, intervals.CONFIDENCE
+        return [pair.refused for pair in pairs], intervals.CONFIDENCE
     contrasts = [_log_ratio(pair) for pair in pairs]
     confidence = contrast.each_of(sum(each.has_interval for each in contrasts))
     return [_row(pair, each, limits, confidence) for pair, each in zip(pairs, contrasts, strict=True)], confidence
@@ -78,28 +82,26 @@ def _log_ratio(pair: TimedPair) -> Contrast:
 def _row(pair: TimedPair, log_ratio: Contrast, limits: Limits, confidence: float) -> StepComparison:
     logs = log_ratio.interval(confidence)
     ends = None if logs is None else _exponential(logs)
-    # What others do lasts for minutes, so all processes of one side may share it, and no interval of theirs knows. It
-    # may hide a difference as well as make one.
+    undecided = msgspec.structs.replace(
+        pair.refused, ratio=math.exp(log_ratio.value), ci95=ends, verdict="undecided", disturbed=pair.disturbed
+    )
+    # A disturbance lasts for minutes, so all processes of one side may share it, and their interval misses it. It may
+    # hide a difference as well as make one.
     if pair.disturbed is not None:
-        return StepComparison(cell=pair.label, base=pair.shown[0], new=pair.shown[1], ratio=math.exp(log_ratio.value),
-                              ci95=ends, verdict="undecided", regression=False, disturbed=pair.disturbed)  # fmt: skip
-
-    verdict = _step_verdict(ends, limits.max_regression)
+        return undecided
 
     def decides(ends: Interval) -> bool:
         return _step_verdict(_exponential(ends), limits.max_regression) != "undecided"
 
-    return StepComparison(
-        cell=pair.label,
-        base=pair.shown[0],
-        new=pair.shown[1],
-        ratio=math.exp(log_ratio.value),
-        ci95=ends,
-        verdict=verdict,
-        regression=ends is not None and ends[0] > 1 + limits.max_regression,
-        processes_needed=log_ratio.samples_needed(decides, confidence) if verdict == "undecided" else None,
-        hidden_by_drift=verdict == "undecided" and not log_ratio.ever_decides(decides, confidence),
-    )
+    verdict = _step_verdict(ends, limits.max_regression)
+    if verdict == "undecided":
+        return msgspec.structs.replace(
+            undecided,
+            processes_needed=log_ratio.samples_needed(decides, confidence),
+            hidden_by_drift=not log_ratio.ever_decides(decides, confidence),
+        )
+    regression = ends is not None and ends[0] > 1 + limits.max_regression
+    return msgspec.structs.replace(undecided, verdict=verdict, regression=regression)
 
 
 def _exponential(ends: Interval) -> Interval:

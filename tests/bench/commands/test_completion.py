@@ -26,7 +26,7 @@ def script(shell: str, capsys: pytest.CaptureFixture[str]) -> str:
 
 
 def bash_offers(file: Path, words: list[str]) -> set[str]:
-    """Calls the function that bash calls for the tab key, with what bash gives it."""
+    """Call the function that bash calls for the tab key, with the variables that bash sets."""
     lines = f"""
 source {file}
 COMP_WORDS=({PROGRAM} {" ".join(f"'{word}'" for word in words)}); COMP_CWORD={len(words)}
@@ -40,7 +40,7 @@ printf '%s\\n' "${{COMPREPLY[@]}}"
 
 
 def fish_offers(file: Path, words: list[str]) -> set[str]:
-    """Asks fish what it would offer; what follows a tab stop is the description."""
+    """Ask fish what it would offer; a description follows a tab stop."""
     lines = f"source {file}; complete --do-complete '{' '.join([PROGRAM, *words])}'"
     done = subprocess.run(
         ["fish", "--no-config", "-c", lines],

@@ -1,4 +1,4 @@
-"""Readers of the output that go away, such as `head` after its first line: the exit code stays what it is."""
+"""Readers of the output that go away, such as `head` after its first line, do not change the exit code."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def reports(make_report: MakeReport, tmp_path: Path) -> Path:
 
 
 def unread(*arguments: str, cwd: Path, errors_too: bool = False, **variables: str) -> Done:
-    """Runs a command that writes to a pipe which nobody reads."""
+    """Run a command that writes to a pipe which nobody reads."""
     reading, writing = os.pipe()
     os.close(reading)
     try:
