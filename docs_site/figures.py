@@ -11,11 +11,17 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from bench.measure.option_table import as_markdown
 from docs_site import loop_figures, proof_figures, sweep_figures
 from docs_site.blocks import Maker, filled
 
 ROOT = Path(__file__).parents[1]
-MAKERS: dict[str, Maker] = {**loop_figures.MAKERS, **proof_figures.MAKERS, **sweep_figures.MAKERS}
+MAKERS: dict[str, Maker] = {
+    **loop_figures.MAKERS,
+    **proof_figures.MAKERS,
+    **sweep_figures.MAKERS,
+    "options": lambda root: as_markdown(),
+}
 
 
 def documents(root: Path = ROOT) -> list[Path]:

@@ -1,34 +1,38 @@
-"""`python -m bench`: its options, and what each command calls.
+"""`python -m bench`: its commands, and what happens when one fails.
 
-What a command needs is imported when it runs, so that `--help` and `compare` start at once.
+A command imports what it needs when it runs, so that `--help` and `compare` start at once.
 """
 
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 
-from bench.commands import compare as compare_command
-from bench.commands import completion as completion_command
-from bench.commands import export as export_command
-from bench.commands import history as history_command
-from bench.commands import mutants as mutants_command
-from bench.commands import page as page_command
-from bench.commands import parity as parity_command
-from bench.commands import run as run_command
-from bench.commands import score as score_command
-from bench.commands import sweep as sweep_command
-from bench.commands import validate as validate_command
-from bench.commands import versus as versus_command
-from bench.commands.doctor import DOCTOR_EXAMPLES, _doctor
-from bench.commands.schema import SCHEMA_EXAMPLES, _schema
-from bench.errors import BenchError
-from bench.schema.outcome import BAD_INPUT, RUNS_FAILED
+from bench.commands import (
+    compare,
+    completion,
+    doctor,
+    export,
+    history,
+    mutants,
+    page,
+    parity,
+    run,
+    schema,
+    score,
+    sweep,
+    validate,
+    versus,
+)
+from bench.commands.ending import ERRORS, report_error
 from bench.system.interrupts import interrupts_once
 from movierank.commands.lasting_output import lasting_output
 from movierank.commands.short_parser import ShortParser
-from movierank.errors import MovierankError
+
+COMMANDS = (
+    *(run, versus, compare, parity, history, mutants, sweep, score, page, export, validate),
+    *(doctor, schema, completion),
+)
 
 EXAMPLES = """examples:
   python -m bench doctor                  which backends and devices work here
@@ -46,7 +50,7 @@ were cut off (the rest is saved)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command and returns its exit code."""
+    """Run one command and return its exit code."""
     with lasting_output():
         arguments = _parser().parse_args(argv)
         with interrupts_once():
@@ -56,16 +60,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _carry_out(arguments: argparse.Namespace) -> int:
     try:
         code: int = arguments.command(arguments)
-    except (BenchError, MovierankError) as error:
+    except ERRORS as error:
         if arguments.debug:
             raise
-        print(f"bench: {error}", file=sys.stderr)
-        return BAD_INPUT
-    except KeyboardInterrupt:
-        if arguments.debug:
-            raise
-        print("bench: interrupted", file=sys.stderr)
-        return RUNS_FAILED
+        return report_error(error)
     return code
 
 
@@ -78,35 +76,6 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--debug", action="store_true", help="show a traceback with an error")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    run_command.add(commands)
-    versus_command.add(commands)
-    compare_command.add(commands)
-    parity_command.add(commands)
-    history_command.add(commands)
-    mutants_command.add(commands)
-    sweep_command.add(commands)
-    score_command.add(commands)
-    page_command.add(commands)
-    export_command.add(commands)
-    validate_command.add(commands)
-
-    doctor = commands.add_parser(
-        "doctor",
-        help="say which backends, devices and data would work here",
-        description="Starts a worker for each backend and device, and looks at the data and at what could spoil a "
-        "measurement now. Ends with 3 where no backend works.",
-        epilog=DOCTOR_EXAMPLES,
-    )
-    doctor.add_argument("--json", action="store_true", help="print JSON instead of a table")
-    doctor.set_defaults(command=_doctor)
-
-    schema = commands.add_parser(
-        "schema",
-        help="print the JSON Schema of report.json",
-        description="Prints the JSON Schema of report.json, with all its keys.",
-        epilog=SCHEMA_EXAMPLES,
-    )
-    schema.set_defaults(command=_schema)
-
-    completion_command.add(commands, _parser)
+    for command in COMMANDS:
+        command.add(commands)
     return parser

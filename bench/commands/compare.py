@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,7 @@ EXAMPLES = """examples:
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Adds the command to the program's."""
+    """Add the command to the program's."""
     compare = commands.add_parser(
         "compare",
         help="compare two reports",
@@ -56,7 +57,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 
 def add_verdict_options(compare: argparse.ArgumentParser) -> None:
-    """Adds what is still fine, and the form of the answer."""
+    """Add the options for the limit of a regression and the form of the answer."""
     answer = compare.add_argument_group("the answer")
     answer.add_argument(
         "--max-regression",
@@ -73,6 +74,7 @@ def add_verdict_options(compare: argparse.ArgumentParser) -> None:
 
 def _compare(arguments: argparse.Namespace) -> int:
     from bench.api import compare
+    from bench.comparison.words import as_json
 
     comparison = compare(
         arguments.base,
@@ -85,23 +87,21 @@ def _compare(arguments: argparse.Namespace) -> int:
         drift=arguments.drift,
         validation=arguments.validation,
     )
-    if arguments.json:
-        from bench.comparison.words import as_json
-        from bench.text.console import print_json
-
-        print_json(as_json(comparison))
-    else:
-        print_comparison(comparison, arguments)
-    if arguments.junit is not None:
-        write_verdicts(comparison, arguments.junit)
-    if comparison.nothing_compared:
-        print("bench: the two have nothing that can be compared", file=sys.stderr)
+    answer(comparison, lambda: as_json(comparison), arguments)
     return comparison.exit_code
 
 
-def print_comparison(comparison: Comparison, arguments: argparse.Namespace) -> None:
-    """Prints a comparison as a table or as Markdown, whichever `add_verdict_options` let one choose."""
-    if arguments.markdown:
+def answer(comparison: Comparison, as_json: Callable[[], object], arguments: argparse.Namespace) -> None:
+    """Print a comparison, and write its verdicts as JUnit XML, as the options of `add_verdict_options` ask for.
+
+    Raises:
+        BenchError: the verdicts cannot be written.
+    """
+    if arguments.json:
+        from bench.text.console import print_json
+
+        print_json(as_json())
+    elif arguments.markdown:
         from bench.comparison.markdown import as_markdown
 
         print(as_markdown(comparison), end="")
@@ -110,15 +110,10 @@ def print_comparison(comparison: Comparison, arguments: argparse.Namespace) -> N
         from bench.text.console import LastingConsole
 
         LastingConsole().print(render(comparison))
+    if arguments.junit is not None:
+        from bench.export.junit import comparison_as_junit
+        from bench.system.files import write_text
 
-
-def write_verdicts(comparison: Comparison, file: Path) -> None:
-    """Writes a comparison's verdicts as JUnit XML.
-
-    Raises:
-        BenchError: it cannot be written.
-    """
-    from bench.export.junit import comparison_as_junit
-    from bench.system.files import write_text
-
-    write_text(comparison_as_junit(comparison, "bench compare"), file)
+        write_text(comparison_as_junit(comparison, "bench compare"), arguments.junit)
+    if comparison.nothing_compared:
+        print("bench: the two have nothing that can be compared", file=sys.stderr)

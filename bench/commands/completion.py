@@ -1,9 +1,9 @@
-"""`python -m bench completion`: prints what makes a shell complete the program's commands, options and names."""
+"""`python -m bench completion`: a script that makes a shell complete the program's commands, options and names."""
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from bench.schema.outcome import FINE
@@ -25,15 +25,8 @@ completes movierank-bench, which is the same program as python -m bench.
 """
 
 
-def add(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser], whole: Callable[[], argparse.ArgumentParser]
-) -> None:
-    """Adds the command to the program's.
-
-    Args:
-        commands: of the program.
-        whole: returns a parser of all commands, which is changed here.
-    """
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to the program's."""
     completion = commands.add_parser(
         "completion",
         help="print what makes your shell complete this program",
@@ -41,17 +34,20 @@ def add(
         epilog=EXAMPLES,
     )
     completion.add_argument("shell", choices=SHELLS, help="which one")
-    completion.set_defaults(command=lambda arguments: _completion(arguments, whole()))
+    completion.set_defaults(command=_completion)
 
 
-def _completion(arguments: argparse.Namespace, parser: argparse.ArgumentParser) -> int:
+def _completion(arguments: argparse.Namespace) -> int:
     import shtab
 
+    from bench.commands.cli import _parser
+
+    parser = _parser()
     parser.prog = PROGRAM
     names = _names()
     for action in _actions(parser):
         if isinstance(action.metavar, str):
-            action.metavar = action.metavar.replace(":", " ")  # which ends it in zsh
+            action.metavar = action.metavar.replace(":", " ")  # a colon ends it in zsh
         if action.type is Path:
             action.complete = shtab.FILE  # type: ignore[attr-defined]  # where shtab looks for it
         elif action.dest in names and action.choices is None:
@@ -61,7 +57,7 @@ def _completion(arguments: argparse.Namespace, parser: argparse.ArgumentParser) 
 
 
 def _names() -> dict[str, Sequence[str]]:
-    """Returns what the values of options can be that take a list, and so no fixed choice, by the option's name."""
+    """Return the names that an option with a list of values takes, by the option; argparse knows no choices for it."""
     from movierank.loops import LOOPS
 
     return {"backends": BACKENDS, "devices": ("cpu", "gpu"), "loops": LOOPS, "dataset": DATASETS}

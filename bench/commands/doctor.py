@@ -3,19 +3,32 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.text import Text
-
-from bench.measure.doctor import Findings
 from bench.schema.outcome import FINE, RUNS_FAILED
-from bench.text.table import FittingTable
-from movierank.install_hint import install_hint
 
-DOCTOR_EXAMPLES = """examples:
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from bench.measure.doctor import Findings
+
+EXAMPLES = """examples:
   python -m bench doctor
   python -m bench doctor --json | jq '.backends[] | select(.works)'
 """
+
+
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to the program's."""
+    doctor = commands.add_parser(
+        "doctor",
+        help="say which backends, devices and data would work here",
+        description="Starts a worker for each backend and device, and looks at the data and at what could spoil a "
+        "measurement now. Ends with 3 where no backend works.",
+        epilog=EXAMPLES,
+    )
+    doctor.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    doctor.set_defaults(command=_doctor)
 
 
 def _doctor(arguments: argparse.Namespace) -> int:
@@ -31,7 +44,12 @@ def _doctor(arguments: argparse.Namespace) -> int:
 
 
 def print_findings(findings: Findings, console: Console) -> None:
-    """Prints what works and what does not."""
+    """Print which backends and devices work, the data, and what could spoil a measurement now."""
+    from rich.text import Text
+
+    from bench.text.table import FittingTable
+    from movierank.install_hint import install_hint
+
     table = FittingTable(title="Backends", title_justify="left", named_by=2)
     for column in ("Backend", "Device", "Works", "Detail"):
         table.add_column(column, no_wrap=column != "Detail", overflow="fold")

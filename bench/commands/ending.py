@@ -1,26 +1,39 @@
-"""A measurement that ended early: what is said of it, and with which exit code."""
+"""Commands that end early: Ctrl-C, or a file that cannot be written, while results are saved after every reply."""
 
 from __future__ import annotations
 
+import contextlib
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
-from bench.errors import NotWrittenError
+from bench.errors import BenchError, NotWrittenError
 from bench.schema.outcome import BAD_INPUT, RUNS_FAILED
+from movierank.errors import MovierankError
 
-ENDS_EARLY = (KeyboardInterrupt, NotWrittenError)
+ERRORS = (BenchError, MovierankError, KeyboardInterrupt)  # reported in one line, without a traceback
 
 
-def cut_off(error: BaseException, output: Path, kept: Path) -> int:
-    """Says on stderr why it ended and how it is gone on with, and returns the exit code.
+@contextlib.contextmanager
+def keeping(output: Path, kept: Path | None = None, *, resumes: bool = True) -> Iterator[None]:
+    """Add to an early end where the results so far are, as a note of the exception.
 
     Args:
-        error: one of `ENDS_EARLY`.
-        output: of the command.
-        kept: what is there once something was saved.
+        output: output of the command.
+        kept: file that exists once results are saved; by default `output`.
+        resumes: whether the command has `--resume`.
     """
-    saved = kept.exists()
-    why = "interrupted" if isinstance(error, KeyboardInterrupt) else str(error)
-    how = f"; what was measured is in {output}, --resume goes on with it" if saved else ""
-    print(f"bench: {why}{how}", file=sys.stderr)
-    return RUNS_FAILED if saved or isinstance(error, KeyboardInterrupt) else BAD_INPUT
+    try:
+        yield
+    except (KeyboardInterrupt, NotWrittenError) as error:
+        if (kept or output).exists():
+            how = ", --resume goes on with it" if resumes else ""
+            error.add_note(f"what was measured is in {output}{how}")
+        raise
+
+
+def report_error(error: BaseException) -> int:
+    """Print one of `ERRORS` on stderr and return the exit code."""
+    interrupted, notes = isinstance(error, KeyboardInterrupt), getattr(error, "__notes__", [])
+    print("bench: " + "; ".join(["interrupted" if interrupted else str(error), *notes]), file=sys.stderr)
+    return RUNS_FAILED if interrupted or notes else BAD_INPUT

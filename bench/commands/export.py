@@ -1,4 +1,4 @@
-"""`python -m bench export`: its options, and what it calls."""
+"""`python -m bench export`: its options, and what it prints."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ examples:
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Adds the command to the program's."""
+    """Add the command to the program's."""
     export = commands.add_parser(
         "export",
         help="write reports in the formats of other tools",

@@ -15,7 +15,7 @@ EXAMPLES = """examples:
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Adds the command to the program's."""
+    """Add the command to the program's."""
     history = commands.add_parser(
         "history",
         help="list step times over reports in time order, with their changes",

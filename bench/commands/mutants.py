@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
-from bench.schema.outcome import FINE, RUNS_FAILED, WORSE
+from bench.commands.ending import keeping
+from bench.schema.outcome import FINE, WORSE
 from movierank.backends import BACKENDS
 
 EXAMPLES = """examples:
@@ -16,7 +16,7 @@ EXAMPLES = """examples:
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Adds the command to the program's."""
+    """Add the command to the program's."""
     mutants = commands.add_parser(
         "mutants",
         help="plant faults in a backend's training and see whether parity finds them",
@@ -59,12 +59,8 @@ def _mutants(arguments: argparse.Namespace) -> int:
         seed=arguments.seed,
         dataset=arguments.dataset,
     )
-    try:
+    with keeping(output, resumes=False):
         result = measure_mutants(options, LastingConsole(stderr=True))
-    except KeyboardInterrupt:
-        kept = f"; what was judged is in {output}" if output.exists() else ""
-        print(f"bench: interrupted{kept}", file=sys.stderr)
-        return RUNS_FAILED
     if arguments.json:
         print_json(result)
     elif arguments.markdown:

@@ -1,4 +1,4 @@
-"""`python -m bench page`: its options, and what it reads, writes and prints."""
+"""`python -m bench page`: its options, and what it prints."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ EXAMPLES = """examples:
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Adds the command to the program's."""
+    """Add the command to the program's."""
     page = commands.add_parser(
         "page",
         help="write a report as one HTML page (or its figure as .svg or .png)",
@@ -41,12 +41,12 @@ def _page(arguments: argparse.Namespace) -> int:
     if not arguments.json:
         print("\n".join([f"wrote {arguments.output}", *([left_out] if left_out else [])]))
         return FINE
-    told = {
+    written = {
         "written": str(arguments.output),
         "format": arguments.output.suffix.lower().removeprefix("."),
         "bytes": arguments.output.stat().st_size,
         "left_out": left_out,
         **shown.names,
     }
-    print_json(told)
+    print_json(written)
     return FINE

@@ -1,4 +1,4 @@
-"""`python -m bench parity`: its options, and what it reads and prints."""
+"""`python -m bench parity`: its options, and what it prints."""
 
 from __future__ import annotations
 
@@ -6,9 +6,7 @@ import argparse
 from pathlib import Path
 
 from bench.errors import BenchError
-from bench.parity.load import joined_of
 from bench.schema.outcome import FINE, RUNS_FAILED, WORSE
-from bench.schema.parity import counts
 
 EXAMPLES = """examples:
   python -m bench parity results/jax results/torch
@@ -17,7 +15,7 @@ EXAMPLES = """examples:
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Adds the command to the program's."""
+    """Add the command to the program's."""
     parity = commands.add_parser(
         "parity",
         help="judge whether reports hold the same model",
@@ -34,6 +32,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 def _parity(arguments: argparse.Namespace) -> int:
     import msgspec
 
+    from bench.parity.load import joined_of
+    from bench.schema.parity import counts
     from bench.system.files import write_text
 
     joined = joined_of(arguments.reports)

@@ -6,10 +6,21 @@ import argparse
 
 from bench.schema.outcome import FINE
 
-SCHEMA_EXAMPLES = """examples:
+EXAMPLES = """examples:
   python -m bench schema > report.schema.json
   python -m bench schema | jq '."$defs" | keys'
 """
+
+
+def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    """Add the command to the program's."""
+    schema = commands.add_parser(
+        "schema",
+        help="print the JSON Schema of report.json",
+        description="Prints the JSON Schema of report.json, with all its keys.",
+        epilog=EXAMPLES,
+    )
+    schema.set_defaults(command=_schema)
 
 
 def _schema(arguments: argparse.Namespace) -> int:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import argparse
 import re
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.commands.ending import keeping
+from bench.measure.option_table import BY_NAME
+from bench.measure.option_table import QUICK as MEASURE_QUICK
 from bench.schema.outcome import FINE, RUNS_FAILED, WORSE
-from bench.text.numbers import parse_duration
-from movierank.backends import BACKENDS
 
 if TYPE_CHECKING:
     from bench.studies.score.records import ScoreReport
 
-QUICK: dict[str, Any] = {"processes": 2, "rounds": 3, "round_pairs": 400_000, "patience_s": 15.0}
+QUICK: dict[str, Any] = {"processes": 2, "rounds": 3, "round_pairs": 400_000, "patience_s": MEASURE_QUICK["patience_s"]}
 
 
 EXAMPLES = """examples:
@@ -25,7 +25,7 @@ EXAMPLES = """examples:
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Adds the command to the program's."""
+    """Add the command to the program's."""
     score = commands.add_parser(
         "score",
         help="find the best movies of all users, and measure how fast each backend does",
@@ -34,8 +34,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
         "movies that exact arithmetic finds. The model has seeded initial weights.",
         epilog=EXAMPLES,
     )
-    score.add_argument("--backends", default=",".join(BACKENDS), metavar="LIST", help="(default: %(default)s)")
-    score.add_argument("--devices", default="cpu", metavar="LIST", help="cpu, gpu or gpu:N (default: %(default)s)")
+    for name in ("backends", "devices"):
+        BY_NAME[name].add(score)
     score.add_argument(
         "--size", type=parse_size, default=(943, 1682), metavar="UxM", help="users x movies (default: 943x1682)"
     )
@@ -45,18 +45,8 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     )
     score.add_argument("--processes", type=int, metavar="N", help="per backend and device (default: 3; quick: 2)")
     score.add_argument("--rounds", type=int, metavar="N", help="timed rounds per process (default: 5; quick: 3)")
-    score.add_argument(
-        "--patience",
-        type=parse_duration,
-        dest="patience_s",
-        metavar="2m",
-        help="how long to wait in all while the machine's cores do not share a cache, and to repeat rounds timed "
-        "meanwhile (default: 2m; quick: 15s)",
-    )
-    score.add_argument("--threads", type=int, metavar="N", help="CPU threads of a worker (default: all usable cores)")
-    score.add_argument("--order-seed", type=int, metavar="N", help="of the rounds' order (default: 0)")
-    score.add_argument("--timeout", type=float, dest="timeout_s", metavar="SECONDS", help="for one answer")
-    score.add_argument("--quick", action="store_true", help="fewer and shorter rounds: a first look")
+    for name in ("patience", "threads", "order_seed", "timeout", "quick"):
+        BY_NAME[name].add(score, dest=BY_NAME[name].attribute or name)
     score.add_argument("--json", action="store_true", help="print the result as JSON instead of a table")
     score.add_argument("-o", "--output", type=Path, metavar="FILE", help="(default: results/local/score-UxM.json)")
     score.add_argument("--overwrite", action="store_true", help="replace the result in --output")
@@ -64,7 +54,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 
 def parse_size(text: str) -> tuple[int, int]:
-    """Returns users and movies of `UxM`.
+    """Return the numbers of users and movies in `UxM`.
 
     Raises:
         argparse.ArgumentTypeError: it is not of that form, or a number is 0.
@@ -95,12 +85,8 @@ def _score(arguments: argparse.Namespace) -> int:
         num_movies=movies,
         **{**(QUICK if arguments.quick else {}), **given},
     )
-    try:
+    with keeping(output, resumes=False):
         report = measure_scoring(options, LastingConsole(stderr=True))
-    except KeyboardInterrupt:
-        kept = f"; what was measured is in {output}" if output.exists() else ""
-        print(f"bench: interrupted{kept}", file=sys.stderr)
-        return RUNS_FAILED
     if arguments.json:
         print_json(report)
     else:
@@ -110,7 +96,7 @@ def _score(arguments: argparse.Namespace) -> int:
 
 
 def exit_code(report: ScoreReport) -> int:
-    """Returns 3 where a run failed or nothing was measured, 1 where movies differ beyond rounding, else 0."""
+    """Return 3 where a run failed or nothing was measured, 1 where movies differ beyond rounding, else 0."""
     statuses = {run.status for run in report.runs}
     if "ok" not in statuses or statuses - {"ok", "skipped"}:
         return RUNS_FAILED

@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
-from bench.commands.ending import ENDS_EARLY, cut_off
+from bench.commands.ending import keeping
 from bench.errors import BenchError
-from bench.measure.matrix import parse_cells
+from bench.measure.asked import Asked, asked_of, options_from
+from bench.measure.option_table import BY_NAME
 from bench.schema.outcome import FINE, RUNS_FAILED
 from bench.text.numbers import parse_duration
-from movierank.backends import BACKENDS
 
 if TYPE_CHECKING:
     from bench.studies.sweep.records import Sweep
     from bench.studies.sweep.run import SweepOptions
 
 OVER = ("batch-size", "table-rows", "embedding-dimension", "threads")
-DEFAULT: dict[str, Any] = {"processes": 3, "rounds": 3, "round_s": 0.2}
-QUICK: dict[str, Any] = {"processes": 1, "rounds": 2, "round_s": 0.1}
-
+DEFAULT: dict[str, Any] = {"processes": 3, "rounds": 3, "round_seconds": 0.2}
+QUICK: dict[str, Any] = {"processes": 1, "rounds": 2, "round_seconds": 0.1}
 
 EXAMPLES = """examples:
   python -m bench sweep --over batch-size --backends jax --quick
@@ -32,7 +32,7 @@ EXAMPLES = """examples:
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Adds the command to the program's."""
+    """Add the command to the program's."""
     sweep = commands.add_parser(
         "sweep",
         help="time a step at several batch sizes, table sizes, widths or numbers of threads",
@@ -43,26 +43,20 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     what = sweep.add_argument_group("what to sweep over")
     what.add_argument("--over", choices=OVER, default="batch-size", help="(default: %(default)s)")
     what.add_argument("--values", metavar="LIST", help="such as 64,1k,1M (default: by --over)")
-    what.add_argument("--backends", default=",".join(BACKENDS), metavar="LIST", help="(default: %(default)s)")
-    what.add_argument("--devices", default="cpu", metavar="LIST", help="cpu, gpu or gpu:N (default: %(default)s)")
-    what.add_argument("--loops", default="fit", metavar="LIST", help="how training is driven (default: %(default)s)")
+    for name in ("backends", "devices", "loops"):
+        BY_NAME[name].add(what)
     rest = sweep.add_argument_group("what stays the same")
     rest.add_argument("--dataset", metavar="NAME", help="(default: 100k; over batch sizes and table rows, made up)")
     rest.add_argument("--ratings", type=int, metavar="N", help="of made-up data (default: as many as are needed)")
-    rest.add_argument("--batch-size", type=int, default=1000, metavar="N", help="(default: %(default)s)")
-    rest.add_argument("--embedding-dimension", type=int, default=32, metavar="N", help="(default: %(default)s)")
-    rest.add_argument("--threads", type=int, metavar="N", help="(default: all usable cores)")
+    for name in ("batch_size", "embedding_dimension", "threads"):
+        BY_NAME[name].add(rest)
     how = sweep.add_argument_group("how to measure")
-    how.add_argument("--processes", type=int, metavar="N", help="per cell and value (default: 3; quick: 1)")
-    how.add_argument("--rounds", type=int, metavar="N", help="timed rounds per process (default: 3; quick: 2)")
-    how.add_argument(
-        "--round-seconds", type=float, dest="round_s", metavar="S", help="of a round (default: 0.2; quick: 0.1)"
-    )
-    how.add_argument("--order-seed", type=int, metavar="N", help="of the random order (default: 0)")
-    how.add_argument(
-        "--timeout", type=parse_duration, dest="timeout_s", metavar="TIME", help="for one answer (default: 10m)"
-    )
-    how.add_argument("--quick", action="store_true", help="few values, one process, and so no intervals")
+    BY_NAME["processes"].add(how, help="per cell and value (default: 3; quick: 1)")
+    BY_NAME["rounds"].add(how, help="timed rounds per process (default: 3; quick: 2)")
+    BY_NAME["round_seconds"].add(how, help="of a round (default: 0.2; quick: 0.1)")
+    BY_NAME["order_seed"].add(how)
+    BY_NAME["timeout"].add(how, type=parse_duration, metavar="TIME", help="for one answer (default: 10m)")
+    BY_NAME["quick"].add(how, help="few values, one process, and so no intervals")
     where = sweep.add_argument_group("where to write")
     where.add_argument("-o", "--output", type=Path, metavar="DIR", help="(default: results/local/sweep-OVER-DATE-TIME)")
     again = where.add_mutually_exclusive_group()
@@ -86,12 +80,8 @@ def _sweep(arguments: argparse.Namespace) -> int:
 
     options = _options(arguments)
     output = options.base.output
-    try:
+    with keeping(output):
         result = sweep(options, LastingConsole(stderr=True))
-    except ENDS_EARLY as error:
-        if arguments.debug:
-            raise
-        return cut_off(error, output, output)
     _draw(result, output)
     _print(result, arguments.json)
     print(f"Sweep: {output}", file=sys.stderr if arguments.json else sys.stdout)
@@ -99,7 +89,6 @@ def _sweep(arguments: argparse.Namespace) -> int:
 
 
 def _options(arguments: argparse.Namespace) -> SweepOptions:
-    from bench.measure.options import Options
     from bench.studies.sweep.axes import Point, default_values, parse_values, points_of
     from bench.studies.sweep.run import SweepOptions
 
@@ -107,20 +96,12 @@ def _options(arguments: argparse.Namespace) -> SweepOptions:
         raise BenchError("--resume goes on with the sweep in --output; say which")
     quick = arguments.quick
     values = parse_values(arguments.values) if arguments.values else default_values(arguments.over, quick=quick)
-    names = ("processes", "rounds", "round_s", "order_seed", "timeout_s", "threads")
-    given = {name: value for name in names if (value := getattr(arguments, name)) is not None}
     output = arguments.output or Path(
         f"results/local/sweep-{arguments.over}-{datetime.now(UTC).strftime('%Y%m%d-%H%M%S')}"
     )
-    base = Options(
-        cells=parse_cells(arguments.backends, arguments.devices, arguments.loops),
-        output=output,
-        batch_size=arguments.batch_size,
-        embedding_dimension=arguments.embedding_dimension,
-        existing="resume" if arguments.resume else "overwrite" if arguments.overwrite else "refuse",
-        watch_s=0.2,  # at every point and process
-        **{**(QUICK if quick else DEFAULT), **given},
-    )
+    given = {name: value for name, value in asked_of(arguments).items() if value is not None}
+    asked = {**(QUICK if quick else DEFAULT), **given, "dataset": None, "quick": None}
+    base = replace(options_from(output, cast(Asked, asked)), watch_s=0.2)  # at every point and process
     point = Point(
         value=0,
         dataset="",
@@ -133,7 +114,7 @@ def _options(arguments: argparse.Namespace) -> SweepOptions:
 
 
 def _draw(result: Sweep, folder: Path) -> None:
-    """Writes the picture beside `sweep.json` where Altair is there to draw it; nothing measured depends on it."""
+    """Write the picture beside `sweep.json` if Altair is installed; nothing measured depends on it."""
     from bench.page.write import can_draw
 
     if not can_draw():
@@ -157,7 +138,7 @@ def _print(result: Sweep, as_json: bool) -> None:
 
 
 def _exit_code(result: Sweep) -> int:
-    """Returns 3 where a run failed or was cut off, or nothing was measured, else 0."""
+    """Return 3 where a run failed or was cut off, or nothing was measured, else 0."""
     statuses = {one.error_status for one in result.measured}
     measured = any(one.step_time_ms is not None for one in result.measured)
     return FINE if measured and statuses <= {None, "skipped"} else RUNS_FAILED

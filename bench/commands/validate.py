@@ -7,8 +7,9 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bench.schema.outcome import FINE, RUNS_FAILED
-from bench.text.numbers import parse_duration
+from bench.commands.ending import keeping
+from bench.measure.option_table import BY_NAME
+from bench.schema.outcome import FINE
 from movierank.backends import BACKENDS
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ EXAMPLES = """examples:
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Adds the command to the program's."""
+    """Add the command to the program's."""
     validate = commands.add_parser(
         "validate",
         help="measure whether the verdicts keep their promises on this machine",
@@ -43,11 +44,9 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     validate.add_argument(
         "--together", action="store_true", help="measure sides side by side, as `versus` does, not one after the other"
     )
-    validate.add_argument(
-        "--patience",
-        type=parse_duration,
+    BY_NAME["patience"].add(
+        validate,
         dest="patience_s",
-        metavar="2m",
         help="how long to wait for each side while the machine's cores do not share a cache, and to repeat rounds "
         "timed meanwhile (default: 2m; quick: 15s)",
     )
@@ -85,14 +84,13 @@ def _validate(arguments: argparse.Namespace) -> int:
         resume=arguments.resume,
         **{**(QUICK if arguments.quick else {}), **given},
     )
-    result = validate(options, LastingConsole(stderr=True))
-    if result.trials:
-        _print(result, arguments.json)
-        print(f"Result: {output}", file=sys.stderr if arguments.json else sys.stdout)
-    if result.finished is None:
-        kept = "; --resume goes on with it" if result.trials else " before the first comparison"
-        print(f"bench: interrupted{kept}", file=sys.stderr)
-        return RUNS_FAILED
+    with keeping(output):
+        result = validate(options, LastingConsole(stderr=True))
+        if result.trials:
+            _print(result, arguments.json)
+            print(f"Result: {output}", file=sys.stderr if arguments.json else sys.stdout)
+        if result.finished is None:
+            raise KeyboardInterrupt
     return FINE
 
 

@@ -6,8 +6,9 @@ import argparse
 import sys
 
 from bench.commands import run as run_command
-from bench.commands.compare import add_verdict_options, print_comparison, write_verdicts
-from bench.commands.ending import ENDS_EARLY, cut_off
+from bench.commands.compare import add_verdict_options, answer
+from bench.commands.ending import keeping
+from bench.measure.asked import asked_of, versus_options_from
 
 EXAMPLES = """examples:
   python -m bench versus .venv/old .venv/new --backends jax
@@ -17,7 +18,7 @@ EXAMPLES = """examples:
 
 
 def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    """Adds the command to the program's."""
+    """Add the command to the program's."""
     versus = commands.add_parser(
         "versus",
         help="measure two environments against each other",
@@ -37,28 +38,16 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def _versus(arguments: argparse.Namespace) -> int:
     from bench.api import carry_out
-    from bench.measure.asked import asked_of, versus_options_from
     from bench.report.file import REPORT_NAME
-    from bench.text.console import LastingConsole, print_json
+    from bench.text.console import LastingConsole
     from bench.text.parity import headline
 
     options = versus_options_from(arguments.output, asked_of(arguments))
     pythons = (arguments.base, arguments.new)
-    try:
+    with keeping(options.output, options.output / "base" / REPORT_NAME):
         found = carry_out(options, pythons, arguments.max_regression, LastingConsole(stderr=True))
-    except ENDS_EARLY as error:
-        if arguments.debug:
-            raise
-        return cut_off(error, options.output, options.output / "base" / REPORT_NAME)
-    if arguments.json:
-        print_json(found.as_json())
-    else:
-        print_comparison(found.comparison, arguments)
-    if arguments.junit is not None:
-        write_verdicts(found.comparison, arguments.junit)
+    answer(found.comparison, found.as_json, arguments)
     print(f"reports: {options.output}/base and {options.output}/new", file=sys.stderr)
-    if found.comparison.nothing_compared:
-        print("bench: the two have nothing that can be compared", file=sys.stderr)
     if found.parity is not None:
         print(headline(found.parity), file=sys.stderr)
     return found.exit_code

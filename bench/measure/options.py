@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import Literal
 
 from bench.errors import BenchError
-from bench.report.time_to_target import TARGET_RMSE
+from bench.measure.option_table import DEFAULTS
 from bench.schema.cell import Cell
-from bench.schema.parity import COPIES, FEWEST_COPIES, Judge
+from bench.schema.parity import FEWEST_COPIES, Judge
 from bench.schema.run import Settings
 from bench.system.conditions import SAMPLE_S
 from bench.system.environment import usable_cores
 
 WORKER_COMMAND = (sys.executable, "-m", "bench.worker")
-DEFAULT_ROUND_S = 0.4
-DEFAULT_PATIENCE_S = 120.0
+DEFAULT_ROUND_S: float = DEFAULTS["round_s"]
+DEFAULT_PATIENCE_S: float = DEFAULTS["patience_s"]
 DEFAULT_BUDGET_S = 300.0  # where a precision is asked for: a noisy machine may never reach it
 
 
@@ -53,31 +53,31 @@ class Options:
 
     cells: Sequence[Cell]
     output: Path
-    dataset: str = "100k"
-    data_source: str = "auto"
+    dataset: str = DEFAULTS["dataset"]
+    data_source: str = DEFAULTS["data_source"]
     data_path: Path | None = None
     split: str | None = None
-    batch_size: int = 1000
-    epochs: int = 5
-    embedding_dimension: int = 32
-    learning_rate: float = 0.1
-    init: Literal["shared", "backend"] = "shared"
+    batch_size: int = DEFAULTS["batch_size"]
+    epochs: int = DEFAULTS["epochs"]
+    embedding_dimension: int = DEFAULTS["embedding_dimension"]
+    learning_rate: float = DEFAULTS["learning_rate"]
+    init: Literal["shared", "backend"] = DEFAULTS["init"]
     workload: str | None = None
-    target_rmse: float = TARGET_RMSE
-    processes: int = 5
-    seeds: int = 3
-    rounds: int = 5
+    target_rmse: float = DEFAULTS["target_rmse"]
+    processes: int = DEFAULTS["processes"]
+    seeds: int = DEFAULTS["seeds"]
+    rounds: int = DEFAULTS["rounds"]
     round_s: float = DEFAULT_ROUND_S
     threads: int = field(default_factory=usable_cores)
-    order_seed: int = 0
-    timeout_s: float = 600.0
+    order_seed: int = DEFAULTS["order_seed"]
+    timeout_s: float = DEFAULTS["timeout_s"]
     precision: float | None = None
     budget_s: float | None = None
     trains: bool = True
     parity: bool | None = None
     profile: bool = False
-    envelope: Judge = "oracle"
-    copies: int = COPIES
+    envelope: Judge = DEFAULTS["envelope"]
+    copies: int = DEFAULTS["copies"]
     existing: Literal["refuse", "resume", "overwrite"] = "refuse"
     worker_command: Sequence[str] = WORKER_COMMAND
     patience_s: float = DEFAULT_PATIENCE_S

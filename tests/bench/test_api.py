@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.metadata
 import inspect
 import json
@@ -12,6 +13,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal, get_args, get_origin, get_type_hints
 
 import pytest
 
@@ -21,6 +23,11 @@ from bench.commands.run import options_of
 from bench.comparison.records import Comparison
 from bench.errors import BenchError
 from bench.measure.asked import Asked, asked_of, options_from, versus_options_from
+from bench.measure.option_table import BY_NAME, DEFAULTS
+from bench.measure.options import Options
+from bench.report.time_to_target import TARGET_RMSE
+from bench.schema.cell import PRECISIONS
+from bench.schema.parity import COPIES, Judge
 from bench.schema.report import Report
 
 MakeReport = Callable[..., Report]
@@ -83,10 +90,30 @@ def test_every_option_of_the_command_is_one_of_the_function() -> None:
     assert set(arguments) - others <= Asked.__annotations__.keys()
     shown = inspect.signature(bench.run).parameters
     assert {*Asked.__annotations__, "output", "quiet"} == set(shown)
-    told = re.findall(r"^        (\w+): ", inspect.getdoc(Asked) or "", flags=re.MULTILINE) or re.findall(
-        r"^    (\w+): ", inspect.getdoc(Asked) or "", flags=re.MULTILINE
-    )
-    assert set(told) == Asked.__annotations__.keys()
+    assert list(BY_NAME) == re.findall(r"^    (\w+): ", inspect.getdoc(Asked) or "", flags=re.MULTILINE)
+
+
+@pytest.mark.backend_free
+def test_the_table_of_options_agrees_with_the_types_and_with_the_options_of_a_measurement() -> None:
+    hints = get_type_hints(Asked, localns={"Judge": Judge})
+    fields = {field.name: field for field in dataclasses.fields(Options)}
+    assert hints.keys() == BY_NAME.keys()
+    for name, option in BY_NAME.items():
+        allowed = [kind for kind in get_args(hints[name]) if kind is not type(None)]
+        values = [value for kind in allowed if get_origin(kind) is Literal for value in get_args(kind)]
+        assert option.choices == (tuple(values) or None), name
+        if option.action is not None and option.action != "append":
+            assert allowed == [bool], name
+        elif option.type in (int, float):
+            assert allowed == [option.type], name
+        elif not values:
+            assert str in allowed, name
+        if option.attribute:
+            assert option.attribute in fields, name
+        if option.attribute and option.default is not None:
+            assert fields[option.attribute].default == option.read(option.default), name
+    assert (DEFAULTS["copies"], DEFAULTS["target_rmse"]) == (COPIES, TARGET_RMSE)
+    assert all(name in BY_NAME["precision"].help for name in PRECISIONS)
 
 
 @pytest.mark.backend_free

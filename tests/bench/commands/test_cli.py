@@ -152,6 +152,13 @@ def test_run_without_network_and_cache_says_what_to_do(bench, tmp_path: Path) ->
     assert not (tmp_path / "out").exists()
 
 
+def test_the_parser_loads_nothing_heavy() -> None:
+    heavy = {"numpy", "scipy", "pandas", "rich", "altair", "keras", "jax", "torch", "tensorflow"}
+    code = f"import sys; from bench.commands.cli import _parser; _parser(); print({heavy} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.stdout == "set()\n", done.stderr
+
+
 def test_compare_of_a_report_with_itself_finds_nothing(bench) -> None:
     done = bench("compare", GOLDEN, GOLDEN)
     assert (done.returncode, done.stderr) == (0, "")

@@ -260,7 +260,8 @@ def test_ctrl_c_ends_the_command_with_the_table_of_what_is_there(options, tmp_pa
     signaller.join()
     said = capsys.readouterr()
     assert code == 3
-    assert said.err.splitlines()[-1] == "bench: interrupted; --resume goes on with it"
+    advice = f"what was measured is in {given.output}, --resume goes on with it"
+    assert said.err.splitlines()[-1] == f"bench: interrupted; {advice}"
     assert "sides measured one after the other" in " ".join(said.out.split())
     assert 1 <= len(load_validation(given.output).trials) / 3 < 40
 
