@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import shutil
+import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +15,20 @@ import msgspec
 import pytest
 
 from bench.errors import BenchError
-from bench.report.file import REPORT_NAME, load_report, save_report, with_unknown_keys
+from bench.report.file import REPORT_NAME, claimed, load_report, save_report, with_unknown_keys
 from bench.schema.report import SCHEMA, Report
 from bench.system.files import atomic_write
 
 pytestmark = pytest.mark.backend_free
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from bench.report.file import claimed
+with claimed(Path(sys.argv[1])):
+    print("claimed", flush=True)
+    time.sleep(600)
+"""
 
 MakeReport = Callable[..., Report]
 
@@ -227,3 +238,47 @@ def test_a_disk_that_fills_up_at_the_last_moment_leaves_the_old_file(
 def test_a_directory_that_is_not_there_is_said(tmp_path: Path, make_report: MakeReport) -> None:
     with pytest.raises(BenchError, match=r"cannot write .*: No such file or directory"):
         save_report(make_report(), tmp_path / "gone")
+
+
+@contextlib.contextmanager
+def another_run(directory: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process that has claimed `directory`."""
+    holder = subprocess.Popen([sys.executable, "-c", HOLD, directory], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    try:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "claimed\n"
+        yield holder
+    finally:
+        holder.kill()
+        holder.communicate()
+
+
+def test_a_claimed_directory_is_closed_to_others_until_its_holder_is_gone(tmp_path: Path) -> None:
+    directory = tmp_path / "new" / "report"
+    with another_run(directory) as holder:
+        with (
+            pytest.raises(BenchError, match=r"another run is writing to .*; choose another --output"),
+            claimed(directory),
+        ):
+            pytest.fail("claimed twice")
+        holder.send_signal(signal.SIGKILL)
+        holder.wait()
+        with claimed(directory):
+            pass
+    with claimed(directory):
+        pass
+
+
+def test_a_claim_ends_with_its_body_also_when_that_fails(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError), claimed(tmp_path):
+        raise RuntimeError
+    with another_run(tmp_path):
+        pass
+
+
+def test_an_output_that_is_a_file_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    for path in (tmp_path / "file", tmp_path / "file" / "report"):
+        with pytest.raises(BenchError, match=r"cannot write to .*; choose another --output"), claimed(path):
+            pytest.fail("claimed a file")
+    assert (tmp_path / "file").read_text() == "mine"

@@ -13,12 +13,14 @@ from hypothesis import strategies as st
 from bench.errors import BenchError
 from bench.report.reference_rmse import reference_rmse
 from bench.report.scores import seed_scores
-from bench.report.time_to_target import LearningCurve, learning_curve, rmse_by_epoch, time_to_target
+from bench.report.time_to_target import LearningCurve, learning_curve, rmse_by_epoch, time_to_score, time_to_target
 from bench.schema.cell import Cell, short_names
 from bench.schema.report import Report
 from bench.text.convergence import reference_rmse_lines, time_to_target_lines
 
 pytestmark = pytest.mark.backend_free
+
+JAX = Cell(backend="jax", device="cpu", loop="fit")
 
 MakeReport = Callable[..., Report]
 
@@ -283,3 +285,15 @@ def test_both_records_survive_the_report_file(make_report: MakeReport) -> None:
     )
     assert len(full.reference_rmse) == 3
     assert msgspec.json.decode(msgspec.json.encode(full), type=Report) == full
+
+
+def test_where_higher_is_better_the_target_is_reached_from_below() -> None:
+    curve = LearningCurve(JAX, 0, 0, 1.0, (0.5, math.nan, 0.9, 0.4), better="higher")
+    assert [curve.epochs_to(target) for target in (0.5, 0.6, 0.9, 0.95)] == [1, 3, 3, None]
+    (row,) = time_to_score([curve], 0.9)
+    assert (row.typical_s, row.target, row.epochs) == (pytest.approx(3.0), 0.9, [3])
+
+
+def test_a_target_of_another_metric_is_called_by_its_name() -> None:
+    rows = time_to_score([LearningCurve(JAX, 0, 0, 1.0, (-0.5, -1.5))], -1.0)
+    assert time_to_target_lines(rows, {}, "log_loss")[0].startswith("Seconds of training to test log_loss -1 ")
