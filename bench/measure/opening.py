@@ -1,4 +1,4 @@
-"""Open a report: a new one with what it is measured on, or the stored one that a measurement goes on with."""
+"""Open a report: a new one, or the stored one that a measurement resumes."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+import msgspec
 
 from bench.errors import BenchError
 from bench.measure.options import Options
@@ -27,12 +29,12 @@ FILES = (REPORT_NAME, PREDICTIONS_NAME, PAGE_NAME)
 
 @dataclass(frozen=True)
 class Environment:
-    """A Python whose packages are measured, and what else its report is to say.
+    """A Python whose packages are measured.
 
     Attributes:
-        software: its packages, and the variables that all its workers have.
-        variables: that a worker's environment starts from.
-        together: marks a report of two that are measured together.
+        software: packages, and the variables that all workers have.
+        variables: variables that a worker's environment starts from.
+        together: mark of a report that is measured together with another.
         slowdown: share by which to prolong its rounds on purpose; for `bench.studies.power`.
     """
 
@@ -71,23 +73,18 @@ def open_recorder(options: Options, workload: Workload, environment: Environment
         return recorder
     stored = load_report(options.output)
     _refuse_other(stored, fresh)
-    return Recorder(
-        options.output,
-        Report(
-            schema=SCHEMA,
-            created=stored.created,
-            machine=stored.machine,
-            software=stored.software,
-            workload=workload,
-            settings=fresh.settings,
-            conditions=stored.conditions,
-            together=stored.together,
-            runs=stored.runs,
-            profiles=[profile for profile in stored.profiles if profile.file is not None],
-            own_envelopes=stored.own_envelopes,
-        ),
-        stored_arrays(options.output),
+    report = msgspec.structs.replace(
+        fresh,
+        created=stored.created,
+        machine=stored.machine,
+        software=stored.software,
+        conditions=stored.conditions,
+        together=stored.together,
+        runs=stored.runs,
+        profiles=[profile for profile in stored.profiles if profile.file is not None],
+        own_envelopes=stored.own_envelopes,
     )
+    return Recorder(options.output, report, stored_arrays(options.output))
 
 
 def _clear(directory: Path) -> None:

@@ -6,14 +6,14 @@ The built-in one is `bench.measure.ranking_workload`, a custom one `bench.measur
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from bench.measure.options import Options
 from bench.measure.plan import Side
 from bench.measure.recorder import Recorder
-from bench.parity import trainings as parity
+from bench.parity.distances import Training
 from bench.parity.divergence import divergences
 from bench.parity.judge import judge
 from bench.parity.rules import Rules
@@ -25,7 +25,6 @@ from bench.parity.trainings import (
     ReferenceKey,
     Trajectory,
     envelopes_of,
-    judging_envelopes,
     trajectories,
 )
 from bench.report.predictions import MOST_STORED
@@ -146,7 +145,7 @@ class Subject(ABC):
             KeyboardInterrupt: passed on; no process is left.
         """
         recorder, rules = side.recorder, self.rules
-        found = trajectories(recorder.runs, recorder.arrays, cell_envelopes=judging_envelopes(recorder.report))
+        found = trajectories(recorder.report, recorder.arrays)
         judged: dict[ReferenceKey, list[Trajectory]] = {}
         for trajectory in found:
             judged.setdefault(rules.key(trajectory), []).append(trajectory)
@@ -159,21 +158,22 @@ class Subject(ABC):
                 references[key] = reference
         with interruptible():
             sides = rules.sides(found, references)
+            oracles = {side.seed: side.oracle.training for side in sides if side.oracle is not None}
             return Parity(
                 results=judge(sides, rules),
                 envelopes=envelopes_of(references),
                 divergences=divergences(sides, rules),
-                reference_rmse=self._reference_rmse(recorder.runs, sides),
+                reference_rmse=self._reference_rmse(recorder.runs, oracles),
                 arrays=to_arrays(references),
             )
 
-    def _reference_rmse(self, runs: Sequence[Run], sides: Sequence[parity.Side]) -> list[ReferenceRmse]:
-        """Compare the test RMSE with the oracle's, where the whole test part is predicted."""
+    def _reference_rmse(self, runs: Sequence[Run], oracles: Mapping[int, Training]) -> list[ReferenceRmse]:
+        """Compare the test RMSE with the oracle's of the same seed, where the whole test part is predicted."""
         test = self.rules.test
         if test is None or len(test.label) < self.record.num_test:
             return []
-        oracles = {side.seed: side.oracle.training for side in sides if side.oracle is not None}
-        return reference_rmse(seed_scores(runs), {s: float(oracles[s].values["rmse"][0]) for s in sorted(oracles)})
+        rmses = {seed: float(oracle.values["rmse"][0]) for seed, oracle in sorted(oracles.items())}
+        return reference_rmse(seed_scores(runs), rmses)
 
     @abstractmethod
     def time_to_target(self, recorder: Recorder) -> list[TimeToTarget]:

@@ -26,7 +26,7 @@ class TestPart:
     Attributes:
         user_id: int32 [N].
         label: float32 [N].
-        index: of the users' ratings.
+        index: index of each user's ratings.
     """
 
     __test__ = False  # not for pytest
@@ -91,7 +91,7 @@ class Distance:
     Attributes:
         rms: root mean square of the differences.
         max_abs: the largest difference.
-        where: its index, for an array of a weight's shape.
+        where: index of the largest difference, for an array of a weight's shape.
     """
 
     rms: float

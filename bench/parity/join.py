@@ -11,7 +11,7 @@ from bench.parity.joinable import require_joinable
 from bench.parity.judge import judge
 from bench.parity.recorded import require_as_recorded
 from bench.parity.stored import references_of
-from bench.parity.trainings import judging_envelopes, trajectories
+from bench.parity.trainings import trajectories
 from bench.report.predictions import NamedReport
 from bench.schema.parity import Divergence, ParityResult, breaks_parity
 from bench.schema.record import Record
@@ -28,10 +28,10 @@ class JoinedReport(Record, frozen=True, kw_only=True):
         name: name that no other of the reports has.
         created: start of the measurement, ISO 8601 in UTC.
         machine: the processor, and the GPUs where there are any.
-        keras: its version; None where it was not recorded.
+        keras: version of Keras; None where it was not recorded.
         backends: version of each backend that was trained with; None where it was not recorded.
         cells: names of its cells in `JoinedParity`, by name of the cell in the report itself.
-        seeds: of the initial weights of its trainings.
+        seeds: seeds of the initial weights of its trainings.
     """
 
     name: str
@@ -47,7 +47,7 @@ class JoinedParity(Record, frozen=True, kw_only=True):
     """Whether the trainings of several reports are the same model.
 
     Attributes:
-        reports: in the order given.
+        reports: one record a report, in the order given.
         results: one record a pair of cells and stage, cells named as in `JoinedReport.cells`.
         divergences: where pairs of trainings first part, one a pair whose first steps were recorded.
         notes: sentences on what was not compared.
@@ -70,7 +70,7 @@ def join(reports: Sequence[NamedReport], split: Split | None) -> JoinedParity:
     """Judge the trainings of all reports together, from what the reports store and the ratings.
 
     Args:
-        reports: at least one, with names that differ.
+        reports: at least one, each with another name.
         split: the split of the built-in workload's ratings; None for a custom workload.
 
     Raises:
@@ -83,9 +83,7 @@ def join(reports: Sequence[NamedReport], split: Split | None) -> JoinedParity:
     sides = [
         side
         for report, references in zip(reports, stored.together, strict=True)
-        for side in rules.sides(
-            trajectories(report.report.runs, report.arrays, name(report), judging_envelopes(report.report)), references
-        )
+        for side in rules.sides(trajectories(report.report, report.arrays, name(report)), references)
     ]
     return JoinedParity(
         reports=[described(report, name(report)) for report in reports],

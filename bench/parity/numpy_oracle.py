@@ -51,9 +51,9 @@ class Task:
     """What to train on.
 
     Attributes:
-        weights: initial ones.
-        train: the train part, in training order.
-        test: the test part, of which predictions are compared.
+        weights: initial weights.
+        train: train part, in training order.
+        test: test part, whose predictions are compared.
         batch_size: examples a step.
         epochs: passes over the train part.
         learning_rate: Adagrad's.
@@ -76,7 +76,7 @@ def measure(task: Task, *, seed: int, runs: int = COPIES, variants: Sequence[str
 
     Args:
         task: what to train on.
-        seed: of the permutations; the seed of the initial weights will do.
+        seed: seed of the permutations; that of the initial weights will do.
         runs: float32 copies, at least 3.
         variants: names of the known deviations to reproduce (`movierank.oracle.KNOWN_VARIANTS`).
         threads: trainings at the same time.
@@ -125,7 +125,7 @@ def trained_copy(
 
     Args:
         task: what to train on.
-        stream: of the permutations.
+        stream: random numbers of the permutations.
         flips: biases to move from the start of the training on, by which a relu opens or closes.
         at_once: whether to do so in the stages of the first step too.
     """
@@ -180,8 +180,8 @@ def envelope_between(trainings: Sequence[Training], initial: Weights) -> list[St
     """Return how far every two trainings lie apart at each stage that they have.
 
     Args:
-        trainings: from the same initial weights; the first gives the sizes.
-        initial: those weights.
+        trainings: trainings from the same initial weights; the first gives the sizes.
+        initial: these weights.
     """
     first = trainings[0]
     found: dict[str, list[Distance]] = {}

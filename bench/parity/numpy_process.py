@@ -14,8 +14,8 @@ import numpy as np
 from bench.errors import BenchError
 from bench.parity.numpy_oracle import Task, measure
 from bench.parity.stages import Values
-from bench.parity.trainings import Reference
-from bench.schema.parity import COPIES, ORACLE, StageEnvelope
+from bench.parity.trainings import Reference, envelopes_of
+from bench.schema.parity import COPIES, ORACLE, SeedEnvelope
 from bench.system.child import die_with_supervisor
 from movierank.data.ratings import Ratings
 from movierank.weights import Weights
@@ -23,11 +23,6 @@ from movierank.weights import Weights
 SINGLE_THREADED = dict.fromkeys(
     ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS"), "1"
 )
-
-
-class _Measured(msgspec.Struct, frozen=True):
-    envelope: list[StageEnvelope]
-    bias_step: float
 
 
 class EnvelopeRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,7 +35,7 @@ class EnvelopeRequest(msgspec.Struct, frozen=True, kw_only=True):
         batch_size: examples a step.
         epochs: passes over the train part.
         learning_rate: Adagrad's.
-        seed: of the permutations; the seed of the initial weights will do.
+        seed: seed of the permutations; that of the initial weights will do.
         runs: float32 copies, at least 3.
         variants: known deviations to reproduce.
         early: as in `bench.parity.numpy_oracle.Task`.
@@ -130,13 +125,13 @@ def measure_in_process(request: EnvelopeRequest) -> Reference:
 
 def read_reference(output: str) -> Reference:
     """Read what `python -m bench.parity.numpy_process` wrote for a request with this `output`."""
-    measured = msgspec.json.decode(Path(f"{output}.json").read_bytes(), type=_Measured)
+    measured = msgspec.json.decode(Path(f"{output}.json").read_bytes(), type=SeedEnvelope)
     by_name: dict[str, Values] = {ORACLE: {}}
     with np.load(f"{output}.npz") as arrays:
         for key in arrays.files:
             name, _, stage = key.partition("/")
             by_name.setdefault(name, {})[stage] = arrays[key]
-    return Reference(measured.envelope, measured.bias_step, by_name.pop(ORACLE), by_name)
+    return Reference(measured.stages, measured.bias_step, by_name.pop(ORACLE), by_name)
 
 
 def main(arguments: list[str]) -> int:
@@ -156,7 +151,7 @@ def main(arguments: list[str]) -> int:
     of_oracles = {ORACLE: reference.oracle or {}, **reference.variants}
     arrays = {f"{name}/{stage}": array for name, values in of_oracles.items() for stage, array in values.items()}
     np.savez(f"{request.output}.npz", **arrays)  # type: ignore[arg-type]  # keywords typed too narrowly
-    measured = _Measured(reference.envelope, reference.bias_step)
+    (measured,) = envelopes_of({(None, request.seed): reference})
     Path(f"{request.output}.json").write_bytes(msgspec.json.encode(measured))
     return 0
 

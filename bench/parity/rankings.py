@@ -1,6 +1,6 @@
-"""Do two trainings rank each test user's items alike? Kendall's tau and the overlap of the ten best, for many pairs.
+"""Whether two trainings rank each test user's items alike: Kendall's tau and the overlap of the ten best.
 
-Dozens of pairs of trainings are compared at once, so all that one training alone decides is worked out once: the sign
+Dozens of pairs of trainings are compared at once, so all that one training alone decides is computed once: the sign
 of every difference between two items of one user (int8, 400,000 for the 20,000 test ratings of MovieLens 100K) and
 each user's ten best. A pair of trainings then costs one product and one sum.
 
@@ -45,7 +45,7 @@ class Index:
 
     @classmethod
     def of(cls, user_id: npt.NDArray[np.integer[Any]]) -> Index:
-        """Builds the index for the test part's user ids, integers [N]."""
+        """Build the index for the test part's user ids, integers [N]."""
         order = np.argsort(user_id, kind="stable")
         _, user, items = np.unique(user_id[order], return_inverse=True, return_counts=True)
         rows = np.arange(user.size)
@@ -87,7 +87,7 @@ class Rankings:
 
     @classmethod
     def of(cls, predictions: npt.NDArray[np.floating[Any]], index: Index) -> Rankings:
-        """Ranks the predictions, floats [N], as given: float64 may tell apart what ties in float32.
+        """Rank the predictions, floats [N], as given: float64 may separate what ties in float32.
 
         Raises:
             ValueError: the index is of another number of predictions.
@@ -129,7 +129,7 @@ class Disagreement:
 
 
 def disagreement(a: Rankings, b: Rankings) -> Disagreement:
-    """Compares two trainings, user by user.
+    """Compare two trainings, user by user.
 
     A user whose items all tie in one training has no tau; it counts as 0, and as 1 where they all tie in both. Of a
     user with more than `MOST_ITEMS` items, tau looks at the first `MOST_ITEMS` in the order of the test part.

@@ -15,7 +15,7 @@ from bench.parity.rankings import Rankings
 from bench.parity.rounding import FLOAT32_EPS
 from bench.parity.rules import Rules
 from bench.parity.thresholds import CAP, NO_CAP
-from bench.parity.trainings import References, Side, judging_envelopes, trajectories
+from bench.parity.trainings import References, Side, trajectories
 from bench.report.predictions import NamedReport, key_of
 from bench.schema.cell import is_reduced
 from bench.schema.parity import ORACLE, ParityResult
@@ -45,8 +45,7 @@ def require_as_recorded(report: NamedReport, rules: Rules, references: Reference
             _require_metric(report, run)
     # Reports that do not name the judge are of versions whose thresholds had no cap.
     rules = replace(rules, cap=CAP if any(result.judged_by for result in content.parity) else NO_CAP)
-    found = trajectories(content.runs, arrays, cell_envelopes=judging_envelopes(content))
-    sides = rules.sides(found, references)
+    sides = rules.sides(trajectories(content, arrays), references)
     try:
         results = judge(sides, rules)
     except KeyError as error:
@@ -109,9 +108,9 @@ def rmse_rounding(rmse: float, largest: float, workload: Workload, cell: str) ->
       inequality).
 
     Args:
-        rmse: of the stored predictions.
-        largest: of |prediction|.
-        workload: of the report.
+        rmse: RMSE of the stored predictions.
+        largest: largest |prediction|.
+        workload: workload of the report.
         cell: name of the cell, which gives its precision.
     """
     batches = math.ceil(workload.num_test / workload.batch_size)

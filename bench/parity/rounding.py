@@ -1,4 +1,4 @@
-"""Changes that leave the model's mathematics as it is and its rounding not: what the rounding envelope is made of."""
+"""Changes that leave the model's mathematics as it is but change its rounding: the rounding envelope rests on them."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ NEAR = 6.0  # preactivations within so many typical rounding errors of zero may 
 
 @dataclass(frozen=True)
 class Symmetry:
-    """An order of the embedding dimensions and of the hidden units, of which the model's function knows nothing.
+    """An order of the embedding dimensions and of the hidden units that leaves the model's function as it is.
 
     Attributes:
         dimensions: permutation of the embedding dimensions, [D].
-        first: of the units of the first hidden layer.
-        second: of the second.
+        first: permutation of the units of the first hidden layer.
+        second: permutation of those of the second.
     """
 
     dimensions: npt.NDArray[np.intp]
@@ -36,16 +36,16 @@ class Symmetry:
 
     @classmethod
     def draw(cls, weights: Weights, rng: np.random.Generator) -> Symmetry:
-        """Draws an order for weights of these shapes."""
+        """Draw an order for weights of these shapes."""
         sizes = weights.user_embedding.shape[1], len(weights.bias1), len(weights.bias2)
         return cls(*(rng.permutation(size) for size in sizes))
 
     def inverse(self) -> Symmetry:
-        """Returns the symmetry that undoes this one."""
+        """Return the symmetry that undoes this one."""
         return Symmetry(*(np.argsort(order) for order in (self.dimensions, self.first, self.second)))
 
     def apply(self, weights: Weights) -> Weights:
-        """Returns weights, or gradients or accumulators in their shapes, in this order."""
+        """Return weights, or gradients or accumulators in their shapes, in this order."""
         d, first, second = self.dimensions, self.first, self.second
         return Weights(
             user_embedding=weights.user_embedding[:, d],
@@ -59,7 +59,7 @@ class Symmetry:
         )
 
     def apply_to_values(self, values: Values) -> Values:
-        """Returns the early stages' values (`bench.parity.stages`) in this order."""
+        """Return the early stages' values (`bench.parity.stages`) in this order."""
         changed = dict(values)
         groups = dict.fromkeys(stage.partition("/")[0] for stage in values if "/" in stage)
         for group in groups:
@@ -71,23 +71,23 @@ class Symmetry:
         return changed
 
     def place(self, bias: str, unit: int) -> int:
-        """Returns where a hidden unit went, by the name of its layer's bias."""
+        """Return where a hidden unit went, by the name of its layer's bias."""
         return int(np.flatnonzero((self.first if bias == "bias1" else self.second) == unit)[0])
 
 
 def order_in_batches(count: int, batch_size: int, rng: np.random.Generator) -> npt.NDArray[np.intp]:
-    """Draws an order of `count` examples that leaves each in its batch, and the last, smaller batch the last."""
+    """Draw an order of `count` examples that leaves each in its batch, and the last, smaller batch the last."""
     starts = range(0, count, batch_size)
     return np.concatenate([start + rng.permutation(min(batch_size, count - start)) for start in starts])
 
 
 def permute_in_batches(ratings: Ratings, batch_size: int, rng: np.random.Generator) -> Ratings:
-    """Returns the same batches in the same order, each with its examples in another order."""
+    """Return the same batches in the same order, each with its examples in another order."""
     return ratings.take(order_in_batches(len(ratings), batch_size, rng))
 
 
 def nearest_flips(weights: Weights, batch: Ratings, count: int) -> list[tuple[Flip, Flip]]:
-    """Returns the smallest changes of a bias that open or close a relu for some example of the batch.
+    """Return the smallest changes of a bias that open or close a relu for some example of the batch.
 
     Each of the `count` pairs has one change in either hidden layer and shares none with another pair, as long as the
     batch has that many. Preactivations below float32's spacing are passed over: rounding could undo the change.
@@ -97,7 +97,7 @@ def nearest_flips(weights: Weights, batch: Ratings, count: int) -> list[tuple[Fl
 
 
 def flip_of_copy(copy: int) -> int:
-    """Returns which of the nearest flips copy number `copy` is given, both from 0: the odd copies have the first.
+    """Return which of the nearest flips copy number `copy` is given, both from 0: the odd copies have the first.
 
     They are those that flip at once where rounding may, and what rounding may flip is nearest to zero.
     """
@@ -105,7 +105,7 @@ def flip_of_copy(copy: int) -> int:
 
 
 def flips_at_once(weights: Weights, batch: Ratings) -> int:
-    """Returns how many flips rounding alone may make in this batch, in the hidden layer where it may make more."""
+    """Return how many flips rounding alone may make in this batch, in the hidden layer where it may make more."""
     exact = Oracle(weights).preactivations(batch.user_id, batch.movie_id)
     rounded = Oracle(weights, dtype=np.float32).preactivations(batch.user_id, batch.movie_id)
     errors = [float(np.sqrt(np.mean(np.square(r - e)))) for r, e in zip(rounded, exact, strict=True)]

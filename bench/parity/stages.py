@@ -41,23 +41,23 @@ BIAS_TRACE = "bias trace"  # [steps, biases]: not a stage, but what `bench.parit
 
 
 def by_weight(stage: str, arrays: Iterable[npt.NDArray[np.floating[Any]]]) -> Values:
-    """Names arrays in the order of `Weights` as one stage each, such as `gradient/user_embedding`."""
+    """Name arrays in the order of `Weights` as one stage each, such as `gradient/user_embedding`."""
     return {f"{stage}/{name}": array for name, array in zip(WEIGHT_NAMES, arrays, strict=True)}
 
 
 def first_batches(train: Ratings, batch_size: int) -> list[Ratings]:
-    """Returns the first batches of an epoch: ten, or as many as the train part makes."""
+    """Return the first batches of an epoch: ten, or as many as the train part makes."""
     starts = range(0, len(train), batch_size)[:STEPS]
     return [train.take(slice(start, start + batch_size)) for start in starts]
 
 
 def recorded_steps(steps: int) -> set[int]:
-    """Returns the steps after which weights and accumulators are recorded, of `steps` that are made."""
+    """Return the steps after which weights and accumulators are recorded, of `steps` that are made."""
     return {1, steps}
 
 
 def early_values(build: Callable[[], Oracle], batches: Sequence[Ratings]) -> Values:
-    """Returns an oracle's values at all stages from `loss` to `weights 10`, and its bias trace.
+    """Return an oracle's values at all stages from `loss` to `weights 10`, and its bias trace.
 
     Args:
         build: returns the oracle at its initial weights, a fresh one each time.
@@ -86,24 +86,24 @@ def early_values(build: Callable[[], Oracle], batches: Sequence[Ratings]) -> Val
 
 
 def first_step_of(single: Values, later: Values, steps: int) -> Values:
-    """Returns the stages of `later` after the last of `steps` recorded steps, and those before of `single`."""
+    """Return the stages of `later` after the last of `steps` recorded steps, and those before of `single`."""
     return {stage: (later if f" {steps}/" in stage and steps > 1 else single)[stage] for stage in later}
 
 
 def moved(
     now: Iterable[npt.NDArray[np.floating[Any]]], before: Iterable[npt.NDArray[np.floating[Any]]]
 ) -> list[npt.NDArray[np.float64]]:
-    """Returns the differences in float64, in which those of float32 arrays are exact."""
+    """Return the differences in float64, in which those of float32 arrays are exact."""
     return [np.subtract(a, b, dtype=np.float64) for a, b in zip(now, before, strict=True)]
 
 
 def biases(weights: Mapping[str, npt.NDArray[np.floating[Any]]]) -> npt.NDArray[np.floating[Any]]:
-    """Returns all biases in one row, from weights by name."""
+    """Return all biases in one row, from weights by name."""
     return np.concatenate([weights[name] for name in BIASES])
 
 
 def bias_name(place: int, sizes: Sequence[int]) -> str:
-    """Returns for example `bias2[17]` for a place in such a row, of biases with these sizes."""
+    """Return for example `bias2[17]` for a place in such a row, of biases with these sizes."""
     for name, size in zip(BIASES, sizes, strict=True):
         if place < size:
             return f"{name}[{place}]"

@@ -15,7 +15,7 @@ from bench.parity.stages import Values
 from bench.report.predictions import Arrays, stages_of
 from bench.schema.cell import Cell, bare_loop
 from bench.schema.derived import ReferenceRmse
-from bench.schema.parity import CellEnvelope, Divergence, ParityResult, SeedEnvelope, StageEnvelope
+from bench.schema.parity import Divergence, ParityResult, SeedEnvelope, StageEnvelope
 from bench.schema.report import Report
 from bench.schema.run import Run
 from movierank.oracle import KNOWN_VARIANTS
@@ -158,21 +158,16 @@ class Parity:
     arrays: Arrays = field(default_factory=dict)
 
 
-def trajectories(
-    runs: Sequence[Run],
-    arrays: Arrays,
-    name: Callable[[Run], str] = lambda run: "",
-    cell_envelopes: Sequence[CellEnvelope] = (),
-) -> list[Trajectory]:
-    """Return what the completed trainings among `runs` left behind.
+def trajectories(report: Report, arrays: Arrays, name: Callable[[Run], str] = lambda run: "") -> list[Trajectory]:
+    """Return what the completed trainings of a report left behind.
 
     Args:
-        runs: runs of a report.
+        report: report whose `runs` and, where cells are judged by their own rounding, `own_envelopes` are read.
         arrays: contents of its `predictions.npz`.
         name: function that returns what to call a run's cell; empty for the cell's usual name.
-        cell_envelopes: what rounding does to each cell's trainings, where they are to be judged by it.
     """
-    envelopes = {(envelope.cell, envelope.seed): envelope.stages for envelope in cell_envelopes}
+    judging = report.own_envelopes if report.settings.envelope == "backend" else []
+    envelopes = {(envelope.cell, envelope.seed): envelope.stages for envelope in judging}
     return [
         Trajectory(
             cell=run.cell,
@@ -182,14 +177,9 @@ def trajectories(
             name=name(run),
             envelope=envelopes.get((str(run.cell), run.seed), ()),
         )
-        for run in runs
+        for run in report.runs
         if run.trained and (values := stages_of(run, arrays))
     ]
-
-
-def judging_envelopes(report: Report) -> list[CellEnvelope]:
-    """Return the cells' own envelopes where the report's parity is judged by them."""
-    return report.own_envelopes if report.settings.envelope == "backend" else []
 
 
 def envelopes_of(references: References) -> list[SeedEnvelope]:

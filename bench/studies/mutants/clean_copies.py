@@ -27,7 +27,7 @@ class CopiesRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What to train and judge.
 
     Attributes:
-        reference: that was measured already; its files are read.
+        reference: request of a reference that was measured already; its files are read.
         copies: how many; every second one has a relu open or close for one example in the first batch.
     """
 

@@ -33,11 +33,11 @@ from bench.system.environment import worker_environment
 
 
 class MutantTrainings:
-    """Carries out trainings, several at a time where it is called from several threads.
+    """Carry out trainings, several at a time where it is called from several threads.
 
     Args:
-        workload: of all of them.
-        seed: of the initial weights of trainings with a fault.
+        workload: workload of all trainings.
+        seed: seed of the initial weights of trainings with a fault.
     """
 
     def __init__(self, workload: Workload, seed: int = 0) -> None:
@@ -45,8 +45,7 @@ class MutantTrainings:
         self.seed = seed
         self.references: dict[ReferenceKey, Reference] = {}
         self._requests: dict[ReferenceKey, EnvelopeRequest] = {}
-        test = TestPart.of(workload.test.user_id, workload.test.label)
-        self._rules = NumpyRules(test=test, epochs=workload.epochs)
+        self._rules = NumpyRules(test=TestPart.stored(workload.split), epochs=workload.epochs)
         self._clean_rmse: dict[ReferenceKey, float] = {}
         self._running: set[int] = set()
         self._lock = threading.Lock()

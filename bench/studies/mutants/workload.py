@@ -1,4 +1,4 @@
-"""What trainings with and without a planted fault share, and what is asked of the processes that carry them out."""
+"""What trainings with and without a planted fault share, and the requests of their processes."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class Workload:
     """What all trainings share.
 
     Attributes:
-        backend: that trains, on the CPU.
-        dataset: that is trained on, prepared before.
-        split: of it.
+        backend: backend that trains, on the CPU.
+        dataset: dataset that is trained on, prepared before.
+        split: split of the dataset.
         epochs: passes over the train part.
         learning_rate: Adagrad's.
-        threads: of a worker.
+        threads: CPU threads of a worker.
         timeout_s: longest wait for one answer of a worker, in seconds.
         worker_command: program and arguments of a worker.
         folder: for files that are of no use afterwards.
@@ -49,7 +49,7 @@ class Workload:
 
     @property
     def cell(self) -> Cell:
-        """That trains."""
+        """The cell that trains."""
         return Cell(backend=self.backend, device="cpu", loop="fit")
 
     @property

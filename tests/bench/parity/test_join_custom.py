@@ -91,7 +91,7 @@ def write(tmp_path: Path, make_report: MakeReport) -> Write:
         arrays = {key_of(run, stage): array for stage, array in values.items()}
         known = {(Place(backend, "cpu"), 0): reference(other_tables)}
         rules = BackendRules(tables=DESCRIBED.tables, units=DESCRIBED.traced)
-        results = judge(rules.sides(trajectories([run], arrays), known), rules)
+        sides = rules.sides(trajectories(msgspec.structs.replace(template, runs=[run]), arrays), known)
         of_own = {
             **{"dataset": "mine", "source": "own", "workload": "module:mine", "metric": "mae", "epochs": 1},
             **{"sha256": DESCRIBED.sha256, "model_sha256": DESCRIBED.model_sha256, "tables": DESCRIBED.tables},
@@ -101,7 +101,7 @@ def write(tmp_path: Path, make_report: MakeReport) -> Write:
             template,
             runs=[run],
             workload=msgspec.structs.replace(template.workload, **of_own | workload),
-            parity=results,
+            parity=judge(sides, rules),
             envelopes=envelopes_of(known),
         )
         directory = tmp_path / name

@@ -119,7 +119,7 @@ def write(tmp_path: Path, make_report: MakeReport):
         seeds = sorted({training.seed for training in trainings})
         wanted = {known for run in runs if (known := known_deviation(run.cell))}
         references = {(None, seed): as_stored(reference(seed), wanted) for seed in seeds}
-        found = trajectories(runs, arrays)
+        found = trajectories(msgspec.structs.replace(template, runs=runs), arrays)
         report = msgspec.structs.replace(
             template,
             runs=runs,
