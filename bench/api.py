@@ -89,7 +89,7 @@ def versus(
         TypeError: there is no such option.
     """
     options = versus_options_from(output, asked)
-    return carry_out(options, (str(base), str(new)), share_of(max_regression), _console(quiet))
+    return carry_out(options, (str(base), str(new)), Limits(share_of(max_regression)), _console(quiet))
 
 
 def compare(
@@ -131,7 +131,7 @@ def compare(
     return compare_files(
         Path(base) if isinstance(base, str) else base,
         Path(new) if isinstance(new, str) else new,
-        Limits(max_regression=share_of(max_regression)),
+        Limits(share_of(max_regression)),
         Allowances(force, ignore_noise, None if drift is None else Drift(sd=share_of(drift), origin="given")),
         None if base_cell is None or new_cell is None else (base_cell, new_cell),
         None if validation is None else Path(validation),
@@ -213,13 +213,13 @@ def measure_and_draw(options: Options, console: Console) -> Report:
     return report
 
 
-def carry_out(options: Options, pythons: tuple[str, str], max_regression: float, console: Console) -> Versus:
+def carry_out(options: Options, pythons: tuple[str, str], limits: Limits, console: Console) -> Versus:
     """Measure two environments, write their reports and pages into `options.output`, and compare them.
 
     Args:
         options: options of both.
         pythons: interpreters or folders of virtual environments: the older and the newer one.
-        max_regression: largest slowdown that is allowed, as a share.
+        limits: largest changes that are allowed.
         console: console for progress.
 
     Raises:
@@ -236,4 +236,4 @@ def carry_out(options: Options, pythons: tuple[str, str], max_regression: float,
     for side in SIDES:
         write_page_beside(options.output / side)
     judged = joined_of([options.output / side for side in SIDES]) if base.parity and new.parity else None
-    return outcome_of(base, new, options.output, Limits(max_regression=max_regression), judged)
+    return outcome_of(base, new, options.output, limits, judged)

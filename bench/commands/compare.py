@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.comparison.limits import ASSUMED_SD
+from bench.comparison.limits import ASSUMED_SD, Limits
 from bench.text.numbers import parse_percent
 
 if TYPE_CHECKING:
@@ -62,9 +62,10 @@ def add_verdict_options(compare: argparse.ArgumentParser) -> None:
     answer.add_argument(
         "--max-regression",
         type=parse_percent,
-        default=0.05,
+        default=Limits.max_regression,
         metavar="5%",
-        help="slowdown that is still fine; where one is surely larger, the exit code is 1 (default: 5%%)",
+        help="slowdown that is still fine; where one is surely larger, the exit code is 1 "
+        f"(default: {100 * Limits.max_regression:g}%%)",
     )
     form = answer.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="print JSON instead of a table")

@@ -8,6 +8,7 @@ import sys
 from bench.commands import run as run_command
 from bench.commands.compare import add_verdict_options, answer
 from bench.commands.ending import keeping
+from bench.comparison.limits import Limits
 from bench.measure.asked import asked_of, versus_options_from
 
 EXAMPLES = """examples:
@@ -44,8 +45,9 @@ def _versus(arguments: argparse.Namespace) -> int:
 
     options = versus_options_from(arguments.output, asked_of(arguments))
     pythons = (arguments.base, arguments.new)
+    limits = Limits(max_regression=arguments.max_regression)
     with keeping(options.output, options.output / "base" / REPORT_NAME):
-        found = carry_out(options, pythons, arguments.max_regression, LastingConsole(stderr=True))
+        found = carry_out(options, pythons, limits, LastingConsole(stderr=True))
     answer(found.comparison, found.as_json, arguments)
     print(f"reports: {options.output}/base and {options.output}/new", file=sys.stderr)
     if found.parity is not None:
