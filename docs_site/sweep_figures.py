@@ -78,15 +78,11 @@ class _Timed(msgspec.Struct):
 
 
 def _time(one: Measured | None) -> str:
-    if one is None or one.step_time_ms is None:
-        return "–"
-    return with_interval(one.step_time_ms, one.ci95_ms)
+    return "–" if one is None else with_interval(one.step_time_ms, one.ci95_ms)
 
 
 def _rate(one: Measured | None) -> str:
-    if one is None or one.examples_per_s is None:
-        return "–"
-    return three_digits(one.examples_per_s / 1000)
+    return "–" if one is None or one.examples_per_s is None else three_digits(one.examples_per_s / 1000)
 
 
 def _memory(one: Measured | None) -> str:

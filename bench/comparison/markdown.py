@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bench.comparison.records import Comparison, StepComparison
+from bench.comparison.records import Comparison
 from bench.comparison.words import (
     conclusion,
     drift_words,
@@ -77,15 +77,11 @@ def _step_time(comparison: Comparison) -> str:
                 three_digits(row.base.median_ms),
                 three_digits(row.new.median_ms),
                 "-" if row.ratio is None else with_interval(row.ratio, row.ci95),
-                _verdict_of(row),
+                f"**{row.verdict}, regression**" if row.regression else row.verdict,
             )
             for row in comparison.step_time
         ],
     )
-
-
-def _verdict_of(row: StepComparison) -> str:
-    return f"**{row.verdict}, regression**" if row.regression else row.verdict
 
 
 def _scores(comparison: Comparison) -> list[str]:

@@ -6,14 +6,13 @@ from collections.abc import Sequence
 
 from bench.report.scores import metric_label
 from bench.report.view import View
-from bench.schema.cell import Cell
 from bench.schema.parity import breaks_parity
 from bench.schema.report import Report
 from bench.text.caveats import cell_caveats
 from bench.text.headline import headline
 from bench.text.markdown import code, folded, plain, table
 from bench.text.numbers import with_interval
-from bench.text.reduced import relative_step_time
+from bench.text.reduced import relative_words
 
 
 def as_markdown(reports: Sequence[View]) -> str:
@@ -56,20 +55,13 @@ def _cells(view: View) -> str:
             (
                 code(view.names[str(cell)]),
                 with_interval(row.median_ms, row.ci95_ms),
-                _times(view, cell, cells[0]),
+                relative_words(view.summary.ratios, cell, cells[0], none="-"),
                 scores.get(cell, "-"),
                 str(row.processes),
             )
             for cell, row in zip(cells, rows, strict=True)
         ],
     )
-
-
-def _times(view: View, cell: Cell, base: Cell) -> str:
-    if cell == base:
-        return "1"
-    ratio = relative_step_time(view.summary.ratios, cell, base)
-    return "-" if ratio is None else with_interval(*ratio)
 
 
 def _parity(report: Report) -> list[str]:

@@ -8,11 +8,12 @@ from bench.page.charts import speed
 from bench.page.charts.look import Look
 from bench.page.charts.speed import bound_in_words, rates_in_words
 from bench.page.figure import Figure
-from bench.page.tables import Table, cell_name, cell_row, estimate, number
+from bench.page.tables import Table, cell_name, cell_row
 from bench.report.floors import device_rates
 from bench.report.scores import metric_label
 from bench.schema.profile import GROUPS
 from bench.schema.report import Report
+from bench.text.numbers import three_digits, with_interval
 
 NAMED_OPERATIONS, NAMED_GROUPS = 3, 3  # that take most of a step
 
@@ -40,7 +41,7 @@ def _time_to_target(key: str, report: Report, look: Look) -> Figure:
     rows, never = [], []
     for row in records:
         epochs = ", ".join("never" if each is None else f"{each}" for each in row.epochs)
-        figures = (estimate(row.typical_s, row.ci95_s), f"{row.reached} of {row.processes}", epochs)
+        figures = (with_interval(row.typical_s, row.ci95_s), f"{row.reached} of {row.processes}", epochs)
         rows.append(cell_row(look.names, row.cell, *figures))
         if row.reached < row.processes:
             never.append(f"{cell_name(row.cell, look.names)} {row.processes - row.reached} of {row.processes}")
@@ -61,9 +62,9 @@ def _floor(key: str, report: Report, look: Look) -> Figure:
     rows = []
     for row in report.floors:
         own, best = device_rates(report.runs, row.cell)
-        floor = (number(row.best_floor_ms), bound_in_words(row, best), rates_in_words(best))
-        of_framework = (estimate(row.times_floor, row.times_floor_ci95), rates_in_words(own))
-        times = estimate(row.times_best_floor, row.times_best_floor_ci95)
+        floor = (three_digits(row.best_floor_ms), bound_in_words(row, best), rates_in_words(best))
+        of_framework = (with_interval(row.times_floor, row.times_floor_ci95), rates_in_words(own))
+        times = with_interval(row.times_best_floor, row.times_best_floor_ci95)
         rows.append(cell_row(look.names, row.cell, times, *floor, *of_framework))
     said = [f"{values[0]} {values[1]}, bound by {values[3]}" for values, _ in rows]
     header = ("Cell", "× floor [95 %]", "Floor, ms", "Bound by", "Best rates on this device",
@@ -89,7 +90,7 @@ def _profiles(key: str, report: Report, look: Look) -> Figure:
         most = [f"{one.name} {one.share:.0%}" for one in profile.operations[:NAMED_OPERATIONS]]
         longest = ", ".join(most) if profile.file is not None else f"no profile: {profile.error}"
         parts = [f"{100 * shares.get(group, 0):.1f}" if shares else "–" for group in GROUPS]
-        traced = number(profile.step_ms), number(profile.operations_per_step)
+        traced = three_digits(profile.step_ms), three_digits(profile.operations_per_step)
         rows.append(cell_row(look.names, profile.cell, *traced, *parts, longest))
     largest = [
         f"{cell_name(profile.cell, look.names)} "
@@ -115,7 +116,10 @@ def _phases(key: str, report: Report, look: Look) -> Figure:
     found = speed.phases(report.runs)
     rows = [
         cell_row(
-            look.names, cell, *(number(of_cell.get(name)) for name in speed.PHASE_NAMES), number(sum(of_cell.values()))
+            look.names,
+            cell,
+            *(three_digits(of_cell.get(name)) for name in speed.PHASE_NAMES),
+            three_digits(sum(of_cell.values())),
         )
         for cell, of_cell in found.items()
     ]

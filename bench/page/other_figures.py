@@ -8,7 +8,7 @@ from bench.comparison.history import Group
 from bench.page.charts import scale, scoring, trend
 from bench.page.charts.look import Look
 from bench.page.figure import Figure
-from bench.page.tables import Table, cell_name, cell_row, ends, estimate, number
+from bench.page.tables import Table, cell_name, cell_row, ends
 from bench.report.view import View
 from bench.schema.cell import cell_named
 from bench.studies.mutants.records import Mutants
@@ -17,7 +17,7 @@ from bench.studies.score.records import ScoreReport
 from bench.studies.score.table import scaled
 from bench.studies.sweep.records import Sweep
 from bench.studies.sweep.table import sweep_lines
-from bench.text.numbers import with_interval
+from bench.text.numbers import three_digits, with_interval
 
 
 def sweep_figures(key: str, sweep: Sweep, look: Look) -> Iterator[Figure]:
@@ -25,12 +25,12 @@ def sweep_figures(key: str, sweep: Sweep, look: Look) -> Iterator[Figure]:
     over, measured = sweep.settings.over, [one for one in sweep.measured if one.step_time_ms is not None]
     rows = [
         (
-            (f"{one.value:,}", cell_name(one.cell, look.names), number(one.step_time_ms), ends(one.ci95_ms, ".3g"),
-             one.processes, number(scale.peak_mib(one))),
+            (f"{one.value:,}", name, three_digits(one.step_time_ms), ends(one.ci95_ms, ".3g"), one.processes, peak),
             [str(one.cell)],
         )
         for one in measured
-    ]  # fmt: skip
+        for name, peak in [(cell_name(one.cell, look.names), three_digits(scale.peak_mib(one)))]
+    ]
     table = Table((over, "Cell", "Step time, ms", "95 % interval, ms", "Processes", "Peak memory, MiB"), rows)
     yield Figure(
         key=f"{key}-time",
@@ -58,9 +58,9 @@ def scoring_figure(key: str, report: ScoreReport, look: Look) -> Figure:
             (
                 line.cell,
                 with_interval(line.pairs_per_s / 1e6, scaled(line.pairs_ci95)),
-                number(line.users_per_s),
-                estimate(line.times_floor, line.times_floor_ci95),
-                estimate(line.gain, line.gain_ci95),
+                three_digits(line.users_per_s),
+                with_interval(line.times_floor, line.times_floor_ci95),
+                with_interval(line.gain, line.gain_ci95),
             ),
             [str(cell_named(line.cell))],
         )
@@ -105,7 +105,7 @@ def mutants_figure(key: str, result: Mutants, look: Look) -> Figure:
 def side_by_side_figure(views: Sequence[View], look: Look) -> Figure:
     """Return the figure of the step times of several reports."""
     rows = [
-        cell_row(look.names, cell, view.name, number(row.median_ms), ends(row.ci95_ms, ".4g"))
+        cell_row(look.names, cell, view.name, three_digits(row.median_ms), ends(row.ci95_ms, ".4g"))
         for cell in look.cells
         for view in views
         for row in view.summary.step_time

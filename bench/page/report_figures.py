@@ -8,14 +8,14 @@ from bench.page.charts import quality, speed
 from bench.page.charts.look import Look
 from bench.page.cost_figures import cost_figures
 from bench.page.figure import Figure
-from bench.page.tables import Table, cell_name, cell_row, decimals, ends, number, small
+from bench.page.tables import Table, cell_name, cell_row, decimals, ends, small
 from bench.page.thinning import drawn_curves, drawn_parity
 from bench.report.scores import metric_label
 from bench.report.view import View
 from bench.schema.cell import cell_named
 from bench.schema.parity import group_of
 from bench.schema.report import Report
-from bench.text.numbers import listed, with_interval
+from bench.text.numbers import listed, three_digits, with_interval
 
 THINNED = " (not all are drawn, as the top of the page says)"
 INTERVAL = (
@@ -46,9 +46,9 @@ def _step_time(key: str, view: View, look: Look, thin: bool) -> Figure:
         cell_row(
             look.names,
             row.cell,
-            number(row.median_ms),
+            three_digits(row.median_ms),
             "one process, no interval" if row.ci95_ms is None else ends(row.ci95_ms, ".4g"),
-            ", ".join(number(value) for value in view.medians[row.cell].values()),
+            ", ".join(three_digits(value) for value in view.medians[row.cell].values()),
             row.rounds,
         )
         for row in step_time

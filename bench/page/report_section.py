@@ -9,13 +9,14 @@ import msgspec
 from bench.page.charts.look import Look
 from bench.page.figure import Figure
 from bench.page.report_figures import report_figures
-from bench.page.tables import Table, cell_row, decimals, estimate, facts, folded, number, text
+from bench.page.tables import Table, cell_row, decimals, facts, folded, text
 from bench.report.scores import metric_label
 from bench.report.summary import Summary
 from bench.report.view import View
 from bench.schema.report import Report
 from bench.text.headline import answer
-from bench.text.reduced import relative_step_time
+from bench.text.numbers import three_digits, with_interval
+from bench.text.reduced import relative_words
 
 RUN_COLUMNS = {
     "import_s": "Import, s",
@@ -96,21 +97,19 @@ def _cells_table(view: View, look: Look) -> Table:
     first = {row.cell: row for row in report.first_steps}
     target = {row.cell: row for row in report.time_to_target}
     rows = []
-    base = summary.step_time[0].cell if summary.step_time else None
     for row in summary.step_time:
         cell = row.cell
-        ratio = relative_step_time(summary.ratios, cell, base) if base is not None and cell != base else None
         floor, step, goal = floors.get(cell), first.get(cell), target.get(cell)
         memory = [run.peak_rss_mib for run, _ in view.final_scores.get(cell, []) if run.peak_rss_mib is not None]
         figures = (
-            estimate(row.median_ms, row.ci95_ms),
-            "1" if cell == base else "–" if ratio is None else estimate(*ratio),
-            estimate(floor.times_best_floor if floor else None),
-            estimate(goal.typical_s, goal.ci95_s) if goal else "–",
-            number(step.cold_s) if step else "–",
-            number(step.warm_s) if step else "–",
+            with_interval(row.median_ms, row.ci95_ms),
+            relative_words(summary.ratios, cell, summary.step_time[0].cell),
+            with_interval(floor.times_best_floor if floor else None),
+            with_interval(goal.typical_s, goal.ci95_s) if goal else "–",
+            three_digits(step.cold_s if step else None),
+            three_digits(step.warm_s if step else None),
             decimals(rmse[cell].mean, 4) if cell in rmse else "–",
-            number(max(memory)) if memory else "–",
+            three_digits(max(memory, default=None)),
             row.processes,
         )
         rows.append(cell_row(look.names, cell, *figures))
@@ -126,7 +125,10 @@ def _cells_table(view: View, look: Look) -> Table:
 def _ratio_table(summary: Summary, look: Look) -> Table:
     names = look.names
     rows = [
-        ((names.get(row.a, row.a), names.get(row.b, row.b), estimate(row.ratio, row.ci95), row.pairs), (row.a, row.b))
+        (
+            (names.get(row.a, row.a), names.get(row.b, row.b), with_interval(row.ratio, row.ci95), row.pairs),
+            (row.a, row.b),
+        )
         for row in summary.ratios
     ]
     return Table(("Slower", "Faster", "Times as long [95 %]", "Pairs of processes"), rows)
@@ -138,8 +140,8 @@ def _run_table(report: Report, look: Look) -> Table:
             look.names,
             run.cell,
             *(run.process, run.seed, run.status, run.compile_mode or "–", run.compile_cache or "–"),
-            ", ".join(number(value) for value in run.step_time_ms) or "–",
-            *(number(getattr(run, name)) for name in RUN_COLUMNS),
+            ", ".join(three_digits(value) for value in run.step_time_ms) or "–",
+            *(three_digits(getattr(run, name)) for name in RUN_COLUMNS),
             run.error or "",
         )
         for run in report.runs

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.schema.cell import Cell
-from bench.text.numbers import Interval, three_digits, with_interval
+from bench.text.numbers import Interval
 
 MARKS = {"outside": "bad", "failed": "bad", "killed": "bad", "timeout": "bad", "NOT FOUND": "bad", "within": "good"}
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f]")  # not allowed in HTML
@@ -103,16 +103,6 @@ def cell_name(cell: Cell, names: Mapping[str, str]) -> str:
 def cell_row(names: Mapping[str, str], cell: Cell, *values: object) -> Row:
     """Return a row of one cell: its name, then `values`."""
     return (cell_name(cell, names), *values), [str(cell)]
-
-
-def estimate(value: float | None, ci95: Interval | None = None) -> str:
-    """Return `1.23 [1.10, 1.40]`, or a dash where there is none."""
-    return "–" if value is None else with_interval(value, ci95)
-
-
-def number(value: float | None) -> str:
-    """Return a number with three digits, or a dash where there is none."""
-    return "–" if value is None else three_digits(value)
 
 
 def decimals(value: float | None, digits: int) -> str:

@@ -12,14 +12,14 @@ def time_to_target_lines(rows: Sequence[TimeToTarget], names: Mapping[str, str],
     """Return a heading and one line a cell; nothing where there are no rows.
 
     Args:
-        rows: of one target.
-        names: how each cell is called, as `bench.schema.cell.short_names` returns it.
-        metric: what the target is of.
+        rows: records of one target.
+        names: short name of each cell, by its full name.
+        metric: name of the metric of the target.
     """
     if not rows:
         return []
     called = _padded([_name(row, names) for row in rows])
-    times = _padded(["–" if row.typical_s is None else with_interval(row.typical_s, row.ci95_s) for row in rows])
+    times = _padded([with_interval(row.typical_s, row.ci95_s) for row in rows])
     epochs = _padded([_epochs(row) for row in rows])
     return [
         f"Seconds of training to test {metric} {rows[0].target:g} (95 % intervals over seeds and processes):",
@@ -35,8 +35,8 @@ def reference_rmse_lines(rows: Sequence[ReferenceRmse], names: Mapping[str, str]
     """Return a heading and one line a cell; nothing where there are no rows.
 
     Args:
-        rows: of one oracle.
-        names: how each cell is called, as `bench.schema.cell.short_names` returns it.
+        rows: records of one oracle.
+        names: short name of each cell, by its full name.
     """
     if not rows:
         return []
@@ -99,8 +99,8 @@ def first_step_lines(rows: Sequence[FirstStep], names: Mapping[str, str]) -> lis
     """Return a line on what compiled code on disk saves; nothing where no framework kept any.
 
     Args:
-        rows: of one report.
-        names: how each cell is called, as `bench.schema.cell.short_names` returns it.
+        rows: records of one report.
+        names: short name of each cell, by its full name.
     """
     parts = [
         f"{names.get(str(row.cell), str(row.cell))} {row.cold_s:.2f} → {row.warm_s:.2f} s"

@@ -64,17 +64,18 @@ def parse_duration(text: str) -> float:
     return seconds
 
 
-def three_digits(value: float) -> str:
-    """Return a positive number with three significant digits and no exponent: `0.845`, `12.8`, `552`."""
+def three_digits(value: float | None) -> str:
+    """Return a positive number with three digits and no exponent: `0.845`, `12.8`, `552`; a dash for None."""
+    if value is None:
+        return "–"
     digits = 3 if value <= 0 else max(0, 2 - math.floor(math.log10(value)))
     return f"{value:.{digits}f}"
 
 
-def with_interval(value: float, ci95: Interval | None) -> str:
-    """Return `1.23 [1.10, 1.40]`, or `1.23` where there is no interval."""
-    if ci95 is None:
-        return three_digits(value)
-    return f"{three_digits(value)} [{three_digits(ci95[0])}, {three_digits(ci95[1])}]"
+def with_interval(value: float | None, ci95: Interval | None = None, unit: str = "") -> str:
+    """Return `1.23 [1.10, 1.40]`, such as `1.23 s [1.10, 1.40]` with a unit; no interval, or a dash, for None."""
+    ends = "" if ci95 is None else f" [{three_digits(ci95[0])}, {three_digits(ci95[1])}]"
+    return f"{three_digits(value)}{unit}{ends}"
 
 
 def listed(parts: Iterable[str], word: str = "and") -> str:

@@ -52,7 +52,7 @@ def _table(traced: Sequence[Profile], names: Mapping[str, str]) -> FittingTable:
         shares = {share.group: share.share for share in profile.shares}
         table.add_row(
             names.get(str(profile.cell), str(profile.cell)),
-            "–" if profile.step_ms is None else three_digits(profile.step_ms),
+            three_digits(profile.step_ms),
             *(f"{100 * shares.get(group, 0):.0f}" for group in GROUPS),
         )
     return table

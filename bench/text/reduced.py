@@ -20,6 +20,14 @@ def relative_step_time(ratios: Sequence[Ratio], cell: Cell, base: Cell) -> tuple
     return None
 
 
+def relative_words(ratios: Sequence[Ratio], cell: Cell, base: Cell, none: str = "–") -> str:
+    """Return the relative step time for a table: 1 for `base` itself, and `none` where they have no ratio."""
+    if cell == base:
+        return "1"
+    ratio = relative_step_time(ratios, cell, base)
+    return none if ratio is None else with_interval(*ratio)
+
+
 def reduced_lines(
     step_time: Mapping[Cell, StepTime],
     ratios: Sequence[Ratio],
@@ -30,11 +38,11 @@ def reduced_lines(
     """Return one sentence a cell of reduced precision that was measured, each beside float32 on the same backend.
 
     Args:
-        step_time: by cell.
-        ratios: of step times.
-        rmse: by cell.
-        parity: in the order of the stages.
-        names: how each cell is called, by its full name.
+        step_time: step time by cell.
+        ratios: ratios of step times.
+        rmse: RMSE by cell.
+        parity: records in the order of the stages.
+        names: short name of each cell, by its full name.
     """
     lines = []
     for cell in dict.fromkeys([*step_time, *rmse]):
@@ -50,8 +58,7 @@ def _speed(cell: Cell, base: Cell, step_time: Mapping[Cell, StepTime], ratios: S
     if cell not in step_time:
         return ""
     if (ratio := relative_step_time(ratios, cell, base)) is not None:
-        estimate, _, ends = with_interval(*ratio).partition(" ")
-        return f"{estimate} × as long a step as float32{ends and f' {ends}'}"
+        return with_interval(*ratio, " × as long a step as float32")
     return f"{three_digits(step_time[cell].median_ms)} ms/step with no float32 step time beside it"
 
 

@@ -19,7 +19,7 @@ from bench.text.convergence import first_step_lines, reference_rmse_lines, time_
 from bench.text.headline import headline
 from bench.text.numbers import three_digits, with_interval
 from bench.text.profile import print_profiles
-from bench.text.reduced import relative_step_time
+from bench.text.reduced import relative_words
 from bench.text.table import FittingTable
 
 
@@ -65,10 +65,10 @@ def _table(report: Report) -> FittingTable:
     )
     table.add_column("", no_wrap=True)
     base = next((cell for cell in cells if precision_of(cell) == FULL), cells[0])
-    times_base = "× fastest" if base == cells[0] else f"× {names[str(base)]}"
-    for name in ("ms/step", times_base, "×\nfloor", "1st\nstep", _metric_head(report), "MiB"):
+    over_base = "× fastest" if base == cells[0] else f"× {names[str(base)]}"
+    for name in ("ms/step", over_base, "×\nfloor", "1st\nstep", _metric_head(report), "MiB"):
         # A wide interval may take a second line; a figure that is cut off says nothing.
-        table.add_column(name, justify="right", no_wrap=name not in ("ms/step", times_base))
+        table.add_column(name, justify="right", no_wrap=name not in ("ms/step", over_base))
     for cell, row in zip(cells, rows, strict=True):
         table.add_row(names[str(cell)], *_figures(report, cell, row, base))
     return table
@@ -84,19 +84,12 @@ def _figures(report: Report, cell: Cell, row: StepTime, base: Cell) -> list[str]
     scores = {row.cell: row.mean for row in report.rmse} | {row.cell: row.mean for row in report.metrics}
     return [
         with_interval(row.median_ms, row.ci95_ms),
-        _times(report, cell, base),
+        relative_words(report.ratios, cell, base),
         next((three_digits(floor.times_best_floor) for floor in report.floors if floor.cell == cell), "–"),
         _typical([run for run in runs if run.compile_cache != "warm"], "first_step_s", 2, " s"),
         f"{scores[cell]:.4f}" if cell in scores else "–",
         _typical(runs, "peak_rss_mib", 0),
     ]
-
-
-def _times(report: Report, cell: Cell, base: Cell) -> str:
-    if cell == base:
-        return "1"
-    ratio = relative_step_time(report.ratios, cell, base)
-    return "–" if ratio is None else with_interval(*ratio)
 
 
 def _typical(runs: list[Run], name: str, digits: int, unit: str = "") -> str:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from bench.schema.cell import Cell, bare_loop
 from bench.schema.derived import Ratio, StepTime
-from bench.text.numbers import Interval, listed, three_digits, with_interval
+from bench.text.numbers import listed, three_digits, with_interval
 from bench.text.reduced import relative_step_time
 from movierank.loops import LOOP_NAMES
 
@@ -19,10 +19,10 @@ def speed_sentences(
     A cell is called fastest only where the interval of every ratio to it lies above 1.
 
     Args:
-        where: such as `On this CPU`.
-        rows: of one device, fastest first.
-        ratios: of step times.
-        names: how each cell is called, by its full name.
+        where: beginning of the sentence, such as `On this CPU`.
+        rows: step times of one device, fastest first.
+        ratios: ratios of step times.
+        names: short name of each cell, by its full name.
     """
     loops = sorted({_loop(row) for row in rows}, key=_order)
     if len(loops) == 1:
@@ -45,12 +45,7 @@ def is_slower(row: Ratio | None) -> bool:
 
 def times(row: Ratio) -> str:
     """Return for example `2.08 × [2.03, 2.13]`."""
-    return _times(row.ratio, row.ci95)
-
-
-def _times(ratio: float, ci95: Interval | None) -> str:
-    estimate, _, ends = with_interval(ratio, ci95).partition(" ")
-    return f"{estimate} × {ends}".rstrip()
+    return with_interval(row.ratio, row.ci95, " ×")
 
 
 def _fastest(rows: Sequence[StepTime], ratios: Sequence[Ratio], names: Mapping[str, str]) -> str:
@@ -81,7 +76,7 @@ def _gains(rows: Sequence[StepTime], loops: Sequence[str], ratios: Sequence[Rati
             device = rows[0].device
             cell, base = (Cell(backend=backend, device=device, loop=name) for name in (loop, "fit"))
             if (ratio := relative_step_time(ratios, cell, base)) is not None:
-                gains.append(f"{_times(*ratio)} ({backend})")
+                gains.append(f"{with_interval(*ratio, ' ×')} ({backend})")
         if gains:
             sentences.append(f"A {loop} step takes {listed(gains)} as long as with fit.")
     return sentences
