@@ -15,7 +15,7 @@ from bench.measure.options import Options
 from bench.measure.profile import FOLDER
 from bench.measure.recorder import Recorder
 from bench.report.comparable import processor_key
-from bench.report.file import PAGE_NAME, PREDICTIONS_NAME, REPORT_NAME, load_report
+from bench.report.file import PAGE_NAME, PREDICTIONS_NAME, REPORT_NAME, load_report, save_report
 from bench.report.predictions import stored_arrays
 from bench.schema.machine import Software
 from bench.schema.report import SCHEMA, Report, Together
@@ -23,8 +23,6 @@ from bench.schema.run import Workload
 from bench.system.environment import shared_environment
 from bench.system.machine import describe_machine
 from bench.system.software import describe_software, lasting, now
-
-FILES = (REPORT_NAME, PREDICTIONS_NAME, PAGE_NAME)
 
 
 @dataclass(frozen=True)
@@ -65,12 +63,11 @@ def open_recorder(options: Options, workload: Workload, environment: Environment
         settings=options.settings(),
         together=environment.together,
     )
-    if options.existing == "overwrite":
-        _clear(options.output)
-    if not (options.output / REPORT_NAME).exists():
-        recorder = Recorder(options.output, fresh, {})
-        recorder.save()
-        return recorder
+    if options.existing == "overwrite" or not (options.output / REPORT_NAME).exists():
+        save_report(fresh, options.output, stored={})
+        if options.existing == "overwrite":
+            _remove_old_parts(options.output)  # after their report was replaced, so that a kill leaves one of the two
+        return Recorder(options.output, fresh, {})
     stored = load_report(options.output)
     _refuse_other(stored, fresh)
     report = msgspec.structs.replace(
@@ -87,8 +84,8 @@ def open_recorder(options: Options, workload: Workload, environment: Environment
     return Recorder(options.output, report, stored_arrays(options.output))
 
 
-def _clear(directory: Path) -> None:
-    for name in FILES:
+def _remove_old_parts(directory: Path) -> None:
+    for name in (PREDICTIONS_NAME, PAGE_NAME):
         (directory / name).unlink(missing_ok=True)
     for folder in ("logs", FOLDER):
         shutil.rmtree(directory / folder, ignore_errors=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 import pytest
 from msgspec.structs import replace
 
@@ -78,7 +80,7 @@ def test_resume_refuses_a_report_of_another_python_or_gpu(fake, tmp_path, part, 
         fake({}, cells=cells, processes=2, seeds=1, existing="resume")
 
 
-def test_a_folder_that_holds_a_report_is_left_alone_unless_told(fake, tmp_path):
+def test_a_folder_that_holds_a_report_is_left_alone_unless_it_is_to_be_overwritten(fake, tmp_path):
     fake({"jax": {"step_time_ms": [1]}})
     stored = (tmp_path / "report" / "report.json").read_bytes()
     with pytest.raises(BenchError, match="already holds a report"):
@@ -87,3 +89,17 @@ def test_a_folder_that_holds_a_report_is_left_alone_unless_told(fake, tmp_path):
     (tmp_path / "report" / "notes.txt").write_text("mine")
     assert by_backend(fake({"jax": {"step_time_ms": [2]}}, existing="overwrite"), "jax")[0].step_time_ms == [2] * 4
     assert (tmp_path / "report" / "notes.txt").read_text() == "mine"
+
+
+def test_a_report_that_cannot_be_replaced_is_left_whole(fake, tmp_path, monkeypatch):
+    def no_space(descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    fake({"jax": {"step_time_ms": [1]}})
+    report = tmp_path / "report"
+    before = {path: path.read_bytes() for path in report.rglob("*") if path.is_file() and path.name != ".lock"}
+    assert {"report.json", "predictions.npz"} <= {path.name for path in before}
+    monkeypatch.setattr("os.fsync", no_space)
+    with pytest.raises(BenchError, match="cannot write"):
+        fake({}, existing="overwrite")
+    assert {path: path.read_bytes() for path in before} == before
