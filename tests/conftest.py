@@ -45,6 +45,11 @@ class Refused:
         raise RuntimeError(f"this test is marked backend_free and imports {module.__name__}")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run what starts real workers or trains first, so that no process is left alone with it at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("backend_free") is not None)
+
+
 @pytest.fixture(autouse=True)
 def _hidden_backends(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Hide the backend from a test that is marked as free of one, since tox runs it only under jax."""

@@ -35,6 +35,7 @@ def marked() -> list[Path]:
     return found
 
 
+@pytest.mark.one_backend
 def test_what_is_marked_can_be_imported_where_no_backend_is() -> None:
     environment = {name: value for name, value in os.environ.items() if name != "KERAS_BACKEND"}
     command = [sys.executable, "-c", COLLECT, *map(str, marked())]

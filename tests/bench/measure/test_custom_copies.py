@@ -77,6 +77,7 @@ def test_a_report_is_judged_again_by_the_same_envelopes(measured, capsys):
         assert result["envelope"] == pytest.approx(before.envelope, rel=1e-9)
 
 
+@pytest.mark.one_backend
 def test_resuming_trains_only_the_copies_that_are_missing(measured):
     output, report, _ = measured
     path = output / "report.json"

@@ -250,6 +250,7 @@ def test_two_environments_are_measured_and_traced_with_it(tmp_path, capfd, monke
         assert profile.steps == 20
 
 
+@pytest.mark.one_backend
 def test_an_error_in_the_users_code_is_told_with_its_line(tmp_path) -> None:
     (tmp_path / "wrong.py").write_text(WRONG)
     target, output = f"{tmp_path / 'wrong.py'}:wrong", tmp_path / "report"
@@ -261,6 +262,7 @@ def test_an_error_in_the_users_code_is_told_with_its_line(tmp_path) -> None:
     assert not (output / "report.json").exists()
 
 
+@pytest.mark.one_backend
 def test_a_metric_of_several_values_is_no_score_but_may_be_there(tmp_path) -> None:
     (tmp_path / "by_class.py").write_text(BY_CLASS)
     target, output = f"{tmp_path / 'by_class.py'}:by_class", tmp_path / "report"

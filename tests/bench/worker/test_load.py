@@ -103,6 +103,25 @@ def test_a_metric_that_the_model_does_not_report(tmp_path: Path, monkeypatch) ->
     assert described.traced[-1] == "sequential/dense/bias-3[0]"
 
 
+def test_a_metric_of_several_values_is_no_score_but_may_be_there(tmp_path: Path, monkeypatch) -> None:
+    def build(seed: int) -> keras.Model:
+        model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(3, activation="softmax")])
+        f1 = keras.metrics.F1Score(average=None, name="f1")
+        model.compile("sgd", "categorical_crossentropy", metrics=[f1, "accuracy"])
+        return model
+
+    x, y = np.ones((40, 2)), np.eye(3)[np.arange(40) % 3]
+    by_class = replace(WORKLOAD, name="by class", build=build, arrays=lambda: Arrays(x, y, x, y), metric="f1")
+    asked = Describe(backend="", device="cpu", threads=1, target="m:o", seeds=1, folder=str(tmp_path))
+    monkeypatch.setattr("bench.worker.workloads.describe.load_workload", lambda target: by_class)
+    with pytest.raises(WorkloadError, match="'f1', which has 3 values"):
+        describe(asked)
+    monkeypatch.setattr(
+        "bench.worker.workloads.describe.load_workload", lambda target: replace(by_class, metric="accuracy")
+    )
+    assert describe(asked).outputs == 3
+
+
 def test_a_checksum_knows_a_model_by_what_it_is() -> None:
     same, again = network(), network()
     assert [layer.name for layer in same.layers] != [layer.name for layer in again.layers]

@@ -188,6 +188,7 @@ def test_a_backend_that_is_not_installed_is_skipped_with_how_to_install_it(tmp_p
     assert load_report(tmp_path / "r").runs[0].status == "skipped"
 
 
+@pytest.mark.one_backend
 def test_a_worker_killed_while_training_is_recorded_as_killed(tmp_path):
     command = [sys.executable, "-m", "bench", "run", "--backends", BACKEND, "--output", str(tmp_path / "r")]
     long = ["--dataset", "synthetic:60x50x6000", "--batch-size", "500", "--epochs", "100000", "--processes", "1"]
