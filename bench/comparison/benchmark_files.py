@@ -61,8 +61,8 @@ class Benchmarks:
     """The same benchmarks, run by one process or several.
 
     Attributes:
-        path: what was given.
-        files: one a process, oldest first.
+        path: file or folder that was given.
+        files: one file a process, the oldest first.
     """
 
     path: Path

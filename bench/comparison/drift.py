@@ -37,8 +37,8 @@ class Drift(Record, frozen=True, kw_only=True):
         sd: standard deviation of a side, as a share of its step time.
         origin: `assumed`; `given` by the user; `measured` by `bench validate`; or `none`, since both sides were
             measured together.
-        source: the file of the validation; None without one.
-        sides: that a measured one rests on.
+        source: file of the validation; None without one.
+        sides: number of sides that a measured drift rests on.
         freedom: degrees of freedom of its square; None where it is taken for certain.
         at_most: whether nothing was seen of one, so that `sd` is what the sides could have hidden.
     """
@@ -85,9 +85,9 @@ class Trial(Record, frozen=True, kw_only=True):
     """One comparison of two sets of fresh processes.
 
     Attributes:
-        slowdown: the true difference: share by which the newer side was prolonged; 0 for equal sides.
+        slowdown: true difference: share by which the newer side was prolonged; 0 for equal sides.
         base: rounds of each process in ms, of the side measured as the older one.
-        new: likewise of the newer one.
+        new: rounds of the newer side in the same form.
         together: whether processes of equal place ran side by side, their rounds interleaved; else the newer side was
             measured after the older one.
         stretch: number of the unbroken chain of sides that it is from. The newer side of a trial is the older one of
@@ -115,7 +115,7 @@ def measured_drift(file: Path, machines: Sequence[Machine]) -> Drift:
 
     Args:
         file: JSON, as `bench validate` writes it.
-        machines: that the reports to be compared come from.
+        machines: machines of the reports to be compared.
 
     Raises:
         BenchError: the file cannot be read, is of another machine, or holds too few sides.
@@ -156,7 +156,7 @@ def without_common_sides(trials: Sequence[Trial]) -> list[Trial]:
     """Return every second trial of each stretch, beginning with its first one: no two of them share a side.
 
     Args:
-        trials: with one slowdown, in the order of measuring.
+        trials: trials with one slowdown, in the order of measuring.
     """
     stretches = groupby(trials, key=lambda trial: trial.stretch)
     return [trial for _, of_stretch in stretches for trial in list(of_stretch)[::2]]

@@ -31,12 +31,12 @@ class Point(Record, frozen=True, kw_only=True):
         created: start of the measurement, ISO 8601.
         report: path of its folder.
         name: shortest end of that path that no other report has.
-        changes: what differs from the point before (`bench.comparison.changes`), such as `keras 3.15.1 -> 3.16.0`.
+        changes: differences from the point before (`bench.comparison.changes`), such as `keras 3.15.1 -> 3.16.0`.
         step_time: step time in ms.
         rmse: RMSE of the test part; None where it was not measured.
         metric: mean of a custom workload's metric, in place of `rmse`.
-        change: where the step time changes with this report: how many times longer a step takes from here on than
-            since the change before; None otherwise.
+        change: where the step time changes with this report: times as long that a step takes from here on as since
+            the change before; None otherwise.
         level_ms: the typical step time between the changes around this report.
     """
 
@@ -79,7 +79,7 @@ def collect(
 
     Args:
         folders: folders that hold reports; also a report's own folder or file.
-        cell: as `backend/device/loop`; None for all.
+        cell: cell to show, as `backend/device/loop`; None for all.
         broken: called with a line for each report that cannot be used.
 
     Raises:

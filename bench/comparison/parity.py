@@ -14,10 +14,9 @@ class ComparedParity:
     """Parity of an older and a newer report, each judged by itself.
 
     Attributes:
-        newly: what breaks parity in the newer report and did not in the older one, or was not judged there, or not of
-            the same workload.
-        kept: what breaks it in the newer report, as it did in the older one.
-        mended: what broke it in the older report and no longer does.
+        newly: faults of the newer report that the older one lacks, did not judge, or judged of another workload.
+        kept: faults of the newer report that the older one has, too.
+        mended: faults of the older report that the newer one has no longer.
         not_judged: sides without a judgement, such as with `--no-parity`, or where it was cut off.
     """
 

@@ -31,8 +31,8 @@ class Timed(Record, frozen=True, kw_only=True):
         name: a cell as `backend/device/loop`, or a benchmark as pytest names it.
         median_ms: median over processes of each process's median round, in ms.
         ci95_ms: 95 % interval of the typical time, by itself; None with one process.
-        processes: processes that it rests on.
-        rounds: rounds that it rests on.
+        processes: number of processes that it rests on.
+        rounds: number of rounds that it rests on.
     """
 
     name: str
@@ -47,9 +47,9 @@ class StepComparison(Record, frozen=True, kw_only=True):
 
     Attributes:
         cell: its name, or `BASE -> NEW` where two cells are compared.
-        base: on the older side.
-        new: on the newer side.
-        ratio: how many times longer a step takes on the newer side: the quotient of geometric means over
+        base: time on the older side.
+        new: time on the newer side.
+        ratio: times as long that a step takes on the newer side: the quotient of geometric means over
             processes, so not quite that of the two medians. None where the two are not comparable.
         ci95: its interval (Welch, on logarithms; t on paired logarithms for two cells of one report), which
             holds at 95 % together with those of all other rows. None with one process on either side.
@@ -124,10 +124,10 @@ class Comparison(Record, frozen=True, kw_only=True):
             times are of a benchmark's round.
         not_comparable: why step times were refused, or are shown only by force; None where they compare.
         rmse_not_comparable: why RMSE was refused; None where it compares.
-        max_regression: the share by which a step may take longer.
-        rmse_margin: by how much the test RMSE may rise.
-        step_confidence: of each single step time interval, so that all hold together at 95 %.
-        rmse_confidence: likewise of each RMSE interval.
+        max_regression: share by which a step may take longer.
+        rmse_margin: amount by which the test RMSE may rise.
+        step_confidence: confidence of each step time interval, so that all hold together at 95 %.
+        rmse_confidence: the same for each RMSE interval.
         step_time: cells on both sides, fastest on the newer side first.
         rmse: cells on both sides.
         metric: metric of training and test; `rmse` for the built-in workload.
@@ -143,9 +143,9 @@ class Comparison(Record, frozen=True, kw_only=True):
             None where that was not judged.
         only_in_base: cells that the newer side did not measure, by name, with the reason where one is known.
         only_in_new: cells that the older side did not measure, likewise.
-        changes: what else differs, the likelier cause first (`bench.comparison.changes`), such as `keras 3.15.1 ->
+        changes: other differences, the likelier cause first (`bench.comparison.changes`), such as `keras 3.15.1 ->
             3.16.0`.
-        drift: of the machine between two measurements, as the intervals of step time allow for it.
+        drift: drift of the machine between two measurements, as the intervals of step time allow for it.
         together: whether the rounds of both sides were interleaved, so that drift cancels.
         notes: what a reader must know to trust the step times, as `bench run` says it of a report, each with the side
             that it is of: noise, processes in two groups or not yet steady, and a precision that was not reached.

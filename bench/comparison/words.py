@@ -19,9 +19,9 @@ class ParityGroup:
     """Findings of parity under one heading.
 
     Attributes:
-        heading: such as `Newly out of parity`.
-        lines: one a fault, or one a pair.
-        fails: whether the gate fails by it.
+        heading: heading, such as `Newly out of parity`.
+        lines: one line a fault, or one a pair.
+        fails: whether they fail the gate.
     """
 
     heading: str

@@ -28,10 +28,10 @@ class Case:
     """One test case.
 
     Attributes:
-        group: what it is about, such as `step time`; a CI shows cases by it.
-        name: of a cell, a pair or a worker.
+        group: subject, such as `step time`; a CI shows cases by it.
+        name: name of a cell, a pair or a worker.
         outcome: `error` is for a worker that did not finish.
-        message: why, where it did not pass.
+        message: reason where it did not pass.
         output: further text.
     """
 

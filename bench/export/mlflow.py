@@ -35,9 +35,9 @@ def log_runs(reports: Sequence[View], tracking_uri: str | None, experiment: str)
 
     Args:
         reports: at least one.
-        tracking_uri: as MLflow takes it; None for MLflow's own default (`MLFLOW_TRACKING_URI`, or a file in the current
+        tracking_uri: URI as MLflow takes it; None for MLflow's default (`MLFLOW_TRACKING_URI`, or a file in the current
             folder).
-        experiment: its name; created where it does not exist.
+        experiment: name of the experiment; created where it does not exist.
 
     Raises:
         BenchError: MLflow is not installed or what it says of a store that cannot be used. What was logged before stays
@@ -96,16 +96,15 @@ class _Logger:
             },
         }
         tags = {"mlflow.note.content": headline(self.view)}
-        ran = [run for run in report.runs if run.status != "skipped"]
         status = "FINISHED" if report.finished else "KILLED"
         with self._run(self.view.name, params, tags, list(self._summary()), status) as parent:
             stored = self.view.path
             for file in () if stored is None else (stored, stored.parent / PAGE_NAME):
                 if file.is_file():
                     self.client.log_artifact(parent, str(file))
-            for run in ran:
+            for run in self.view.ran:
                 self._worker(run, parent)
-        return 1 + len(ran)
+        return 1 + len(self.view.ran)
 
     def _worker(self, run: Run, parent: str) -> None:
         names = ("backend", "device", "device_name", "loop", "process", "seed", "compile_mode", "threads")

@@ -31,7 +31,7 @@ def as_files(reports: Sequence[View]) -> dict[str, str]:
     files = {}
     for view in reports:
         folder = f"{view.name}/" if len(reports) > 1 else ""
-        for run in _ran(view.report):
+        for run in view.ran:
             cell = str(run.cell).replace("/", "-").replace(":", "-")
             files[f"{folder}{cell}/result_{run.process}.txt"] = _text(view.report, run)
     return files
@@ -44,16 +44,10 @@ def as_one_file(reports: Sequence[View]) -> str:
         BenchError: nothing has run.
     """
     several = len(reports) > 1
-    texts = [
-        _text(view.report, run, f"{view.name}/" if several else "") for view in reports for run in _ran(view.report)
-    ]
+    texts = [_text(view.report, run, f"{view.name}/" if several else "") for view in reports for run in view.ran]
     if not texts:
         raise BenchError("nothing has run in these reports, so there are no events")
     return "".join(texts)
-
-
-def _ran(report: Report) -> list[Run]:
-    return [run for run in report.runs if run.status != "skipped"]
 
 
 def _text(report: Report, run: Run, before: str = "") -> str:
@@ -109,9 +103,9 @@ def _events(report: Report, run: Run) -> Iterator[Event]:
 
 def _facts(report: Report, run: Run) -> dict[str, Any]:
     workload = report.workload
-    own = workload.workload is not None
+    custom = workload.workload is not None
     return {
-        "submission_benchmark": workload.dataset if own else f"movierank-{workload.dataset}",
+        "submission_benchmark": workload.dataset if custom else f"movierank-{workload.dataset}",
         "submission_platform": f"{run.backend} on {run.device_name or run.device}, {report.machine.cpu_model}",
         "seed": run.seed,
         "global_batch_size": workload.batch_size,

@@ -127,14 +127,8 @@ def _quartiles(ordered: Sequence[float]) -> tuple[float, float]:
     # With 4 n + 1 values the outer of the two neighbours weighs a quarter, with 4 n + 3 three quarters.
     n, rest = divmod(len(ordered), 4)
     if rest == 1:
-        return (
-            0.25 * ordered[n - 1] + 0.75 * ordered[n],
-            0.75 * ordered[3 * n] + 0.25 * ordered[3 * n + 1],
-        )
-    return (
-        0.75 * ordered[n] + 0.25 * ordered[n + 1],
-        0.25 * ordered[3 * n + 1] + 0.75 * ordered[3 * n + 2],
-    )
+        return (0.25 * ordered[n - 1] + 0.75 * ordered[n], 0.75 * ordered[3 * n] + 0.25 * ordered[3 * n + 1])
+    return (0.75 * ordered[n] + 0.25 * ordered[n + 1], 0.25 * ordered[3 * n + 1] + 0.75 * ordered[3 * n + 2])
 
 
 def _text(view: View, benchmarks: Sequence[dict[str, Any]]) -> str:

@@ -33,13 +33,15 @@ def write_events(reports: Sequence[View], target: Path) -> int:
         from tensorboard.plugins.hparams import summary_v2
     except ImportError as error:
         raise BenchError(f"TensorBoard is not installed: {install_hint('tensorboard')}") from error
-    ran = [(view, run) for view in reports for run in view.report.runs if run.status != "skipped"]
+    ran = [(view, run) for view in reports for run in view.ran]
     if not ran:
         raise BenchError("nothing has run in these reports, so there are no events")
     hparams = [_hparams(view, run) for view, run in ran]
     experiment = summary_v2.hparams_config_pb(
         hparams=[summary_v2.HParam(name) for name in hparams[0]],
-        metrics=[summary_v2.Metric(name) for name in dict.fromkeys(_names(ran))],
+        metrics=[
+            summary_v2.Metric(name) for name in dict.fromkeys(name for each in ran for name, _, _ in _values(*each))
+        ],
         time_created_secs=ran[0][0].started.timestamp(),
     )
     with new_folder(target) as folder:
@@ -77,12 +79,6 @@ def _values(view: View, run: Run) -> Iterator[tuple[str, int, float]]:
         for field in fields:
             if (value := getattr(run, field)) is not None:
                 yield f"{group}/{field}", 1, value
-
-
-def _names(ran: Iterable[tuple[View, Run]]) -> Iterator[str]:
-    for view, run in ran:
-        for name, _, _ in _values(view, run):
-            yield name
 
 
 def _scalars(view: View, run: Run) -> Iterator[tuple[int, Any]]:

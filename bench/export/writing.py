@@ -34,9 +34,9 @@ class Written:
     """What an export has left behind.
 
     Attributes:
-        format: as in `bench.export.FORMATS`.
+        format: name of the format, as in `bench.export.FORMATS`.
         reports: names of the reports that it holds.
-        to: the file or folder, or MLflow's tracking URI; None for standard output.
+        to: path of the file or folder, or MLflow's tracking URI; None for standard output.
         files: files that were written, by name; none for MLflow and standard output.
         message: a line on it for people; empty where there is nothing to say.
     """
@@ -65,11 +65,11 @@ def write_export(
 
     Args:
         reports: at least one.
-        name: of the format, as in `bench.export.FORMATS`.
+        name: name of the format, as in `bench.export.FORMATS`.
         output: a file, or a folder for formats that are made of files: one whose name has no ending, or that is there.
             None for standard output.
-        tracking_uri: of MLflow; None for its own default.
-        experiment: MLflow's, by name.
+        tracking_uri: tracking URI of MLflow; None for MLflow's default.
+        experiment: name of MLflow's experiment.
 
     Raises:
         BenchError: it cannot be written there, or what it needs is not installed.

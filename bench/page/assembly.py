@@ -31,8 +31,8 @@ class Part:
     """A section of a page.
 
     Attributes:
-        html: of the section.
-        plots: of its figures, by key, as `bench.page.figure.plots_of` returns them.
+        html: HTML of the section.
+        plots: plots of its figures, by key, as `bench.page.figure.plots_of` returns them.
     """
 
     html: str

@@ -22,9 +22,9 @@ def cost_figures(key: str, report: Report, look: Look) -> Iterator[Figure]:
     """Yield the figures that there is data for.
 
     Args:
-        key: of the report on the page.
-        report: to show.
-        look: of the page.
+        key: key of the report on the page.
+        report: report to show.
+        look: look of the page.
     """
     if report.time_to_target:
         yield _time_to_target(key, report, look)
@@ -61,9 +61,9 @@ def _time_to_target(key: str, report: Report, look: Look) -> Figure:
 def _floor(key: str, report: Report, look: Look) -> Figure:
     rows = []
     for row in report.floors:
-        own, best = device_rates(report.runs, row.cell)
+        framework, best = device_rates(report.runs, row.cell)
         floor = (three_digits(row.best_floor_ms), bound_in_words(row, best), rates_in_words(best))
-        of_framework = (with_interval(row.times_floor, row.times_floor_ci95), rates_in_words(own))
+        of_framework = (with_interval(row.times_floor, row.times_floor_ci95), rates_in_words(framework))
         times = with_interval(row.times_best_floor, row.times_best_floor_ci95)
         rows.append(cell_row(look.names, row.cell, times, *floor, *of_framework))
     said = [f"{values[0]} {values[1]}, bound by {values[3]}" for values, _ in rows]

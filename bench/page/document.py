@@ -26,12 +26,12 @@ def document(title: str, heading: str, top: str, sections: str, plots: Mapping[s
     """Return a whole page that needs nothing but itself.
 
     Args:
-        title: of the window.
-        heading: of the page.
+        title: title of the window.
+        heading: heading of the page.
         top: HTML before the filters, such as the answers.
-        sections: HTML behind them.
-        plots: of all sections by key, as `bench.page.figure.plots_of` returns them.
-        look: of all figures; its cells are what the filters choose from.
+        sections: HTML after the filters.
+        plots: plots of all sections by key, as `bench.page.figure.plots_of` returns them.
+        look: look of all figures; the filters choose from its cells.
     """
     here = files("bench.page")
     style, script = ((here / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))

@@ -16,13 +16,13 @@ class Figure:
     """One plot with all that belongs to it.
 
     Attributes:
-        key: by which the page finds the plot; unique on the page, and fit for an HTML id.
-        title: what it shows.
-        note: how to read it, in a sentence or two.
-        description: what it says, in words, for those who cannot see it.
-        chart: as Altair draws it; None where nothing was measured.
-        table: the same figures; None where another table of the page holds them.
-        table_title: on which a reader clicks to see them.
+        key: key by which the page finds the plot; unique on the page, and fit for an HTML id.
+        title: title of the figure.
+        note: sentence or two on how to read it.
+        description: content in words, for those who cannot see it.
+        chart: chart of Altair; None where nothing was measured.
+        table: table of the same figures; None where another table of the page holds them.
+        table_title: title on which a reader clicks to see the table.
         wide: whether it takes the page's full width.
     """
 

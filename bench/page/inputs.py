@@ -27,10 +27,10 @@ class Shown:
     """All that one page shows, each with a name that distinguishes it from others.
 
     Attributes:
-        reports: of `run`, in the order in which they appear.
-        sweeps: of `sweep`.
-        scorings: of `score`.
-        mutants: of `mutants`.
+        reports: results of `run`, in the order in which they appear.
+        sweeps: results of `sweep`.
+        scorings: results of `score`.
+        mutants: results of `mutants`.
     """
 
     reports: Sequence[View] = field(default=())

@@ -128,9 +128,9 @@ def trend_figures(key: str, groups: Sequence[Group], look: Look, *, apart: bool)
     """Yield figures of step times in order of time, of each group with at least two reports.
 
     Args:
-        key: unique on the page.
-        groups: of reports that compare.
-        look: of the page.
+        key: key that is unique on the page.
+        groups: groups of reports that compare.
+        look: look of the page.
         apart: whether each cell has a plot of its own, also with one report.
     """
     for number_, group in enumerate(groups):

@@ -28,9 +28,9 @@ def report_figures(key: str, view: View, look: Look, *, thin: bool) -> Iterator[
     """Yield the figures that there is data for.
 
     Args:
-        key: of the report on the page.
+        key: key of the report on the page.
         view: report to show.
-        look: of the page.
+        look: look of the page.
         thin: whether to draw less than all (`bench.page.thinning`).
     """
     yield _step_time(key, view, look, thin)

@@ -25,7 +25,7 @@ class Table:
 
     Attributes:
         header: names of the columns, with units.
-        rows: what is in them, and the names of the cells that each is about.
+        rows: values of each row, and the names of the cells that it is about.
     """
 
     header: Sequence[str]

@@ -21,7 +21,7 @@ def drawn_parity(report: Report, *, thin: bool) -> list[ParityResult]:
     """Return the worst record of each pair and kind of stage.
 
     Args:
-        report: any.
+        report: report to draw.
         thin: of pairs of cells that are within at a stage, return only the one furthest out.
     """
     worst = worst_by_group(report.parity)
@@ -40,7 +40,7 @@ def drawn_curves(report: Report, *, thin: bool) -> list[Curve]:
     """Return each run with its score on the train part by epoch, of the runs that have any.
 
     Args:
-        report: any.
+        report: report to draw.
         thin: return only the first process of each cell and seed, and of its epochs some evenly spread, the first
             and the last among them.
     """

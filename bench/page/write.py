@@ -31,7 +31,7 @@ def write_page(shown: Shown | Sequence[tuple[str, Report]], output: Path) -> str
     it states (`bench.page.assembly`). A picture has one row a report: step time and RMSE, beside them parity.
 
     Args:
-        shown: what to show; a name and a report each where it is only reports.
+        shown: reports and other results to show; reports alone may be given as a name and a report each.
         output: file to write; one that exists is replaced.
 
     Returns:

@@ -83,11 +83,11 @@ def floors(runs: Sequence[Run], step_time: Sequence[StepTime], workload: Workloa
     records = []
     for row in step_time:
         cell = row.cell
-        own, best = device_rates(runs, cell)
+        framework, best = device_rates(runs, cell)
         step = _step_of(cell, runs, workload)
-        if own is None or best is None or step is None:
+        if framework is None or best is None or step is None:
             continue
-        floor_ms, bound = step.least_ms(own)
+        floor_ms, bound = step.least_ms(framework)
         best_floor_ms, best_bound = step.least_ms(best)
         records.append(
             Floor(

@@ -18,7 +18,7 @@ def reference_rmse(by_seed: Mapping[Cell, Mapping[int, float]], reference: Mappi
 
     Args:
         by_seed: final test RMSE of each cell by seed, as `bench.report.scores.seed_scores` returns it.
-        reference: the oracle's on the same test part, by seed.
+        reference: final RMSE of the oracle on the same test part, by seed.
 
     Returns:
         A record for each cell that trained a seed which the oracle trained too, in the order of `by_seed`.

@@ -22,11 +22,11 @@ class Counted:
     """The rounds of one cell that count.
 
     Attributes:
-        rounds: in ms by process index.
+        rounds: rounds in ms by process index.
         looked: whether any round was looked at.
-        apart: how many rounds were timed while cores did not share a cache.
+        apart: number of rounds that were timed while cores did not share a cache.
         calm: whether `rounds` are without those.
-        slowdown: how many times longer those took, by medians; None where there are none of either kind.
+        slowdown: times as long as the others that those took, by medians; None where either kind is missing.
     """
 
     rounds: dict[int, list[float]]
@@ -124,9 +124,9 @@ def interleaved(first: Mapping[int, Sequence[int]], second: Mapping[int, Sequenc
     between. Runs without turns, as in reports made by hand, are taken as side by side.
 
     Args:
-        first: turns by process, of one cell.
-        second: likewise of another, counted together with the first one's.
-        cells: that took turns; from one sweep over them, turns lie less than that apart.
+        first: turns of one cell by process.
+        second: turns of another cell, counted together with the first one's.
+        cells: number of cells that took turns; from one sweep over them, turns lie less than that apart.
     """
     return [
         process

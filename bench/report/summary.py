@@ -21,8 +21,8 @@ class Summary(Record, frozen=True, kw_only=True):
     """The derived parts of a report.
 
     Attributes:
-        step_time: one a cell with at least one steady round, fastest first.
-        ratios: one a pair of such cells with a process index in common, in the order of `step_time`.
+        step_time: one record a cell with at least one steady round, the fastest first.
+        ratios: one record a pair of such cells with a process index in common, in the order of `step_time`.
         scores: final test score of each cell with a run that is `ok`, in the same order, since an order by score would
             rank what is mostly noise. A custom workload's metric stands in place of the RMSE.
     """
@@ -112,22 +112,20 @@ def _mean_score(cell: Cell, by_seed: dict[int, float]) -> Rmse:
 
 def first_steps(runs: Sequence[Run]) -> list[FirstStep]:
     """Return one record a cell with at least one first step, in the order of the runs."""
-    by_cell: dict[str, list[Run]] = {}
+    cells: dict[Cell, tuple[list[float], list[float]]] = {}
     for run in runs:
         if run.first_step_s is not None:
-            by_cell.setdefault(str(run.cell), []).append(run)
-    return [_first_step(of_cell) for of_cell in by_cell.values()]
-
-
-def _first_step(runs: Sequence[Run]) -> FirstStep:
-    warm = [run.first_step_s for run in runs if run.compile_cache == "warm" and run.first_step_s is not None]
-    cold = [run.first_step_s for run in runs if run.compile_cache != "warm" and run.first_step_s is not None]
-    return FirstStep(
-        backend=runs[0].backend,
-        device=runs[0].device,
-        loop=runs[0].loop,
-        cold_s=statistics.median(cold) if cold else None,
-        cold_processes=len(cold),
-        warm_s=statistics.median(warm) if warm else None,
-        warm_processes=len(warm),
-    )
+            cold, warm = cells.setdefault(run.cell, ([], []))
+            (warm if run.compile_cache == "warm" else cold).append(run.first_step_s)
+    return [
+        FirstStep(
+            backend=cell.backend,
+            device=cell.device,
+            loop=cell.loop,
+            cold_s=statistics.median(cold) if cold else None,
+            cold_processes=len(cold),
+            warm_s=statistics.median(warm) if warm else None,
+            warm_processes=len(warm),
+        )
+        for cell, (cold, warm) in cells.items()
+    ]

@@ -47,12 +47,12 @@ class LearningCurve:
     """One process's training as far as time to target needs it.
 
     Attributes:
-        cell: that trained.
+        cell: cell that trained.
         process: its index within the cell.
-        seed: of the initial weights.
-        epoch_s: time of one epoch at steady speed, in seconds: its own median step time times the steps; None where
+        seed: seed of the initial weights.
+        epoch_s: time of one epoch at steady speed, in seconds: its median step time times the steps; None where
             none of its rounds counts (`bench.report.rounds`), which says nothing against its epochs.
-        scores: of the test part after each epoch: its RMSE in label units, or a custom workload's metric.
+        scores: scores of the test part after each epoch: its RMSE in label units, or a custom workload's metric.
         better: whether a lower or a higher score is better.
     """
 
@@ -81,9 +81,9 @@ def learning_curve(
     """Return the learning curve of a run.
 
     Args:
-        run: that trained.
-        step_times_ms: of its rounds that count, of full batches; a last batch that is smaller counts in its proportion.
-        scores: of the test part after each epoch, such as `rmse_by_epoch` returns.
+        run: run that trained.
+        step_times_ms: step times of full batches in its rounds that count; a smaller last batch counts in proportion.
+        scores: scores of the test part after each epoch, such as `rmse_by_epoch` returns.
         num_train: examples in the train part.
         batch_size: examples a step.
         better: as in `LearningCurve`.

@@ -62,6 +62,11 @@ class View:
         """Each cell's short name, by its full name."""
         return short_names(run.cell for run in self.report.runs)
 
+    @property
+    def ran(self) -> list[Run]:
+        """The runs that were not skipped."""
+        return [run for run in self.report.runs if run.status != "skipped"]
+
     @cached_property
     def final_scores(self) -> dict[Cell, list[tuple[Run, float]]]:
         """Each cell's runs that are `ok` with their test score after the last epoch."""

@@ -16,15 +16,15 @@ class StepTime(OfCell, frozen=True, kw_only=True):
         backend, device, loop: the cell.
         median_ms: median over processes of each process's median round, in ms.
         ci95_ms: 95 % interval of the cell's typical step time; None with fewer than two processes.
-        processes: processes that it rests on.
-        rounds: rounds that it rests on.
-        process_sd: how far processes scatter, as a share, what their rounds scatter taken out; None where unknown.
-        round_sd: how far the rounds of one process scatter, as a share; None where unknown.
+        processes: number of processes that it rests on.
+        rounds: number of rounds that it rests on.
+        process_sd: scatter between processes as a share, without that of their rounds; None where unknown.
+        round_sd: scatter of the rounds of one process as a share; None where unknown.
         modes_ms: typical step time of either group where the processes fall into two; None otherwise.
-        apart_rounds: how many more rounds were timed while the machine's cores did not share a cache, and are left
-            out; counted in where `calm` is false (`bench.report.rounds`). None where nobody looked.
-        apart_slowdown: how many times longer a step took in those; None where there is nothing to compare.
-        calm: whether enough rounds are left without them; None where nobody looked.
+        apart_rounds: number of further rounds, timed while the machine's cores did not share a cache, that are left
+            out; counted in where `calm` is false (`bench.report.rounds`). None where it was not measured.
+        apart_slowdown: times as long that a step took in those; None where there is nothing to compare.
+        calm: whether enough rounds are left without them; None where it was not measured.
     """
 
     median_ms: float
@@ -45,7 +45,7 @@ class Ratio(Record, frozen=True, kw_only=True):
     Attributes:
         a: the slower cell, as `backend/device/loop`.
         b: the faster cell.
-        ratio: how many times longer a step of `a` takes.
+        ratio: times as long as one of `b` that a step of `a` takes.
         ci95: its 95 % interval; None with fewer than two pairs of processes.
         pairs: pairs of processes that it rests on.
     """
@@ -62,7 +62,7 @@ class Rmse(OfCell, frozen=True, kw_only=True):
 
     Attributes:
         backend, device, loop: the cell.
-        mean: over seeds.
+        mean: mean over seeds.
         ci95: Student-t interval of the mean; None with one seed.
         seeds: distinct seeds that it rests on.
     """
@@ -73,11 +73,11 @@ class Rmse(OfCell, frozen=True, kw_only=True):
 
 
 class MetricMean(OfCell, frozen=True, kw_only=True):
-    """Final test metric of one cell over seeds, of a workload of the user's own.
+    """Final test metric of one cell over seeds, of a custom workload.
 
     Attributes:
         backend, device, loop: the cell.
-        metric: its name.
+        metric: name of the metric.
         mean, ci95, seeds: as in `Rmse`.
     """
 
@@ -93,9 +93,9 @@ class FirstStep(OfCell, frozen=True, kw_only=True):
     Attributes:
         backend, device, loop: the cell.
         cold_s: median over the processes that found no compiled code, in seconds; None where there are none.
-        cold_processes: how many they are; all, where the framework keeps no compiled code.
+        cold_processes: number of those processes; all, where the framework keeps no compiled code.
         warm_s: median over those that found what an earlier process of the cell had compiled, in seconds.
-        warm_processes: how many they are.
+        warm_processes: number of those processes.
     """
 
     cold_s: float | None
@@ -109,9 +109,9 @@ class Floor(OfCell, frozen=True, kw_only=True):
 
     Attributes:
         backend, device, loop: the cell.
-        floor_ms: that time with the rates that the cell's own framework reached on this device, in ms. On a GPU it is
+        floor_ms: that time with the rates that the cell's framework reached on this device, in ms. On a GPU it is
             work and launch added up, in every loop, in reports created before 29 November 2026; the longest since.
-        bound: which of the work's two limits, of arithmetic and of memory, is the larger.
+        bound: the larger of the work's two limits, `arithmetic` or `memory`.
         times_floor: typical step time over `floor_ms`.
         times_floor_ci95: its 95 % interval, that of the step time; None with fewer than two processes.
         best_floor_ms: the same time with the best rates of all frameworks of the report, in ms.
@@ -135,13 +135,13 @@ class ReferenceRmse(OfCell, frozen=True, kw_only=True):
 
     Attributes:
         backend, device, loop: the cell.
-        mean: of the cell, over the seeds that the oracle trained too.
-        difference: of the cell's RMSE from the oracle's, the mean over those seeds. What a seed does to both cancels.
+        mean: mean of the cell over the seeds that the oracle trained too.
+        difference: cell's RMSE minus the oracle's, the mean over those seeds; a seed's effect on both cancels.
         ci95: Student-t interval of `difference`; None with one seed.
         seeds: distinct seeds that these rest on.
-        reference_mean: of the oracle, over all its seeds.
-        reference_sd: of the oracle, over all its seeds; None with one.
-        reference_seeds: seeds that the oracle trained.
+        reference_mean: mean of the oracle over all its seeds.
+        reference_sd: standard deviation of the oracle over all its seeds; None with one.
+        reference_seeds: number of seeds that the oracle trained.
         reference_95: where the mean of `seeds` trainings of the oracle from other seeds lies in 95 % of cases; None
             with one seed of the oracle. The fewer its seeds, the less this can refuse.
         verdict: whether `mean` lies in `reference_95`; None without it.
@@ -159,14 +159,14 @@ class ReferenceRmse(OfCell, frozen=True, kw_only=True):
 
 
 class TimeToTarget(OfCell, frozen=True, kw_only=True):
-    """How long one cell trains until its test RMSE, or an own workload's metric, is at a target or better.
+    """How long one cell trains until its test RMSE, or a custom workload's metric, is at a target or better.
 
     The time is that of the training steps at steady speed, up to the end of the first epoch after which the target is
     met. Importing, building, compiling and evaluating are left out.
 
     Attributes:
         backend, device, loop: the cell.
-        target: test RMSE in label units; of a workload of the user's own, of its metric.
+        target: test RMSE in label units, or a value of a custom workload's metric.
         typical_s: time in seconds of the processes that reached the target and no others; None where none did, or
             no round of theirs counts. It is the geometric mean over seeds of the epochs needed, times that over
             processes of the time of an epoch, from the rounds that count (`bench.report.rounds`).
@@ -174,8 +174,8 @@ class TimeToTarget(OfCell, frozen=True, kw_only=True):
             seeds reached the target.
         reached: processes that reached the target within the epochs trained.
         processes: processes that were trained and timed.
-        seeds: of the initial weights, one a process, in the order of the processes.
-        epochs: until the target was met, in the same order; None where it never was.
+        seeds: seeds of the initial weights, one a process, in the order of the processes.
+        epochs: epochs until the target was met, in the same order; None where it never was.
     """
 
     target: float

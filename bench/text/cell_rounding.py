@@ -17,31 +17,31 @@ from bench.text.table import FittingTable
 COLUMNS = ("forward", "loss", "gradient", "probe", "step 1", "step 10", "epochs", "RMSE", "ranking")
 
 
-def own_rounding(report: Report) -> dict[str, dict[str, float]]:
-    """Return by cell and kind of stage how far apart its own copies lie, over how far apart the oracle's do.
+def cell_rounding(report: Report) -> dict[str, dict[str, float]]:
+    """Return by cell and kind of stage the distance between its copies, over that between the oracle's.
 
     Each is the geometric mean over seeds, stages of that kind and weights, of typical distances between copies: those
     with the oracle, which rounds nothing, are left out.
     """
     oracles = {e.seed: {at.stage: _without_oracle(at) for at in e.stages} for e in report.envelopes}
     found: dict[str, dict[str, list[float]]] = {}
-    for own in report.own_envelopes:
-        for kind, ratio in _ratios(own, oracles.get(own.seed, {})):
-            found.setdefault(own.cell, {}).setdefault(kind, []).append(ratio)
+    for envelope in report.own_envelopes:
+        for kind, ratio in _ratios(envelope, oracles.get(envelope.seed, {})):
+            found.setdefault(envelope.cell, {}).setdefault(kind, []).append(ratio)
     return {
         cell: {kind: math.exp(sum(map(math.log, kinds[kind])) / len(kinds[kind])) for kind in COLUMNS if kind in kinds}
         for cell, kinds in found.items()
     }
 
 
-def own_rounding_table(report: Report, names: Mapping[str, str]) -> FittingTable | None:
+def cell_rounding_table(report: Report, names: Mapping[str, str]) -> FittingTable | None:
     """Return a line a cell; None where no copies were trained.
 
     Args:
-        report: any.
-        names: of its cells.
+        report: report to show.
+        names: short name of each cell, by its full name.
     """
-    ratios = own_rounding(report)
+    ratios = cell_rounding(report)
     if not ratios:
         return None
     table = FittingTable(
@@ -57,8 +57,8 @@ def own_rounding_table(report: Report, names: Mapping[str, str]) -> FittingTable
     return table
 
 
-def own_rounding_lines(report: Report, names: Mapping[str, str]) -> list[str]:
-    """Return by whose rounding parity was judged, and which cell's copies do not agree with each other."""
+def cell_rounding_lines(report: Report, names: Mapping[str, str]) -> list[str]:
+    """Return whose rounding parity was judged by, and the cells whose copies do not agree with each other."""
     if report.settings.envelope != "backend":
         return []
     trained = dict.fromkeys((str(run.cell), run.seed) for run in report.runs if run.test_rmse is not None)
@@ -66,15 +66,15 @@ def own_rounding_lines(report: Report, names: Mapping[str, str]) -> list[str]:
     lost = dict.fromkeys(names[cell] for cell, seed in trained if (cell, seed) not in stored)
     exceptions = f"; copies of {listed(lost)} were lost, so the oracle's judge there" if lost else ""
     lines = [f"Parity is judged by each cell's own rounding{exceptions}."] if trained else []
-    for cell, kinds in own_rounding(report).items():
+    for cell, kinds in cell_rounding(report).items():
         wide = [f"{kind} ({ratio:.2g} x)" for kind, ratio in kinds.items() if ratio > BACKEND_AT_MOST]
         if wide:
             lines.append(f"{names[cell]}: its copies lie further apart than rounding explains, at {listed(wide)}.")
     return lines
 
 
-def _ratios(own: CellEnvelope, oracle: Mapping[str, StageEnvelope]) -> list[tuple[str, float]]:
-    pairs = [(at.stage, typical(at), typical(oracle[at.stage])) for at in own.stages if at.stage in oracle]
+def _ratios(envelope: CellEnvelope, oracle: Mapping[str, StageEnvelope]) -> list[tuple[str, float]]:
+    pairs = [(at.stage, typical(at), typical(oracle[at.stage])) for at in envelope.stages if at.stage in oracle]
     return [(_kind(stage), ours / theirs) for stage, ours, theirs in pairs if ours > 0 and theirs > 0]
 
 

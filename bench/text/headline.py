@@ -25,9 +25,9 @@ class Answer:
 
     Attributes:
         speed: who is fastest on each device, and by how much; the first sentence is the one to read first.
-        quality: what the trainings end at.
+        quality: final scores of the trainings.
         agreement: whether they are the same model.
-        failures: what did not finish or was not measured.
+        failures: runs that did not finish or were skipped.
         reduced: a line for each cell of reduced precision.
     """
 

@@ -24,8 +24,8 @@ def render(joined: JoinedParity, width: int = WIDTH) -> RenderableType:
     """Return the answer, the table of stages and pairs, and details of each pair that is outside.
 
     Args:
-        joined: what was judged.
-        width: of the terminal, in characters.
+        joined: parity that was judged.
+        width: width of the terminal in characters.
     """
     names = short_names(joined)
     style = "bold red" if joined.outside else "bold"

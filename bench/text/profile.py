@@ -28,9 +28,9 @@ def print_profiles(profiles: Sequence[Profile], names: Mapping[str, str], consol
     """Print a table of the cells that were traced, what took most in each, and which have no trace and why.
 
     Args:
-        profiles: of one report.
-        names: how each cell is called, as `bench.schema.cell.short_names` returns it.
-        console: where to print.
+        profiles: profiles of one report.
+        names: short name of each cell, by its full name.
+        console: console to print to.
     """
     traced = [profile for profile in profiles if profile.file is not None]
     if traced:
@@ -41,9 +41,7 @@ def print_profiles(profiles: Sequence[Profile], names: Mapping[str, str], consol
 
 def _table(traced: Sequence[Profile], names: Mapping[str, str]) -> FittingTable:
     table = FittingTable(
-        title="Where a step goes, in % of its time when traced (docs/profile.md)",
-        show_edge=False,
-        padding=0,
+        title="Where a step goes, in % of its time when traced (docs/profile.md)", show_edge=False, padding=0
     )
     table.add_column("", no_wrap=True)
     for heading in ("traced\nms", *(HEADINGS[group] for group in GROUPS)):

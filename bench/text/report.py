@@ -14,7 +14,7 @@ from bench.schema.derived import StepTime
 from bench.schema.report import Report
 from bench.schema.run import Run
 from bench.text.caveats import caveats
-from bench.text.cell_rounding import own_rounding_lines, own_rounding_table
+from bench.text.cell_rounding import cell_rounding_lines, cell_rounding_table
 from bench.text.convergence import first_step_lines, reference_rmse_lines, time_to_target_lines
 from bench.text.headline import headline
 from bench.text.numbers import three_digits, with_interval
@@ -30,8 +30,8 @@ def print_report(report: Report, directory: Path, console: Console) -> None:
     if report.step_time:
         console.print(_table(report))
     console.print(headline(view))
-    if (own := own_rounding_table(report, names)) is not None:
-        console.print(own)
+    if (table := cell_rounding_table(report, names)) is not None:
+        console.print(table)
     converged = [
         *time_to_target_lines(report.time_to_target, names, metric_label(report.workload)),
         *reference_rmse_lines(report.reference_rmse, names),
@@ -39,7 +39,7 @@ def print_report(report: Report, directory: Path, console: Console) -> None:
     for line in [
         *first_step_lines(report.first_steps, names),
         *converged,
-        *own_rounding_lines(report, names),
+        *cell_rounding_lines(report, names),
         *_not_measured(report),
     ]:
         console.print(line)
@@ -66,17 +66,13 @@ def _table(report: Report) -> FittingTable:
     table.add_column("", no_wrap=True)
     base = next((cell for cell in cells if precision_of(cell) == FULL), cells[0])
     over_base = "× fastest" if base == cells[0] else f"× {names[str(base)]}"
-    for name in ("ms/step", over_base, "×\nfloor", "1st\nstep", _metric_head(report), "MiB"):
+    metric = metric_label(report.workload).replace("_", "\n")
+    for name in ("ms/step", over_base, "×\nfloor", "1st\nstep", metric, "MiB"):
         # A wide interval may take a second line; a figure that is cut off says nothing.
         table.add_column(name, justify="right", no_wrap=name not in ("ms/step", over_base))
     for cell, row in zip(cells, rows, strict=True):
         table.add_row(names[str(cell)], *_figures(report, cell, row, base))
     return table
-
-
-def _metric_head(report: Report) -> str:
-    """Return the metric's name, a long one in lines of its words."""
-    return metric_label(report.workload).replace("_", "\n")
 
 
 def _figures(report: Report, cell: Cell, row: StepTime, base: Cell) -> list[str]:

@@ -37,9 +37,9 @@ def picture(chart: Any, suffix: str, description: str) -> bytes:
     """Return the chart as `.svg` or `.png`, on a ground of its own; an SVG is dark for those who read in the dark.
 
     Args:
-        chart: with a width in px.
-        suffix: of the file.
-        description: for those who cannot see it.
+        chart: chart with a width in px.
+        suffix: suffix of the file.
+        description: content in words, for those who cannot see it.
     """
     content = spec(chart)
     if suffix == ".png":

@@ -23,11 +23,11 @@ class Row:
     """One cell of such a plot.
 
     Attributes:
-        cell: what the row is about.
-        value: the estimate; None where only dots are drawn.
-        ci95: its interval.
-        dots: what it rests on, each a value and a name such as `process 3, seed 0`.
-        note: what else hovering shows.
+        cell: cell of the row.
+        value: estimate; None where only dots are drawn.
+        ci95: interval of the estimate.
+        dots: samples that it rests on, each a value and a name such as `process 3, seed 0`.
+        note: further text on hovering.
     """
 
     cell: Cell
@@ -42,8 +42,8 @@ class Band:
     """Where a reference lies.
 
     Attributes:
-        value: drawn as a line down all rows.
-        ends: drawn as a band; None for the line alone.
+        value: value that is drawn as a line down all rows.
+        ends: ends of a band around it; None for only the line.
         name: name that hovering shows.
     """
 
@@ -67,14 +67,14 @@ def rows_chart(
     """Return the plot of rows of cells.
 
     Args:
-        rows: in any order; `look` orders them.
-        look: of the page.
-        title: of the axis, with its unit.
-        unit: what hovering calls a value.
-        form: of values on hovering, as d3-format.
+        rows: rows in any order; `look` orders them.
+        look: look of the page.
+        title: title of the axis, with its unit.
+        unit: name of a value on hovering.
+        form: format of values on hovering, as d3-format.
         zero: whether the axis begins at 0.
         log: whether it is logarithmic; None for where the values ask for it.
-        band: a reference.
+        band: reference to draw.
         note: heading of each row's `note` on hovering; None for none.
     """
     if not rows:

@@ -37,9 +37,9 @@ class Look:
     """What all plots of a page share.
 
     Attributes:
-        cells: of all plots, in the order of rows.
-        names: what each is called, by its full name.
-        width: of a plot in px; None for the width of what holds it.
+        cells: cells of all plots, in the order of rows.
+        names: short name of each cell, by its full name.
+        width: width of a plot in px; None for the width of the element that holds it.
         legend: whether plots name their colours and shapes themselves; a page has its filters for that.
     """
 

@@ -78,11 +78,7 @@ def floor_chart(report: Report, look: Look) -> Any:
 def time_to_target_chart(report: Report, look: Look) -> Any:
     """Return the plot of each cell's training time until its test RMSE is at the target."""
     rows = [
-        Row(
-            cell=row.cell,
-            value=row.typical_s,
-            ci95=row.ci95_s,
-        )
+        Row(cell=row.cell, value=row.typical_s, ci95=row.ci95_s)
         for row in report.time_to_target
         if row.typical_s is not None
     ]

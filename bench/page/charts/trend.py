@@ -58,8 +58,8 @@ def trend_chart(series: Sequence[Series], look: Look) -> Any:
     """Return step times in order of time: a dot a report, its interval, the level between changes as a line.
 
     Args:
-        series: of reports that compare; a report has one place in time for all of them.
-        look: of the page.
+        series: series of reports that compare; a report has one place in time for all of them.
+        look: look of the page.
     """
     times = sorted({(point.created, point.report) for each in series for point in each.points}, key=_age)
     place = {when: index for index, when in enumerate(times)}

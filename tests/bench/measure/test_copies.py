@@ -32,7 +32,7 @@ from bench.report.file import load_report
 from bench.schema.cell import Cell
 from bench.schema.parity import ORACLE, CellEnvelope, SeedEnvelope, StageEnvelope
 from bench.schema.report import Report
-from bench.text.cell_rounding import own_rounding, own_rounding_lines
+from bench.text.cell_rounding import cell_rounding, cell_rounding_lines
 from movierank.data.datasets import load_dataset
 from movierank.data.splits import split_ratings
 from movierank.weights import initial_weights
@@ -90,7 +90,7 @@ def test_a_cell_whose_copies_are_lost_is_judged_by_the_oracles(fake, how):
         ("jax/cpu/fit", "torch/cpu/fit"): "oracle",
     }
     assert {run.status for run in report.runs} == {"ok"}
-    (line,) = own_rounding_lines(report, {"jax/cpu/fit": "jax", "torch/cpu/fit": "torch"})[:1]
+    (line,) = cell_rounding_lines(report, {"jax/cpu/fit": "jax", "torch/cpu/fit": "torch"})[:1]
     assert "copies of torch were lost" in line
 
 
@@ -175,7 +175,7 @@ def test_a_pair_is_judged_by_the_wider_envelope_and_by_none_that_is_absurd():
         assert (found.rms, found.judged_by) == (oracle[at], "oracle")
 
 
-def test_own_rounding_is_told_in_times_of_the_oracles_copies(make_report):
+def test_a_cells_rounding_is_given_in_times_of_the_oracles_copies(make_report):
     oracle = [stage(1e-8, 7), stage(2e-8, 7, "weights 1/bias1"), stage(2e-8, 7, "weights 1/bias2")]
     oracle[0] = msgspec.structs.replace(oracle[0], rms=[9.0] * 6 + [1e-8] * 15)  # those with the oracle are left out
     own = [stage(3e-8, 6), stage(4e-8, 6, "weights 1/bias1"), stage(16e-8, 6, "weights 1/bias2")]
@@ -184,7 +184,7 @@ def test_own_rounding_is_told_in_times_of_the_oracles_copies(make_report):
         envelopes=[SeedEnvelope(seed=0, bias_step=0.0, stages=oracle)],
         own_envelopes=[CellEnvelope(cell="jax/cpu/fit", seed=0, stages=own)],
     )
-    assert own_rounding(report) == {"jax/cpu/fit": pytest.approx({"forward": 3, "step 1": 4})}
+    assert cell_rounding(report) == {"jax/cpu/fit": pytest.approx({"forward": 3, "step 1": 4})}
 
 
 @pytest.mark.parametrize(
