@@ -6,7 +6,6 @@ import csv
 import io
 from collections.abc import Sequence
 
-from bench.report.rounds import which_count
 from bench.report.view import View
 
 COLUMNS = (
@@ -26,7 +25,7 @@ def as_csv(reports: Sequence[View]) -> str:
     writer.writerow(COLUMNS)
     for view in reports:
         report = view.report
-        for run, counting in zip(report.runs, which_count(report.runs), strict=True):
+        for run, counting in zip(report.runs, view.counting, strict=True):
             for number, (step_time_ms, counts) in enumerate(zip(run.step_time_ms, counting, strict=True)):
                 turn = run.turns[number] if number < len(run.turns) else None
                 handover = run.handover[number] if number < len(run.handover) else None

@@ -23,6 +23,7 @@ class Counted:
 
     Attributes:
         rounds: rounds in ms by process index.
+        counting: whether each round counts, by process index.
         looked: whether any round was looked at.
         apart: number of rounds that were timed while cores did not share a cache.
         calm: whether `rounds` are without those.
@@ -30,6 +31,7 @@ class Counted:
     """
 
     rounds: dict[int, list[float]]
+    counting: dict[int, list[bool]]
     looked: bool
     apart: int
     calm: bool
@@ -43,17 +45,12 @@ def counted_rounds(runs: Iterable[Run]) -> dict[Cell, Counted]:
     counts, as when a run is repeated. A process without a calm round is left out, unless fewer than two (or the only
     one) would be left: then all rounds of the cell count.
     """
-    by_cell, limit = _judged_together(runs)
-    return {cell: _counted(by_process, limit) for cell, by_process in by_cell.items()}
-
-
-def _judged_together(runs: Iterable[Run]) -> tuple[dict[Cell, dict[int, Run]], float]:
-    """Return the runs that count by cell and process index, and the limit for their ratios."""
     by_cell: dict[Cell, dict[int, Run]] = {}
     for run in runs:
         if run.step_time_ms:
             by_cell.setdefault(run.cell, {})[run.process] = run
-    return by_cell, limit_of(ratios_of(run for by_process in by_cell.values() for run in by_process.values()))
+    limit = limit_of(ratios_of(run for by_process in by_cell.values() for run in by_process.values()))
+    return {cell: _counted(by_process, limit) for cell, by_process in by_cell.items()}
 
 
 def ratios_of(runs: Iterable[Run]) -> Iterator[float | None]:
@@ -66,17 +63,19 @@ def usual_ratio(runs: Iterable[Run]) -> float | None:
     return usual_of(ratios_of(runs))
 
 
-def which_count(runs: Sequence[Run]) -> list[list[bool]]:
-    """Return for each run, in order, whether each of its rounds counts in statistics."""
-    by_cell, limit = _judged_together(runs)
-    counted = {cell: _counted(by_process, limit) for cell, by_process in by_cell.items()}
+def which_count(runs: Sequence[Run], counted: Mapping[Cell, Counted] | None = None) -> list[list[bool]]:
+    """Return for each run, in order, whether each of its rounds counts in statistics.
+
+    Args:
+        runs: all runs of a report.
+        counted: their rounds that count; None to derive them, too.
+    """
+    counted = counted_rounds(runs) if counted is None else counted
+    last = {(run.cell, run.process): run for run in runs if run.step_time_ms}
     return [
-        [
-            by_cell[run.cell][run.process] is run
-            and run.process in counted[run.cell].rounds
-            and not (apart and counted[run.cell].calm)
-            for _, apart in marked(run.step_time_ms, run.handover, limit)
-        ]
+        counted[run.cell].counting[run.process]
+        if last.get((run.cell, run.process)) is run
+        else [False] * len(run.step_time_ms)
         for run in runs
     ]
 
@@ -90,6 +89,10 @@ def _counted(by_process: dict[int, Run], limit: float) -> Counted:
         rounds={process: calm(found[process]) for process in found if process in kept}
         if kept is not None
         else {process: [step_time for step_time, _ in rounds] for process, rounds in found.items()},
+        counting={
+            process: [(kept is None or process in kept) and not (apart and kept is not None) for _, apart in rounds]
+            for process, rounds in found.items()
+        },
         looked=any(ratio is not None for run in by_process.values() for ratio in run.handover),
         apart=len(disturbed),
         calm=kept is not None,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bench.errors import BenchError
 from bench.report.file import load_report, report_path
-from bench.report.rounds import Counted, counted_rounds, medians_of
+from bench.report.rounds import Counted, counted_rounds, medians_of, which_count
 from bench.report.summary import Summary, summarise
 from bench.schema.cell import Cell, short_names
 from bench.schema.report import Report
@@ -56,6 +56,11 @@ class View:
     def medians(self) -> dict[Cell, dict[int, float]]:
         """Each cell's median round in ms by process index."""
         return {cell: medians_of(counted.rounds) for cell, counted in self.counted.items()}
+
+    @cached_property
+    def counting(self) -> list[list[bool]]:
+        """For each run, in order, whether each of its rounds counts in statistics."""
+        return which_count(self.report.runs, self.counted)
 
     @cached_property
     def names(self) -> dict[str, str]:

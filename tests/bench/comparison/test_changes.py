@@ -95,7 +95,7 @@ def test_what_is_not_known_of_a_side_is_no_change(make_report: MakeReport) -> No
     ]
 
 
-def test_what_keeps_two_from_being_compared_is_told_once(make_report: MakeReport) -> None:
+def test_what_keeps_two_from_being_compared_is_reported_once(make_report: MakeReport) -> None:
     """Threads and the kind of device set variables of their own."""
     threads = compare_reports(make_report(BASE), make_report(BASE, threads=1))
     assert "threads 2 -> 1" in (threads.not_comparable or "")
@@ -108,7 +108,7 @@ def test_what_keeps_two_from_being_compared_is_told_once(make_report: MakeReport
     assert other.changes == []
 
 
-def test_a_wrapper_that_sets_threads_or_platforms_is_told(make_report: MakeReport) -> None:
+def test_a_wrapper_that_sets_threads_or_platforms_is_reported(make_report: MakeReport) -> None:
     base = make_report(BASE, environment={"JAX_PLATFORMS": "cpu"})
     new = make_report(BASE, environment={"JAX_PLATFORMS": "", "OMP_NUM_THREADS": "1"})
     assert compare_reports(base, new).changes == ["JAX_PLATFORMS cpu -> empty", "OMP_NUM_THREADS 2 -> 1"]

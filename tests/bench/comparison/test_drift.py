@@ -77,7 +77,7 @@ def test_where_there_is_no_drift_what_could_hide_in_more_sides_is_less() -> None
 
 
 def test_a_drift_that_few_sides_hide_by_chance_is_allowed_for() -> None:
-    """Two sides that drift by 2 % each were told to differ in a third of comparisons with such a validation."""
+    """Two sides that drift by 2 % each were judged to differ in a third of comparisons with such a validation."""
     rng, wrong, unseen, comparisons = np.random.default_rng(5), 0.0, 0, 5
     while unseen < 100:
         allowed = estimated(validation := sides(rng, 10, 0.02, 0.047))
@@ -200,8 +200,8 @@ def test_what_is_allowed_for_is_said_once(make_report: MakeReport, capsys: pytes
 def test_help_names_the_drift_that_is_assumed(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["compare", "--help"])
-    told = " ".join(capsys.readouterr().out.split())
-    assert f"drifts between two measurements (default: {100 * ASSUMED.sd:g}%)" in told
+    said = " ".join(capsys.readouterr().out.split())
+    assert f"drifts between two measurements (default: {100 * ASSUMED.sd:g}%)" in said
 
 
 def test_compare_takes_the_drift_of_a_validation_or_a_number(
@@ -253,7 +253,7 @@ def test_a_validation_that_says_nothing_of_the_reports_is_refused(make_report: M
         measured_drift(tmp_path / "none.json", [])
 
 
-def test_a_drift_that_was_not_seen_is_told_as_what_could_hide(
+def test_a_drift_that_was_not_seen_is_reported_as_what_could_hide(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     steady = [[1.0, 1.1, 0.9, 1.05, 0.95]] * 11

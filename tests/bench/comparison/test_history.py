@@ -69,7 +69,7 @@ def test_reports_are_put_in_order_of_time_wherever_they_lie(write: Write, result
     assert names(collect([results])) == [["z", "m", "x", "y", "a"]]
 
 
-def test_reports_of_equal_last_names_are_told_apart(write: Write, results: Path, tmp_path: Path) -> None:
+def test_reports_of_equal_last_names_have_distinct_names(write: Write, results: Path, tmp_path: Path) -> None:
     """As `versus` leaves them: two in each folder, of equal names in all."""
     for month in range(6):
         for side in ("base", "new"):

@@ -93,7 +93,7 @@ def test_a_report_that_went_well_has_nothing_but_passed_cases(
     assert float(suite.attrib["time"]) == (ended - started).total_seconds()
 
 
-def test_failures_skips_and_broken_parity_are_told_apart(broken: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_failures_skips_and_broken_parity_are_distinct(broken: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["export", str(broken), "--to", "junit"]) == 0
     root = valid(capsys.readouterr().out)
     assert outcomes(root) == {

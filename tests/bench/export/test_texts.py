@@ -97,7 +97,7 @@ def test_every_format_of_the_help_can_be_asked_for(broken: Path, tmp_path: Path)
         assert (tmp_path / f"{name}.txt").stat().st_size > 500
 
 
-def test_a_workload_of_one_s_own_is_told_by_its_own_metric(
+def test_a_custom_workload_is_reported_by_its_metric(
     broken: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     report = load_report(broken)

@@ -89,11 +89,11 @@ def assert_holds(found: Any, wanted: Any, place: str = "$") -> None:
         assert found == wanted, place
 
 
-def told(value: Any) -> Any:
+def filled(value: Any) -> Any:
     """Leaves out what says nothing, such as optional keys that are newer than the golden report."""
     if isinstance(value, dict):
-        return {key: told(item) for key, item in value.items() if item not in (None, [])}
-    return [told(item) for item in value] if isinstance(value, list) else value
+        return {key: filled(item) for key, item in value.items() if item not in (None, [])}
+    return [filled(item) for item in value] if isinstance(value, list) else value
 
 
 def test_saving_keeps_the_keys_of_a_later_version_at_every_depth(stored: Path) -> None:

@@ -27,7 +27,7 @@ def run_of(process: int, times: list[float], handover: list[float | None], backe
     )  # fmt: skip
 
 
-def test_rounds_with_cores_apart_are_left_out_and_told():
+def test_rounds_with_cores_apart_are_left_out_and_reported():
     runs = [run_of(p, [1.0, 1.8, 1.0, 1.6], [1.35, 3.3, 1.4, 3.5]) for p in range(3)]
     (row,) = summarise(runs).step_time
     assert row.median_ms == 1.0
@@ -73,7 +73,7 @@ def test_reports_of_before_and_rounds_that_could_not_be_looked_at_count_as_they_
         max_size=6,
     )
 )
-def test_every_round_counts_or_is_told_to_be_apart(processes):
+def test_every_round_counts_or_is_marked_as_apart(processes):
     runs = [run_of(p, [t for t, _ in rounds], [h for _, h in rounds]) for p, rounds in enumerate(processes)]
     counted = counted_rounds(runs)[JAX]
     measured = {run.process: run.step_time_ms for run in runs}
@@ -128,8 +128,8 @@ def test_a_watch_and_a_report_call_the_same_ratio_apart(first, later):
         watch.before_round()
         watch.after_round()
     run = run_of(0, [1.0] * (FIRST_LOOKS + len(later)), [*first, *later])
-    told = marked(run.step_time_ms, run.handover, limit_of(ratios_of([run])))
-    assert [watch.is_apart(ratio) for ratio in run.handover] == [apart for _, apart in told]
+    found = marked(run.step_time_ms, run.handover, limit_of(ratios_of([run])))
+    assert [watch.is_apart(ratio) for ratio in run.handover] == [apart for _, apart in found]
 
 
 def test_cells_are_compared_by_the_processes_of_which_both_count():
@@ -139,7 +139,7 @@ def test_cells_are_compared_by_the_processes_of_which_both_count():
     assert (ratio.ratio, ratio.pairs) == (2.0, 2)
 
 
-def test_reports_of_different_states_of_the_machine_are_not_told_apart_by_software(make_report):
+def test_reports_of_different_states_of_the_machine_are_not_blamed_on_software(make_report):
     base, new = (
         msgspec.structs.replace(make_report(), runs=[run_of(p, [1.0] * 3, [ratio] * 3) for p in range(5)])
         for ratio in (1.35, 3.3)

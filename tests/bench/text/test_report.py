@@ -69,7 +69,7 @@ def test_the_step_time_over_its_floor_is_shown_within_80_columns(make_report: Ma
     assert all(len(line) <= 80 for line in text.splitlines())
 
 
-def test_cells_of_one_backend_are_told_apart(make_report: MakeReport) -> None:
+def test_cells_of_one_backend_have_distinct_names(make_report: MakeReport) -> None:
     text = printed(make_report({("torch", "cpu"): (3.0, 3.1, 3.2), ("torch", "gpu"): (1.4, 1.5, 1.6)}), width=120)
     rows = [line for line in text.splitlines() if "0.2578" in line or "0.2577" in line]
     assert any("torch/gpu" in line and "1.5" in line for line in rows), text

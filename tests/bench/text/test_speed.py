@@ -47,12 +47,12 @@ def test_one_backend_with_several_loops_is_one_contest(several_loops: Report) ->
     assert "torch fit takes 2.50 × [2.50, 2.50] as long" in text
 
 
-def test_without_fit_no_gain_is_told(several_loops: Report) -> None:
+def test_without_fit_no_gain_is_reported(several_loops: Report) -> None:
     fast = msgspec.structs.replace(several_loops, runs=[r for r in several_loops.runs if r.loop != "fit"])
     assert "as long as with fit" not in headline(View(fast))
 
 
-def test_names_are_as_short_as_they_can_be_told_apart() -> None:
+def test_names_are_as_short_as_distinguishes_them() -> None:
     def names(*cells: tuple[str, str, str]) -> list[str]:
         return list(short_names([Cell(backend=b, device=d, loop=loop) for b, d, loop in cells]).values())
 
