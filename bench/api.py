@@ -42,7 +42,7 @@ def _shows_options(function: Given) -> Given:
 
 @_shows_options
 def run(output: Path | str | None = None, *, quiet: bool = False, **asked: Unpack[Asked]) -> Report:
-    """Measure each backend on each device in several worker processes, and writes a report.
+    """Measure each backend on each device in several worker processes, and write a report.
 
     Each worker process is a program of its own: neither a script nor a notebook needs a guard, and this process imports
     no framework. If a run fails, the others continue: look at `status` in `report.runs`.
@@ -73,7 +73,7 @@ def versus(
     quiet: bool = False,
     **asked: Unpack[Asked],
 ) -> Versus:
-    """Measure two Python environments in one run, their rounds interleaved, and compares them.
+    """Measure two Python environments in one run, their rounds interleaved, and compare them.
 
     Args:
         base: interpreter or folder of a virtual environment, the older one.

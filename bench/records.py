@@ -19,12 +19,12 @@ from bench.schema.cell import Cell, OfCell
 from bench.schema.parity import breaks_parity
 from bench.schema.report import Report
 from bench.schema.run import Run
-from bench.statistics.intervals import Interval
 
 Row = dict[str, str | int | float | bool]
 Derived = TypeVar("Derived", bound=OfCell)
 
 NAN = math.nan
+PHASES = ("threads", "import_s", "data_s", "build_s", "first_step_s", "train_s", "evaluate_s", "predict_s")
 
 
 def rounds(report: Report) -> list[Row]:
@@ -57,18 +57,8 @@ def runs(report: Report) -> list[Row]:
         {
             **_process(run),
             "status": run.status,
-            "error": run.error or "",
-            "compile_mode": run.compile_mode or "",
-            "compile_cache": run.compile_cache or "",
-            "device_name": run.device_name or "",
-            "threads": _number(run.threads),
-            "import_s": _number(run.import_s),
-            "data_s": _number(run.data_s),
-            "build_s": _number(run.build_s),
-            "first_step_s": _number(run.first_step_s),
-            "train_s": _number(run.train_s),
-            "evaluate_s": _number(run.evaluate_s),
-            "predict_s": _number(run.predict_s),
+            **{name: getattr(run, name) or "" for name in ("error", "compile_mode", "compile_cache", "device_name")},
+            **{name: _number(getattr(run, name)) for name in PHASES},
             "unsteady": run.steady is False,
             "rounds": len(run.step_time_ms),
             "step_time_ms": statistics.median(run.step_time_ms) if run.step_time_ms else NAN,
@@ -96,23 +86,19 @@ def cells(report: Report) -> list[Row]:
     return [
         {
             **_named(cell := row.cell),
-            "step_time_ms": row.median_ms,
-            **_ends("step_time_ms", row.ci95_ms),
+            **_interval("step_time_ms", row, "median_ms", "ci95_ms"),
             "processes": row.processes,
             "rounds": row.rounds,
             "process_sd": _number(row.process_sd),
             "round_sd": _number(row.round_sd),
-            "times_fastest": 1.0 if str(cell) == fastest else _value(times.get(str(cell)), "ratio"),
-            **_ends("times_fastest", getattr(times.get(str(cell)), "ci95", None)),
+            **_interval("times_fastest", times.get(str(cell)), "ratio"),
+            **({"times_fastest": 1.0} if str(cell) == fastest else {}),
             "times_floor": _value(floor.get(cell), "times_best_floor"),
             "first_step_cold_s": _value(first.get(cell), "cold_s"),
             "first_step_warm_s": _value(first.get(cell), "warm_s"),
-            "test_rmse": _value(rmse.get(cell), "mean"),
-            **_ends("test_rmse", getattr(rmse.get(cell), "ci95", None)),
-            "test_metric": _value(metric.get(cell), "mean"),
-            **_ends("test_metric", getattr(metric.get(cell), "ci95", None)),
-            "time_to_target_s": _value(target.get(cell), "typical_s"),
-            **_ends("time_to_target_s", getattr(target.get(cell), "ci95_s", None)),
+            **_interval("test_rmse", rmse.get(cell), "mean"),
+            **_interval("test_metric", metric.get(cell), "mean"),
+            **_interval("time_to_target_s", target.get(cell), "typical_s", "ci95_s"),
         }
         for row in report.step_time
     ]
@@ -120,10 +106,7 @@ def cells(report: Report) -> list[Row]:
 
 def ratios(report: Report) -> list[Row]:
     """Return one row a pair of cells: how many times longer a step of `a` takes than one of `b`."""
-    return [
-        {"a": row.a, "b": row.b, "ratio": row.ratio, **_ends("ratio", row.ci95), "pairs": row.pairs}
-        for row in report.ratios
-    ]
+    return [{"a": row.a, "b": row.b, **_interval("ratio", row, "ratio"), "pairs": row.pairs} for row in report.ratios]
 
 
 def epochs(report: Report) -> list[Row]:
@@ -175,15 +158,12 @@ def comparison(found: Comparison) -> list[Row]:
             "cell": row.cell,
             "base_ms": row.base.median_ms,
             "new_ms": row.new.median_ms,
-            "ratio": _number(row.ratio),
-            **_ends("ratio", row.ci95),
+            **_interval("ratio", row, "ratio"),
             "verdict": row.verdict,
             "regression": row.regression,
-            "rmse_difference": _value(rmse.get(row.cell), "difference"),
-            **_ends("rmse_difference", getattr(rmse.get(row.cell), "ci95", None)),
+            **_interval("rmse_difference", rmse.get(row.cell), "difference"),
             "rmse_verdict": getattr(rmse.get(row.cell), "verdict", ""),
-            "metric_difference": _value(metric.get(row.cell), "difference"),
-            **_ends("metric_difference", getattr(metric.get(row.cell), "ci95", None)),
+            **_interval("metric_difference", metric.get(row.cell), "difference"),
             "metric_verdict": getattr(metric.get(row.cell), "verdict", ""),
         }
         for row in found.step_time
@@ -208,9 +188,10 @@ def _by_cell(rows: Iterable[Derived]) -> dict[Cell, Derived]:
     return {row.cell: row for row in rows}
 
 
-def _ends(name: str, ends: Interval | None) -> Row:
-    low, high = ends or (NAN, NAN)
-    return {f"{name}_low": low, f"{name}_high": high}
+def _interval(name: str, row: object, value: str, ends: str = "ci95") -> Row:
+    """Return a number of a row that may be absent, and the ends of its interval; NaN where there is none."""
+    low, high = getattr(row, ends, None) or (NAN, NAN)
+    return {name: _value(row, value), f"{name}_low": low, f"{name}_high": high}
 
 
 def _number(value: float | None) -> float:

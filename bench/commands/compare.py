@@ -14,7 +14,6 @@ from bench.text.numbers import parse_percent
 if TYPE_CHECKING:
     from bench.comparison.records import Comparison
 
-
 EXAMPLES = """examples:
   python -m bench compare results/before results/after
   python -m bench compare results/before results/after --markdown > comment.md

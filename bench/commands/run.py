@@ -54,7 +54,7 @@ def options_of(arguments: argparse.Namespace) -> Options:
     """Return the options that the arguments of `add_options` ask for.
 
     Raises:
-        BenchError: a number or a name means nothing.
+        BenchError: a number or a name is invalid.
     """
     return options_from(arguments.output, asked_of(arguments))
 

@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from bench.commands.ending import keeping
 from bench.measure.option_table import BY_NAME
-from bench.measure.option_table import QUICK as MEASURE_QUICK
 from bench.schema.outcome import FINE, RUNS_FAILED, WORSE
 
 if TYPE_CHECKING:
     from bench.studies.score.records import ScoreReport
 
-QUICK: dict[str, Any] = {"processes": 2, "rounds": 3, "round_pairs": 400_000, "patience_s": MEASURE_QUICK["patience_s"]}
-
+QUICK: dict[str, Any] = {"processes": 2, "rounds": 3, "round_pairs": 400_000, "patience_s": 15.0}
 
 EXAMPLES = """examples:
   python -m bench score --quick --backends jax

@@ -1,4 +1,4 @@
-"""From what a user asks for, by the names of the command's options, to what is measured."""
+"""From options by name, as the commands and the Python functions take them, to the options of a measurement."""
 
 from __future__ import annotations
 
@@ -69,14 +69,14 @@ Asked.__doc__ = f"{inspect.cleandoc(Asked.__doc__ or '')}\n\nAttributes:\n{docum
 
 
 def options_from(output: Path | str | None, asked: Asked) -> Options:
-    """Returns the options that are meant.
+    """Return the options of a measurement.
 
     Args:
         output: directory of the report; None for `results/local/` and the time.
-        asked: what else is given.
+        asked: options by name.
 
     Raises:
-        BenchError: a number or a name means nothing.
+        BenchError: a number or a name is invalid.
         TypeError: there is no such option.
     """
     from bench.measure.matrix import parse_cells
@@ -110,19 +110,19 @@ def options_from(output: Path | str | None, asked: Asked) -> Options:
 
 
 def asked_of(arguments: argparse.Namespace) -> Asked:
-    """Returns those of a command's arguments that say what to measure and how."""
+    """Return the arguments of a command that are options of a measurement."""
     return cast(Asked, {name: value for name, value in vars(arguments).items() if name in BY_NAME})
 
 
 def versus_options_from(output: Path | str | None, asked: Asked) -> Options:
-    """Returns the options of two environments that are measured against each other, as `options_from` does.
+    """Return the options of two environments that are measured against each other, as `options_from` does.
 
-    Where it is said neither how much to measure nor when to end, their ratios are measured to within
-    `VERSUS_PRECISION`, or as near as `VERSUS_BUDGET_S` allows, which is the budget of another precision too: five
-    processes a side see a true 5 % too seldom (docs/method.md).
+    If no option says how much to measure or when to end, ratios are measured to within `VERSUS_PRECISION`, because five
+    processes a side find a true 5 % too seldom (docs/method.md). Without another budget, `VERSUS_BUDGET_S` limits the
+    time to reach this or another precision.
 
     Raises:
-        BenchError: a number or a name means nothing.
+        BenchError: a number or a name is invalid.
         TypeError: there is no such option.
     """
     options = options_from(output, asked)
@@ -134,15 +134,15 @@ def versus_options_from(output: Path | str | None, asked: Asked) -> Options:
 
 
 def listed_names(names: Names) -> str:
-    """Returns names with commas between them, as the command takes them."""
+    """Return names with commas between them, as the command takes them."""
     return names if isinstance(names, str) else ",".join(names)
 
 
 def share_of(value: float | str) -> float:
-    """Returns 0.05 for 0.05 and for `5%`; a number is taken as it is, and a text as the command takes it.
+    """Return 0.05 for 0.05 and for `5%`: a number as it is, a text as the command reads it.
 
     Raises:
-        BenchError: it is no share.
+        BenchError: the value is not a share.
     """
     if not isinstance(value, str) and value >= 1:
         return reading(parse_percent, f"{100 * value}%")
@@ -150,7 +150,7 @@ def share_of(value: float | str) -> float:
 
 
 def _split_precision(value: float | str | Sequence[float | str]) -> tuple[float | None, list[str]]:
-    """Returns the half-width of intervals that is asked for, if one is, and the names of arithmetic."""
+    """Return the half-width of intervals, None if the value has none, and the names of arithmetic."""
     values = [value] if isinstance(value, float | int | str) else list(value)
     shares = [share_of(each) for each in values if is_quantity(str(each))]
     if len(shares) > 1:

@@ -1,4 +1,4 @@
-"""What a measurement is asked for."""
+"""The options of a measurement, checked."""
 
 from __future__ import annotations
 
@@ -25,29 +25,30 @@ DEFAULT_BUDGET_S = 300.0  # where a precision is asked for: a noisy machine may 
 
 @dataclass(frozen=True)
 class Options:
-    """What to measure and how; the attributes not told here are as in `bench.schema.run.Workload` and `Settings`.
+    """What to measure and how; further attributes are as in `bench.schema.run.Workload` and `Settings`.
 
-    Five processes, since with three a cell of two modes is seen as one in a quarter of all runs; five rounds, since
-    where processes and rounds scatter alike (some 10 % each, on two shared cores) and a process costs what fifteen
-    rounds cost, more of them add less than another process would (`bench.statistics.scatter`).
+    Five processes are the default, because with three a cell of two modes looks like one mode in a quarter of all runs.
+    Five rounds are, because processes and rounds scatter alike (some 10 % each, on two shared cores) and a process
+    costs as much as fifteen rounds: another process adds more than further rounds (`bench.statistics.scatter`).
 
     Attributes:
-        cells: what to compare.
+        cells: cells to measure.
         output: directory of the report.
-        data_source: as for `movierank.data.datasets.load_dataset`.
-        data_path: as for `movierank.data.datasets.load_dataset`.
-        split: None for the dataset's own default.
-        workload: `module:object` of a custom workload (`bench.Workload`), which then names the data, the batch size and
-            the epochs; None for the built-in one.
-        target_rmse: test RMSE, in label units, up to which training time is told.
+        data_source: source of the ratings, as for `movierank.data.datasets.load_dataset`.
+        data_path: file or folder of the ratings, as for `movierank.data.datasets.load_dataset`.
+        split: `tutorial` or `FRACTION:SEED`; None for the default of the dataset.
+        workload: `module:object` of a custom workload (`bench.Workload`), which names the data, the batch size and the
+            epochs; None for the built-in workload.
+        target_rmse: test RMSE, in label units, up to which training time is reported.
         trains: whether each process first trains the epochs whose RMSE is reported; a sweep only times steps.
-        parity: None to judge parity where the oracle takes seconds, as on MovieLens 100K, or `envelope` is `backend`.
-        copies: permuted copies of each cell and seed, where `envelope` is `backend`.
-        profile: whether a worker of each cell traces some more steps, to tell where their time goes.
+        parity: whether to judge parity; None to judge it if the oracle takes seconds, as on MovieLens 100K, or if
+            `envelope` is `backend`.
+        copies: number of permuted copies of each cell and seed, if `envelope` is `backend`.
+        profile: whether a worker of each cell traces some more steps, to show where their time goes.
         existing: what to do when `output` already holds a report.
-        patience_s: how long to wait in all, in seconds, for the machine to return to its usual state, and to repeat
+        patience_s: longest time in all, in seconds, to wait for the machine to return to its usual state and to repeat
             rounds that were timed outside it (`bench.system.watch`).
-        watch_s: how long to watch, in seconds, what other processes use before the first worker starts.
+        watch_s: time, in seconds, to watch the load of other processes before the first worker starts.
         worker_command: program and arguments of a worker.
     """
 
@@ -84,10 +85,10 @@ class Options:
     watch_s: float = SAMPLE_S
 
     def __post_init__(self) -> None:
-        """Refuses numbers that mean nothing.
+        """Check that all numbers are possible.
 
         Raises:
-            BenchError: naming the option.
+            BenchError: a number is not; the message names the option.
         """
         counts = ("batch_size", "epochs", "embedding_dimension", "processes", "seeds", "rounds", "threads")
         for name in counts:
@@ -107,28 +108,19 @@ class Options:
             raise BenchError(f"--copies must be at least {FEWEST_COPIES}; received {self.copies}")
         if self.envelope == "backend" and (self.init == "backend" or self.parity is False):
             option = "--init backend" if self.init == "backend" else "--no-parity"
-            raise BenchError(f"--envelope backend is for judging parity, which {option} rules out; leave one away")
+            raise BenchError(f"--envelope backend is for judging parity, which {option} rules out; drop one of them")
         require_patience(self.patience_s)
 
     def settings(self) -> Settings:
-        """Returns the part that the report keeps."""
-        return Settings(
-            processes=max(self.processes, self.seeds),  # a process trains one seed
-            rounds=self.rounds,
-            seeds=self.seeds,
-            round_s=self.round_s,
-            threads=self.threads,
-            trains=self.trains,
-            order_seed=self.order_seed,
-            timeout_s=self.timeout_s,
-            precision=self.precision,
-            budget_s=DEFAULT_BUDGET_S if self.budget_s is None and self.precision is not None else self.budget_s,
-            envelope=self.envelope,
-        )
+        """Return the part that the report stores."""
+        settings = {name: getattr(self, name) for name in Settings.__struct_fields__}
+        if self.budget_s is None and self.precision is not None:
+            settings["budget_s"] = DEFAULT_BUDGET_S
+        return Settings(**{**settings, "processes": max(self.processes, self.seeds)})  # a process trains one seed
 
 
 def require_patience(patience_s: float) -> None:
-    """Refuses a patience that cannot be waited out.
+    """Check a patience, in seconds.
 
     Raises:
         BenchError: it is negative or not finite.
