@@ -120,9 +120,8 @@ def _cell(view: View, cell: Cell) -> Case:
 
 
 def _worker(run: Run) -> Case:
-    name = f"{run.cell} process {run.process}"
     log = f"log: {run.log}" if run.log else ""
-    return Case("worker", name, "error", f"{run.status}: {run.error or 'no reason was recorded'}", log)
+    return Case("worker", run.name, "error", f"{run.status}: {run.error or 'no reason was recorded'}", log)
 
 
 def _pair(a: str, b: str, results: Sequence[ParityResult]) -> Case:

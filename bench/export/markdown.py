@@ -79,8 +79,7 @@ def _parity(report: Report) -> list[str]:
 
 def _not_measured(report: Report) -> list[str]:
     lines = [
-        f"{code(str(run.cell) if run.status == 'skipped' else f'{run.cell} process {run.process}')}: "
-        f"{plain(f'{run.status}: {run.error}' if run.error else run.status)}"
+        f"{code(run.name)}: {plain(f'{run.status}: {run.error}' if run.error else run.status)}"
         for run in report.runs
         if run.status != "ok"
     ]

@@ -207,6 +207,11 @@ class Run(OfCell, frozen=True, kw_only=True):
     profile: str | None = None
 
     @property
+    def name(self) -> str:
+        """Name of what was skipped or failed: the cell where it was skipped, else the process."""
+        return str(self.cell) if self.status == "skipped" else f"{self.cell} process {self.process}"
+
+    @property
     def train_scores(self) -> list[float]:
         """Train values of the workload's metric, one an epoch: of the built-in workload the RMSE."""
         return self.train_rmse or self.train_metric

@@ -98,7 +98,6 @@ def _not_measured(report: Report) -> list[str]:
     lines: dict[str, None] = {}
     for run in report.runs:
         if run.status != "ok":
-            who = f"{run.cell}" if run.status == "skipped" else f"{run.cell} process {run.process}"
             log = f" (log: {run.log})" if run.log and run.status not in ("skipped", "interrupted") else ""
-            lines[f"{who}: {run.status}: {run.error}{log}"] = None
+            lines[f"{run.name}: {run.status}: {run.error}{log}"] = None
     return list(lines)

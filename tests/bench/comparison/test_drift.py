@@ -82,7 +82,7 @@ def test_a_drift_that_few_sides_hide_by_chance_is_allowed_for() -> None:
     while unseen < 100:
         allowed = estimated(validation := sides(rng, 10, 0.02, 0.047))
         assert allowed is not None
-        if not scatter_no_more_than_their_processes_tell(validation):
+        if not scatter_no_more_than_their_processes_show(validation):
             continue
         unseen += 1
         measured = [
@@ -92,7 +92,7 @@ def test_a_drift_that_few_sides_hide_by_chance_is_allowed_for() -> None:
     assert wrong / unseen <= 0.05 + 3 * (0.05 * 0.95 / (comparisons * unseen)) ** 0.5
 
 
-def scatter_no_more_than_their_processes_tell(measured: Sequence[Sequence[float]]) -> bool:
+def scatter_no_more_than_their_processes_show(measured: Sequence[Sequence[float]]) -> bool:
     logs = np.log(measured)
     return bool(logs.mean(axis=1).var(ddof=1) <= (logs.var(axis=1, ddof=1) / logs.shape[1]).mean())
 

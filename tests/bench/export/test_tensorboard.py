@@ -54,7 +54,7 @@ def read(folder: Path) -> dict[str, Any]:
 @pytest.mark.skipif(importlib.util.find_spec("tensorboard") is None, reason="TensorBoard is not installed")
 def test_tensorboard_reads_what_was_written(real: Path, broken: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    # In a process of its own, which tells that no framework was imported.
+    # In a process of its own, which shows that no framework was imported.
     program = (
         "import sys; from bench.commands.cli import main; code = main(sys.argv[1:])\n"
         "assert not {'tensorflow', 'torch', 'jax', 'keras'} & set(sys.modules); sys.exit(code)"

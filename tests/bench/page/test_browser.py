@@ -168,7 +168,7 @@ def test_with_nothing_chosen_nothing_breaks(open_page: Open) -> None:
     assert [entry for entry in driver.get_log("browser") if entry["level"] == "SEVERE"] == []
 
 
-def test_hovering_tells_the_figures(open_page: Open) -> None:
+def test_hovering_shows_the_figures(open_page: Open) -> None:
     from selenium.webdriver.common.action_chains import ActionChains
     from selenium.webdriver.common.by import By
     from selenium.webdriver.support.ui import WebDriverWait

@@ -39,7 +39,7 @@ def figures_in(html: str) -> dict[str, Any]:
     return figures
 
 
-def test_four_large_reports_fit_on_a_page_that_tells_what_it_left_out(loops: Report, tmp_path: Path) -> None:
+def test_four_large_reports_fit_on_a_page_that_says_what_it_left_out(loops: Report, tmp_path: Path) -> None:
     output = tmp_path / "page.html"
     said = write_page([(f"results/{name}", loops) for name in ("one", "two", "three", "four")], output)
     html = unescape(output.read_text())

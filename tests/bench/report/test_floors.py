@@ -40,7 +40,7 @@ def test_operations_of_a_step_of_one_example_counted_by_hand() -> None:
     assert step_operations(1000, 32) == 196_992_000
 
 
-def test_a_workload_of_one_s_own_tells_what_its_step_does(make_report: MakeReport) -> None:
+def test_a_custom_workload_says_what_its_step_does(make_report: MakeReport) -> None:
     report = make_report({"jax": (2.0, 2.2), "torch": (3.0, 3.1)})
     limits = {
         "jax": {"matrix_gflop_s": 100.0, "memory_gb_s": 10.0},

@@ -20,6 +20,6 @@ pytestmark = pytest.mark.backend_free
         (["."], ["."]),
     ],
 )
-def test_a_name_is_as_short_as_tells_reports_apart(paths: list[str], names: list[str]) -> None:
+def test_a_name_is_as_short_as_distinguishes_reports(paths: list[str], names: list[str]) -> None:
     assert list(short_names(paths).values()) == names
     assert len(set(names)) == len(names)

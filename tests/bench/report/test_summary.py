@@ -140,7 +140,7 @@ def test_headline_speaks_of_each_device_and_names_cells_in_full(make_report: Mak
     assert "jax/cpu/fit takes 8.01 × [7.98, 8.04] as long as jax/gpu/fit." in text
 
 
-def test_headline_tells_a_known_deviation_from_a_fault(make_report: MakeReport) -> None:
+def test_headline_distinguishes_a_known_deviation_from_a_fault(make_report: MakeReport) -> None:
     known = headline(View(make_report(parity=[outside("tensorflow", "step 1", "slices-squared")])))
     assert "Known deviation: slices-squared (see docs/deviations.md)." in known
     assert "further apart" not in known

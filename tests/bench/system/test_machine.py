@@ -82,7 +82,7 @@ def test_vector_instruction_sets_are_picked_out() -> None:
     assert machine.parse_cpu_flags("") == []
 
 
-def test_a_mac_tells_flags_and_caches_through_sysctl() -> None:
+def test_a_mac_reports_flags_and_caches_through_sysctl() -> None:
     values = machine.parse_sysctl(MAC)
     assert values["machdep.cpu.brand_string"] == "Apple M2"
     assert machine.parse_sysctl_flags(values) == ["neon", "bf16", "i8mm"]

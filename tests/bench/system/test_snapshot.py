@@ -119,7 +119,7 @@ def test_a_packages_throttling_is_not_counted_once_a_core(tmp_path: Path) -> Non
     assert snapshot.read_throttle_events(root) == 15
 
 
-def test_cores_tell_their_siblings_and_node(tmp_path: Path) -> None:
+def test_cores_name_their_siblings_and_node(tmp_path: Path) -> None:
     cpu = "sys/devices/system/cpu/cpu"
     files = {f"{cpu}2/topology/thread_siblings_list": "2,66\n", f"{cpu}2/node1/cpulist": "2-3\n", f"{cpu}3/online": "1"}
     assert snapshot.read_cpus(write(tmp_path, files), [3, 2]) == (Cpu(2, "2,66", 1), Cpu(3, None, None))
