@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar, Unpack
 from bench.comparison.limits import Allowances, Limits
 from bench.errors import BenchError
 from bench.measure.asked import Asked, options_from, share_of, versus_options_from
+from bench.measure.option_table import documented
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -29,13 +30,14 @@ Given = TypeVar("Given", bound=Callable[..., object])
 
 
 def _shows_options(function: Given) -> Given:
-    """Spell the options out in the signature, for `help` and notebooks; type checkers read them from `Asked`."""
+    """Add the options to the signature and docstring, for `help`; type checkers read them from `Asked`."""
     signature = inspect.signature(function)
     named = [each for each in signature.parameters.values() if each.kind is not inspect.Parameter.VAR_KEYWORD]
     options = [
         inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=kind.__forward_arg__)
         for name, kind in Asked.__annotations__.items()
     ]
+    function.__doc__ = f"{inspect.cleandoc(function.__doc__ or '')}\n\nOptions:\n{documented()}"
     function.__signature__ = signature.replace(parameters=[*named, *options])  # type: ignore[attr-defined]
     return function
 
@@ -50,7 +52,7 @@ def run(output: Path | str | None = None, *, quiet: bool = False, **asked: Unpac
     Args:
         output: directory of the report; by default `results/local/` and the time.
         quiet: whether to print no progress to stderr.
-        **asked: the options of `python -m bench run`, as in `bench.measure.asked.Asked`.
+        **asked: the options of `python -m bench run`, listed below.
 
     Returns:
         The report, which is stored in `output`.
@@ -81,7 +83,7 @@ def versus(
         output: directory of both reports; by default `results/local/` and the time.
         max_regression: largest slowdown that is allowed, as a share (0.05 or `5%`).
         quiet: whether to print no progress to stderr.
-        **asked: the options of `python -m bench run`, as in `bench.measure.asked.Asked`.
+        **asked: the options of `python -m bench run`, listed below.
 
     Raises:
         BenchError: bad input, an environment that cannot run a worker, or the output cannot be written.

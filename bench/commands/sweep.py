@@ -53,9 +53,11 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     how = sweep.add_argument_group("how to measure")
     BY_NAME["processes"].add(how, help="per cell and value (default: 3; quick: 1)")
     BY_NAME["rounds"].add(how, help="timed rounds per process (default: 3; quick: 2)")
-    BY_NAME["round_seconds"].add(how, help="of a round (default: 0.2; quick: 0.1)")
+    BY_NAME["round_seconds"].add(how, help="shortest time of a round, in seconds (default: 0.2; quick: 0.1)")
     BY_NAME["order_seed"].add(how)
-    BY_NAME["timeout"].add(how, type=parse_duration, metavar="TIME", help="for one answer (default: 10m)")
+    BY_NAME["timeout"].add(
+        how, type=parse_duration, metavar="TIME", help="longest wait for one answer of a worker (default: 10m)"
+    )
     BY_NAME["quick"].add(how, help="few values, one process, and so no intervals")
     where = sweep.add_argument_group("where to write")
     where.add_argument("-o", "--output", type=Path, metavar="DIR", help="(default: results/local/sweep-OVER-DATE-TIME)")

@@ -99,7 +99,7 @@ def reading(parse: Callable[[str], float], value: float | str) -> float:
 
 
 OPTIONS = (
-    Option("backends", WHAT, "", "LIST", default=",".join(BACKENDS), field=""),
+    Option("backends", WHAT, "names with commas", "LIST", default=",".join(BACKENDS), field=""),
     Option("devices", WHAT, "cpu, gpu or gpu:N", "LIST", default="cpu", field=""),
     Option("loops", WHAT, "how training is driven", "LIST", default="fit", field=""),
     *(Option(name, DATA, **settings) for name, settings in DATA_OPTIONS.items()),
@@ -111,9 +111,9 @@ OPTIONS = (
     ),
     Option("split", WORKLOAD, "tutorial, or FRACTION:SEED such as 0.8:42 (default: by dataset)"),
     Option("batch_size", WORKLOAD, "examples per step", "N", int, 1000),
-    Option("epochs", WORKLOAD, "of the training whose RMSE is reported", "N", int, 5),
-    Option("embedding_dimension", WORKLOAD, "width of both tables", "N", int, 32),
-    Option("learning_rate", WORKLOAD, "of Adagrad", "X", float, 0.1),
+    Option("epochs", WORKLOAD, "epochs of the training whose RMSE is reported", "N", int, 5),
+    Option("embedding_dimension", WORKLOAD, "width of both embedding tables", "N", int, 32),
+    Option("learning_rate", WORKLOAD, "learning rate of Adagrad", "X", float, 0.1),
     Option(
         "init",
         WORKLOAD,
@@ -125,7 +125,7 @@ OPTIONS = (
     Option("processes", HOW, "per cell, at least --seeds", "N", int, 5, 2),
     Option("seeds", HOW, "seeds of the initial weights", "N", int, 3, 2),
     Option("rounds", HOW, "timed rounds per process", "N", int, 5, 4),
-    Option("round_seconds", HOW, "of a round", "S", float, 0.4, 0.2, field="round_s"),
+    Option("round_seconds", HOW, "shortest time of a round, in seconds", "S", float, 0.4, 0.2, field="round_s"),
     Option(
         "precision",
         HOW,
@@ -157,8 +157,16 @@ OPTIONS = (
     ),
     Option("quick", HOW, "fewer and shorter rounds: a first look", action="store_true", field=""),
     Option("threads", HOW, "CPU threads of a worker (default: all usable cores)", "N", int),
-    Option("order_seed", HOW, "of the rounds' order", "N", int, 0),
-    Option("timeout", HOW, "for one answer", "SECONDS", float, 600.0, field="timeout_s"),
+    Option("order_seed", HOW, "seed of the random order of rounds", "N", int, 0),
+    Option(
+        "timeout",
+        HOW,
+        "longest wait for one answer of a worker, in seconds",
+        "SECONDS",
+        float,
+        600.0,
+        field="timeout_s",
+    ),
     Option("parity", HOW, "judge parity (default: on small data)", action=argparse.BooleanOptionalAction),
     Option(
         "profile",
@@ -174,7 +182,7 @@ OPTIONS = (
         default="oracle",
         choices=("oracle", "backend"),
     ),
-    Option("copies", HOW, "of each cell and seed for --envelope backend", "N", int, 6),
+    Option("copies", HOW, "permuted copies of each cell and seed for --envelope backend", "N", int, 6),
     Option("resume", EXISTING, "go on with the report in --output", action="store_true", field=""),
     Option("overwrite", EXISTING, "replace the report in --output", action="store_true", field=""),
 )
