@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from bench.commands.answer import print_answer
 from bench.schema.outcome import FINE, RUNS_FAILED
 
 if TYPE_CHECKING:
@@ -33,13 +34,9 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def _doctor(arguments: argparse.Namespace) -> int:
     from bench.measure.doctor import examine
-    from bench.text.console import LastingConsole, print_json
 
     findings = examine()
-    if arguments.json:
-        print_json(findings)
-    else:
-        print_findings(findings, LastingConsole())
+    print_answer(findings, print_findings, arguments)
     return FINE if findings.works else RUNS_FAILED
 
 

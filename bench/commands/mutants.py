@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from bench.commands.answer import print_answer
 from bench.commands.ending import keeping
 from bench.schema.outcome import FINE, WORSE
 from movierank.backends import BACKENDS
@@ -46,7 +47,7 @@ def _mutants(arguments: argparse.Namespace) -> int:
     from bench.studies.mutants.run import Options, measure_mutants
     from bench.studies.mutants.table import as_markdown, print_mutants
     from bench.system.files import refuse_existing
-    from bench.text.console import LastingConsole, print_json
+    from bench.text.console import LastingConsole
 
     output = arguments.output or Path("results/local") / f"mutants-{arguments.backend}.json"
     refuse_existing(output, overwrite=arguments.overwrite)
@@ -61,11 +62,8 @@ def _mutants(arguments: argparse.Namespace) -> int:
     )
     with keeping(output, resumes=False):
         result = measure_mutants(options, LastingConsole(stderr=True))
-    if arguments.json:
-        print_json(result)
-    elif arguments.markdown:
+    if arguments.markdown:
         print(as_markdown(result), end="")
     else:
-        print_mutants(result, LastingConsole())
-        print(f"Result: {output}")
+        print_answer(result, print_mutants, arguments, output)
     return FINE if result.as_expected else WORSE

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bench.commands.answer import print_answer
 from bench.commands.ending import keeping
 from bench.measure.option_table import BY_NAME
 from bench.schema.outcome import FINE, RUNS_FAILED, WORSE
@@ -69,7 +70,7 @@ def _score(arguments: argparse.Namespace) -> int:
     from bench.studies.score.run import measure_scoring
     from bench.studies.score.table import print_scoring
     from bench.system.files import refuse_existing
-    from bench.text.console import LastingConsole, print_json
+    from bench.text.console import LastingConsole
 
     users, movies = arguments.size
     output = arguments.output or Path("results/local") / f"score-{users}x{movies}.json"
@@ -85,11 +86,7 @@ def _score(arguments: argparse.Namespace) -> int:
     )
     with keeping(output, resumes=False):
         report = measure_scoring(options, LastingConsole(stderr=True))
-    if arguments.json:
-        print_json(report)
-    else:
-        print_scoring(report, LastingConsole())
-        print(f"Result: {output}")
+    print_answer(report, print_scoring, arguments, output)
     return exit_code(report)
 
 

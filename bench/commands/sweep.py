@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from bench.commands.answer import print_answer
 from bench.commands.ending import keeping
 from bench.errors import BenchError
 from bench.measure.asked import Asked, asked_of, options_from
@@ -70,11 +71,12 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 
 def _sweep(arguments: argparse.Namespace) -> int:
     from bench.studies.sweep.records import load_sweep
+    from bench.studies.sweep.table import print_sweep
 
     if arguments.show is not None:
         shown = load_sweep(arguments.show)
         _draw(shown, arguments.show if arguments.show.is_dir() else arguments.show.parent)
-        _print(shown, arguments.json)
+        print_answer(shown, print_sweep, arguments)
         return _exit_code(shown)
 
     from bench.studies.sweep.run import sweep
@@ -85,8 +87,7 @@ def _sweep(arguments: argparse.Namespace) -> int:
     with keeping(output):
         result = sweep(options, LastingConsole(stderr=True))
     _draw(result, output)
-    _print(result, arguments.json)
-    print(f"Sweep: {output}", file=sys.stderr if arguments.json else sys.stdout)
+    print_answer(result, print_sweep, arguments, output)
     return _exit_code(result)
 
 
@@ -127,16 +128,6 @@ def _draw(result: Sweep, folder: Path) -> None:
         write_plot(result, folder / PICTURE_NAME)
     except BenchError as error:
         print(f"bench: {error}", file=sys.stderr)
-
-
-def _print(result: Sweep, as_json: bool) -> None:
-    from bench.studies.sweep.table import print_sweep
-    from bench.text.console import LastingConsole, print_json
-
-    if as_json:
-        print_json(result)
-        return
-    print_sweep(result, LastingConsole())
 
 
 def _exit_code(result: Sweep) -> int:

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from bench.commands.answer import print_answer
 from bench.commands.ending import keeping
 from bench.measure.option_table import BY_NAME
 from bench.schema.outcome import FINE
 from movierank.backends import BACKENDS
-
-if TYPE_CHECKING:
-    from bench.studies.validate.run import Validation
 
 QUICK: dict[str, Any] = {"comparisons": 2, "processes": 3, "rounds": 3, "round_s": 0.1, "patience_s": 15.0}
 GIVEN = ("comparisons", "processes", "rounds", "patience_s")
@@ -67,11 +64,12 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
 def _validate(arguments: argparse.Namespace) -> int:
     from bench.studies.validate.options import Options
     from bench.studies.validate.run import judge_anew, validate
+    from bench.studies.validate.table import print_validation
     from bench.system.files import refuse_existing
     from bench.text.console import LastingConsole
 
     if arguments.judge is not None:
-        _print(judge_anew(arguments.judge), arguments.json)
+        print_answer(judge_anew(arguments.judge), print_validation, arguments)
         return FINE
     given = {name: value for name in GIVEN if (value := getattr(arguments, name)) is not None}
     how = "-together" if arguments.together else ""
@@ -87,18 +85,7 @@ def _validate(arguments: argparse.Namespace) -> int:
     with keeping(output):
         result = validate(options, LastingConsole(stderr=True))
         if result.trials:
-            _print(result, arguments.json)
-            print(f"Result: {output}", file=sys.stderr if arguments.json else sys.stdout)
+            print_answer(result, print_validation, arguments, output)
         if result.finished is None:
             raise KeyboardInterrupt
     return FINE
-
-
-def _print(result: Validation, as_json: bool) -> None:
-    from bench.studies.validate.table import print_validation
-    from bench.text.console import LastingConsole, print_json
-
-    if as_json:
-        print_json(result)
-        return
-    print_validation(result, LastingConsole())
