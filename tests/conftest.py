@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import tempfile
 import zipfile
 from collections.abc import Iterator
 from importlib.machinery import ModuleSpec
@@ -12,6 +13,7 @@ from types import ModuleType
 import pytest
 from hypothesis import settings
 
+from bench.system.compile_cache import with_cache
 from bench.system.environment import THREAD_VARIABLES
 from movierank.data.datasets import load_dataset
 from movierank.data.ratings import Dataset
@@ -20,6 +22,13 @@ from movierank.data.ratings import Dataset
 # core is busy. A worker knows its own number.
 for _name in THREAD_VARIABLES:
     os.environ.setdefault(_name, "1")
+
+# What a test compiles with JAX, others find, also those of pytest-xdist's other processes. A worker never sees it.
+if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+    _compiled = tempfile.TemporaryDirectory(prefix="movierank-tests-")
+    for _name, _value in with_cache({}, Path(_compiled.name)).items():
+        if _name.startswith("JAX_"):
+            os.environ[_name] = _value
 
 # Examples of a property: so few that CI is short, and those of `tox run -e thorough`. No test has a deadline.
 settings.register_profile("short", max_examples=25, deadline=None)

@@ -17,6 +17,7 @@ from bench.schema.report import Report
 
 BACKEND = os.environ.get("KERAS_BACKEND", "tensorflow")
 CELL = f"{BACKEND}/cpu/fit"
+SEEDS = 2 if BACKEND == "jax" else 1  # under JAX all is tried; elsewhere, that a seed is judged by its copies
 
 
 def bench_run(output: Path, *options: str) -> subprocess.CompletedProcess[str]:
@@ -32,10 +33,11 @@ def bench_run(output: Path, *options: str) -> subprocess.CompletedProcess[str]:
         "--threads",
         "1",
     )
-    short = ("--processes", "2", "--seeds", "2", "--round-seconds", "0.02", "--envelope", "backend", "--copies", "3")
+    short = ("--processes", str(SEEDS), "--seeds", str(SEEDS), "--round-seconds", "0.02")
+    judged = ("--envelope", "backend", "--copies", "3")
     command = [sys.executable, "-m", "bench", "run", "--backends", BACKEND, "--output", str(output)]
     return subprocess.run(
-        [*command, *small, *short, *options], capture_output=True, text=True, timeout=300, check=False
+        [*command, *small, *short, *judged, *options], capture_output=True, text=True, timeout=300, check=False
     )
 
 
@@ -50,7 +52,9 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Report, st
 def test_both_envelopes_are_stored_and_the_verdicts_say_by_which_they_are(measured):
     output, report, printed = measured
     assert report.settings.envelope == "backend"
-    assert [(own.cell, own.seed, own.copies) for own in report.own_envelopes] == [(CELL, 0, 3), (CELL, 1, 3)]
+    assert [(own.cell, own.seed, own.copies) for own in report.own_envelopes] == [
+        (CELL, seed, 3) for seed in range(SEEDS)
+    ]
     for own, oracle in zip(report.own_envelopes, report.envelopes, strict=True):
         assert {at.stage for at in own.stages} == {at.stage for at in oracle.stages}
         assert all(len(at.rms) == at.trainings == 3 for at in own.stages)
@@ -87,8 +91,8 @@ def test_resuming_trains_only_the_copies_that_are_missing(measured):
     done = bench_run(output, "--resume")
     assert done.returncode == 0, done.stdout + done.stderr
     told = [line for line in " ".join(done.stderr.split()).split("Training ") if "permuted" in line]
-    assert told == [f"3 permuted copies of {CELL}, seed 1 (1 of 1) "]
+    assert told == [f"3 permuted copies of {CELL}, seed {SEEDS - 1} (1 of 1) "]
     resumed = load_report(output)
-    assert resumed.own_envelopes[0] == report.own_envelopes[0]
-    assert (resumed.own_envelopes[1].cell, resumed.own_envelopes[1].seed) == (CELL, 1)
+    assert resumed.own_envelopes[:-1] == report.own_envelopes[:-1]
+    assert [(own.cell, own.seed) for own in resumed.own_envelopes] == [(CELL, seed) for seed in range(SEEDS)]
     assert resumed.runs == report.runs
