@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import keras
@@ -51,6 +52,27 @@ def why_not_rows(optimizer: keras.optimizers.Optimizer) -> str | None:
     elif type(optimizer) is not kinds[0] or keras.optimizers.Adagrad not in kinds:
         return f"{type(optimizer).__name__} changes rows, or its state of them, that a batch does not touch"
     return next((why for name, why in _OF_WHOLE_TABLES.items() if getattr(optimizer, name, None)), None)
+
+
+def require_exact_rows(optimizer: keras.optimizers.Optimizer) -> None:
+    """Check that an optimizer's step is exact by rows.
+
+    Raises:
+        ValueError: it is not.
+    """
+    if reason := why_not_rows(optimizer):
+        raise not_by_rows(reason)
+
+
+def not_by_rows(reason: str) -> ValueError:
+    """Return the error for a model whose tables cannot be updated by rows as requested."""
+    return ValueError(f"embedding rows cannot be updated alone: {reason}; ask for tables")
+
+
+def used_otherwise(paths: Iterable[str]) -> str:
+    """Return the reason in words: tables are used otherwise than by a layer's call, or, without `paths`, none is."""
+    names = ", ".join(paths)
+    return f"{names or 'no table'} is used {'otherwise than ' if names else ''}by an embedding layer's call"
 
 
 def embedding_layers(model: keras.Model) -> list[tuple[int, list[keras.layers.Embedding]]]:

@@ -11,8 +11,9 @@ import keras
 import numpy as np
 
 from movierank.loops import Updates
-from movierank.loops.driver import Schedule, Validation, run_epochs
-from movierank.loops.examples import Examples
+from movierank.loops.driver import EpochTraining, Schedule, Validation, run_epochs
+from movierank.loops.exact_rows import require_exact_rows
+from movierank.loops.examples import Examples, given, map_given
 from movierank.loops.given import require_arrays, require_validation_arrays, weights_of_classes
 
 
@@ -86,9 +87,14 @@ def fit(
         sample_weight = weights_of_classes(class_weight, y, sample_weight)
     if sample_weight is not None and keras.tree.is_nested(y) and not keras.tree.is_nested(sample_weight):
         sample_weight = keras.tree.map_structure(lambda _: sample_weight, y)  # one for all outputs, as in `fit`
-    examples = Examples.of(keras.tree.map_structure(_as_array, (x, y, sample_weight)), batch_size)
+    backend = keras.backend.backend()
+    if embedding_updates == "slices" and backend != "tensorflow":
+        raise ValueError(f"only TensorFlow has slices; the fused loop on {backend} has rows and tables")
+    if embedding_updates == "rows":
+        require_exact_rows(model.optimizer)
+    examples = Examples.of(map_given(_as_array, (x, y, sample_weight)), batch_size)
     _build(model, examples)
-    training = module_for(keras.backend.backend()).start(model, embedding_updates)
+    training: EpochTraining = module_for(backend).Training(model, embedding_updates)
     validation = None
     if validation_data is not None:
         validation = Validation(validation_data, validation_batch_size or batch_size, validation_freq)
@@ -105,48 +111,41 @@ def fit(
 def module_for(backend: str) -> ModuleType:
     """Import and return the loop's module of one backend.
 
-    The module has these functions:
+    The module has these:
 
-    - `start(model, embedding_updates)` returns a `movierank.loops.driver.EpochTraining` of a built and compiled model,
-    and
-      raises `ValueError` where the requested updates are not exact. Its compiled code is kept for the next call with
-      the same model.
+    - `Training(model, updates)` is a `movierank.loops.driver.EpochTraining` of a built and compiled model. It raises
+      `ValueError` where the requested updates are not exact, or the step cannot be traced faithfully. Its compiled
+      code is kept for the next one of the same model.
     - `loss_and_gradients(model, x, y)` returns, for one batch of NumPy arrays, the loss and its gradients by trainable
       variable as dense float32 arrays. It computes them as the loop does, and trains nothing.
     - `compile_mode(model)` returns the compiler of the loop, or the one that was used where the model was trained:
-    `xla`,
-      `inductor`, `graph` for TensorFlow without XLA, or `eager` for PyTorch without a compiler.
+      `xla`, `inductor`, `graph` for TensorFlow without XLA, or `eager` for PyTorch without a compiler.
     """
     return importlib.import_module(f"movierank.loops.{backend}.fused")
 
 
 def _as_array(array: Any) -> Any:
-    if array is None:
-        return None
     array = array if isinstance(array, np.ndarray) else np.asarray(array)
     return array.astype(keras.config.floatx()) if array.dtype == np.float64 else array  # `fit` does the same
 
 
 def _build(model: keras.Model, examples: Examples) -> None:
     """Create all missing variables: the model's, the optimizer's, the metrics'."""
-    x, y, sample_weight = next(examples.chunks()).arrays
+    arrays = next(examples.chunks()).arrays
     first = slice(0, min(examples.batch_size, examples.count))
-    x, y, sample_weight = keras.tree.map_structure(
-        lambda array: None if array is None else array[first], (x, y, sample_weight)
-    )
-    model._symbolic_build(data_batch=(x, y, sample_weight))
+    model._symbolic_build(data_batch=map_given(lambda array: array[first], arrays))
     if not model.optimizer.built:  # a LossScaleOptimizer would make its variables again
         model.optimizer.build(model.trainable_variables)
 
 
 def _held_out(arrays: Any, share: float) -> tuple[Any, Any]:
     """Split arrays into those to train on and the last `share` of them, as `keras.Model.fit` does."""
-    count = next(len(array) for array in keras.tree.flatten(arrays) if array is not None)
+    count = len(given(arrays)[0])
     at = int(count * (1 - share))
     if not 0 < at < count:
         raise ValueError(f"validation_split {share} of {count} examples leaves one part empty")
 
     def part(where: slice) -> Any:
-        return keras.tree.map_structure(lambda array: None if array is None else array[where], arrays)
+        return map_given(lambda array: array[where], arrays)
 
     return part(slice(0, at)), part(slice(at, count))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import importlib
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
@@ -19,7 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from movierank.loops import Updates
-from movierank.loops.driver import Schedule, run_epochs
+from movierank.loops.driver import EpochTraining, Schedule, run_epochs
+from movierank.loops.exact_rows import rows_pay
 from movierank.loops.examples import Examples
 from movierank.model import RankingModel
 
@@ -99,15 +100,18 @@ def fit(
         label.reshape(len(label)),
     )
     examples = Examples.of(arrays, batch_size)
-    training = module_for(keras.backend.backend()).start(model, Adagrad.of(model), embedding_updates)
+    if embedding_updates == "slices":
+        raise ValueError("the native loop sums slices before it squares them; fused-slices does as Keras does")
+    Adagrad.of(model)  # checks the model, too
+    training: EpochTraining = module_for(keras.backend.backend()).Training(model, embedding_updates)
     return run_epochs(model, training, examples, Schedule(epochs, initial_epoch, shuffle, verbose), callbacks)
 
 
 def module_for(backend: str) -> ModuleType:
     """Import and return the loop's module of one backend.
 
-    Its `start(model, adagrad, embedding_updates)` returns a `movierank.loops.driver.EpochTraining` whose examples are
-    (user_id int32 [N], movie_id int32 [N], label float32 [N]), and keeps its compiled code for the next call.
+    Its `Training(model, updates)` is a `movierank.loops.driver.EpochTraining` whose examples are (user_id int32 [N],
+    movie_id int32 [N], label float32 [N]), and keeps its compiled code for the next one.
     `loss_and_gradients(model, x, y)` and `compile_mode(model)` are as in `movierank.loops.fused.module_for`.
     """
     return importlib.import_module(f"movierank.loops.{backend}.native")
@@ -122,12 +126,21 @@ def _ids(name: str, ids: Any, rows: int) -> npt.NDArray[np.int32]:
     return as_int32
 
 
-def epoch_logs(sum_of_squares: float, count: int) -> dict[str, float]:
+def tables_by_rows(model: RankingModel, updates: Updates, ids: int) -> tuple[bool, bool]:
+    """Return whether the tables of users and of movies are updated by rows where a batch looks up `ids` ids in each."""
+    users, movies = (table.shape[0] for table in model.weights[:2])
+    if updates != "auto":
+        return updates == "rows", updates == "rows"
+    return rows_pay(users, ids), rows_pay(movies, ids)
+
+
+def epoch_logs(sums_of_squares: Iterable[Any], count: int) -> dict[str, float]:
     """Return an epoch's loss and RMSE as `fit` reports them.
 
     Args:
-        sum_of_squares: sum of all examples' squared errors, each predicted before the step that trains on it.
+        sums_of_squares: scalars that add up to the sum of all examples' squared errors, each predicted before the step
+            that trains on it.
         count: number of examples.
     """
-    loss = sum_of_squares / count
+    loss = sum(map(float, sums_of_squares)) / count
     return {"loss": loss, "rmse": math.sqrt(loss)}

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, Generic, TypeVar
+from weakref import WeakKeyDictionary
 
 import keras
 import numpy as np
+
+from movierank.loops import Updates
+
+Code = TypeVar("Code")
 
 
 def traced_from(model: keras.Model) -> tuple[Any, ...]:
@@ -17,6 +22,21 @@ def traced_from(model: keras.Model) -> tuple[Any, ...]:
 def same_objects(one: tuple[Any, ...], other: tuple[Any, ...]) -> bool:
     """Return whether both hold the very same objects, in the same order."""
     return len(one) == len(other) and all(a is b for a, b in zip(one, other, strict=True))
+
+
+class Compiled(Generic[Code]):
+    """The compiled code of models, kept as long as a model lives and is traced from the same objects."""
+
+    def __init__(self) -> None:
+        self._kept: WeakKeyDictionary[keras.Model, tuple[tuple[Any, ...], dict[Updates, Code]]] = WeakKeyDictionary()
+
+    def of(self, model: keras.Model) -> dict[Updates, Code]:
+        """Return a model's code by the way of its updates; the caller adds what is missing."""
+        now = traced_from(model)
+        made_of, code = self._kept.get(model, ((), {}))
+        if not same_objects(made_of, now):
+            made_of, code = self._kept[model] = now, {}
+        return code
 
 
 def require_logs_of_metrics(model: keras.Model, logged: Iterable[str], results: Iterable[str]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +9,7 @@ import jax
 import numpy as np
 from jax import lax
 
-from movierank.loops.examples import Chunk, Examples
+from movierank.loops.examples import Chunk
 
 
 @dataclass(frozen=True)
@@ -29,30 +28,13 @@ class DeviceChunk:
     batch_size: int
 
 
-class Feed:
-    """The transfer of examples to the device; one chunk in its own order stays there between epochs."""
-
-    def __init__(self) -> None:
-        self._examples: Examples | None = None
-        self._kept: list[DeviceChunk] = []
-
-    def chunks(self, examples: Examples, order: Any | None) -> Iterator[DeviceChunk]:
-        """Yield all examples once, in `order` or in their own."""
-        if order is not None or not examples.fits_one_chunk:
-            yield from map(_place, examples.chunks(order))
-            return
-        if self._examples is not examples:
-            self._kept = [_place(chunk) for chunk in examples.chunks()]
-            self._examples = examples
-        yield from self._kept
-
-
 def batch(arrays: Any, step: Any, batch_size: int) -> Any:
     """Return one batch of a chunk's arrays, inside compiled code."""
     return jax.tree.map(lambda array: lax.dynamic_slice_in_dim(array, step * batch_size, batch_size), arrays)
 
 
-def _place(chunk: Chunk) -> DeviceChunk:
+def upload(chunk: Chunk) -> DeviceChunk:
+    """Transfer a chunk to the device."""
     missing = (1 << (chunk.steps - 1).bit_length()) - chunk.steps
 
     def padded(array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:

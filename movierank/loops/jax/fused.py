@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
-from weakref import ReferenceType, WeakKeyDictionary, ref
+from weakref import ReferenceType, ref
 
 import jax
 import jax.numpy as jnp
@@ -17,32 +16,15 @@ from jax import lax
 
 from movierank.loops import Updates
 from movierank.loops.averages import unshare_arrays
-from movierank.loops.driver import EpochTraining
-from movierank.loops.exact_rows import why_not_rows
-from movierank.loops.examples import Examples
-from movierank.loops.jax.device import Feed, batch
+from movierank.loops.examples import Examples, Feed
+from movierank.loops.jax.device import batch, upload
 from movierank.loops.jax.rows_step import LookUp, State, find_look_ups, gradients, train_step
-from movierank.loops.traced import plain_logs, require_logs_of_metrics, same_objects, traced_from
+from movierank.loops.traced import Compiled, plain_logs, require_logs_of_metrics, same_objects
 
 
 def compile_mode(model: keras.Model) -> str:
     """Return the compiler of a model's loop."""
     return "xla"
-
-
-def start(model: keras.Model, embedding_updates: Updates) -> EpochTraining:
-    """Return the training of a built and compiled model.
-
-    Raises:
-        ValueError: the updates do not exist on this backend, or are not exact for this optimizer; or the optimizer was
-            built for other variables.
-    """
-    if embedding_updates == "slices":
-        raise ValueError("only TensorFlow has slices; the fused loop on jax has rows and tables")
-    if embedding_updates == "rows" and (reason := why_not_rows(model.optimizer)):
-        raise ValueError(f"embedding rows cannot be updated alone: {reason}; ask for tables")
-    _require_known_variables(model)
-    return Training(model, _compiled(model, embedding_updates))
 
 
 def _require_known_variables(model: keras.Model) -> None:
@@ -58,12 +40,21 @@ def _require_known_variables(model: keras.Model) -> None:
 
 
 class Training:
-    """A Keras model in training."""
+    """A `movierank.loops.driver.EpochTraining`.
 
-    def __init__(self, model: keras.Model, epoch: Callable[..., tuple[State, dict[str, Any]]]) -> None:
+    Args:
+        model: built and compiled model.
+        updates: way of updating embedding tables.
+
+    Raises:
+        ValueError: the optimizer was built for other variables.
+    """
+
+    def __init__(self, model: keras.Model, updates: Updates) -> None:
+        _require_known_variables(model)
         self._model = model
-        self._epoch = epoch
-        self._feed = Feed()
+        self._epoch = _epoch_of(model, updates)
+        self._feed = Feed(upload)
         self._state: State | None = None
         self._logs: dict[str, Any] = {}
 
@@ -106,25 +97,15 @@ def loss_and_gradients(model: keras.Model, x: Any, y: npt.NDArray[Any]) -> tuple
     return float(loss), [np.asarray(gradient, np.float32) for gradient in dense]
 
 
-@dataclass(frozen=True)
-class Kept:
-    """An epoch compiled for a model, and the objects that it was traced from; another `compile()` has other metrics."""
-
-    epoch: Callable[..., tuple[State, dict[str, Any]]]
-    traced_from: tuple[Any, ...]
+Epoch = Callable[..., tuple[State, dict[str, Any]]]
+_compiled: Compiled[Epoch] = Compiled()
 
 
-_kept: WeakKeyDictionary[keras.Model, dict[Updates, Kept]] = WeakKeyDictionary()
-
-
-def _compiled(model: keras.Model, updates: Updates) -> Callable[..., tuple[State, dict[str, Any]]]:
-    now = traced_from(model)
-    of_model = _kept.setdefault(model, {})
-    kept = of_model.get(updates)
-    if kept is None or not same_objects(kept.traced_from, now):
-        epoch = jax.jit(partial(_epoch, ref(model), updates), static_argnames="batch_size", donate_argnums=0)
-        of_model[updates] = kept = Kept(epoch, now)
-    return kept.epoch
+def _epoch_of(model: keras.Model, updates: Updates) -> Epoch:
+    code = _compiled.of(model)
+    if updates not in code:
+        code[updates] = jax.jit(partial(_epoch, ref(model), updates), static_argnames="batch_size", donate_argnums=0)
+    return code[updates]
 
 
 def _epoch(

@@ -13,12 +13,10 @@ import numpy.typing as npt
 from jax import lax
 
 from movierank.loops import Updates
-from movierank.loops.driver import EpochTraining
-from movierank.loops.exact_rows import rows_pay
-from movierank.loops.examples import Examples
-from movierank.loops.jax.device import Feed, batch
+from movierank.loops.examples import Examples, Feed
+from movierank.loops.jax.device import batch, upload
 from movierank.loops.jax.rows import IN_BOUNDS, sum_by_row
-from movierank.loops.native import Adagrad, accumulators, epoch_logs
+from movierank.loops.native import Adagrad, accumulators, epoch_logs, tables_by_rows
 from movierank.model import RankingModel
 
 Arrays = tuple[Any, ...]
@@ -36,25 +34,13 @@ def compile_mode(model: RankingModel) -> str:
     return "xla"
 
 
-def start(model: RankingModel, adagrad: Adagrad, embedding_updates: Updates) -> EpochTraining:
-    """Return the training of a model.
-
-    Raises:
-        ValueError: the updates do not exist on this backend.
-    """
-    if embedding_updates == "slices":
-        raise ValueError("only TensorFlow has slices; the native loop on jax has rows and tables")
-    accumulators(model)
-    return Training(model, embedding_updates)
-
-
 class Training:
-    """A ranking model in training."""
+    """A `movierank.loops.driver.EpochTraining` of a built and compiled model."""
 
     def __init__(self, model: RankingModel, updates: Updates) -> None:
         self._model = model
         self._updates = updates
-        self._feed = Feed()
+        self._feed = Feed(upload)
         self._state: State | None = None
         self._steps = 0
         self._squares: list[Any] = []
@@ -75,7 +61,7 @@ class Training:
                 chunk.steps,
                 (constants.learning_rate, constants.epsilon),
                 batch_size=chunk.batch_size,
-                by_rows=self._by_rows(examples.batch_size),
+                by_rows=tables_by_rows(model, self._updates, examples.batch_size),
             )
             self._steps += chunk.steps
             if self._squares:  # no more than two chunks wait on the device
@@ -94,13 +80,7 @@ class Training:
 
     def logs(self) -> Mapping[str, float]:
         """Return loss and RMSE of the epoch."""
-        return epoch_logs(sum(float(squares) for squares in self._squares), self._count)
-
-    def _by_rows(self, batch_size: int) -> tuple[bool, bool]:
-        if self._updates != "auto":
-            return (self._updates == "rows",) * 2
-        users, movies = (table.shape[0] for table in self._model.weights[:2])
-        return rows_pay(users, batch_size), rows_pay(movies, batch_size)
+        return epoch_logs(self._squares, self._count)
 
 
 def loss_and_gradients(

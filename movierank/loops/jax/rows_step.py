@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import keras
 
 from movierank.loops import Updates
-from movierank.loops.exact_rows import embedding_layers, rows_pay, why_not_rows
+from movierank.loops.exact_rows import embedding_layers, not_by_rows, require_exact_rows, rows_pay, used_otherwise
 from movierank.loops.jax.rows import IN_BOUNDS, sum_by_row
 
 
@@ -110,23 +110,18 @@ def _exact_look_ups(model: keras.Model, state: State, data: Any) -> list[LookUp]
     try:
         traced = jax.make_jaxpr(loss_of)(state.trainable).jaxpr
     except jax.errors.UnexpectedTracerError:
-        raise ValueError("embedding rows cannot be updated alone: a layer is called inside a loop") from None
+        raise not_by_rows("a layer is called inside a loop") from None
     used = {id(value) for equation in traced.eqns for value in equation.invars}
     otherwise = [place for place, _ in tables if id(traced.invars[place]) in used]
     if otherwise or not seen:
-        names = ", ".join(model.trainable_variables[place].path for place in otherwise)
-        raise ValueError(
-            f"embedding rows cannot be updated alone: {names or 'no table'} is used "
-            f"{'otherwise than' if otherwise else ''} by an embedding layer's call; ask for tables"
-        )
+        raise not_by_rows(used_otherwise(model.trainable_variables[place].path for place in otherwise))
     return seen
 
 
 def _require_keras_step(model: keras.Model) -> None:
-    if reason := why_not_rows(model.optimizer):
-        raise ValueError(f"embedding rows cannot be updated alone: {reason}; ask for tables")
+    require_exact_rows(model.optimizer)
     if type(model).train_step is not keras.Model.train_step or not hasattr(model, "_update_metrics_variables"):
-        raise ValueError("embedding rows cannot be updated alone in a train_step that is not Keras's; ask for tables")
+        raise not_by_rows("the train_step is not Keras's")
 
 
 def gradients(model: keras.Model, state: State, data: Any, look_ups: Sequence[LookUp]) -> Gradients:

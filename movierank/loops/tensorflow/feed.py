@@ -11,7 +11,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from movierank.loops.examples import Chunk, Examples
+from movierank.loops.examples import Chunk, given, map_given
 
 GRANULE_BYTES = 2 * 2**20  # all epochs of MovieLens 100K, and single batches of it, are one program
 
@@ -34,51 +34,27 @@ class Stretch:
     ranges: tuple[tuple[int, int] | None, ...]
 
 
-class Feed:
-    """The transfer of examples to the device, an epoch at a time."""
+def upload(chunk: Chunk) -> Stretch:
+    """Transfer a chunk to the device.
 
-    def __init__(self) -> None:
-        self._examples: Examples | None = None
-        self._kept: list[Stretch] = []
-
-    def epoch(self, examples: Examples, order: Any | None) -> Iterator[Stretch]:
-        """Yield all examples once, in `order` (int [count]) or in their own.
-
-        Examples that are one chunk stay on the device until others come. Of larger ones the next chunk is read and
-        transferred while the caller trains on the current one.
-
-        Raises:
-            ValueError: an array does not hold numbers.
-        """
-        if order is None and examples.fits_one_chunk:
-            if self._examples is not examples:
-                self._kept = [_upload(chunk) for chunk in examples.chunks()]
-                self._examples = examples
-            yield from self._kept
-            return
-        chunks = examples.chunks(order)
-        with ThreadPoolExecutor(1) as ahead:
-            coming = ahead.submit(_next_upload, chunks)
-            while (stretch := coming.result()) is not None:
-                coming = ahead.submit(_next_upload, chunks)
-                yield stretch
-
-
-def _next_upload(chunks: Iterator[Chunk]) -> Stretch | None:
-    chunk = next(chunks, None)
-    return None if chunk is None else _upload(chunk)
-
-
-def _upload(chunk: Chunk) -> Stretch:
-    present = [array for array in keras.tree.flatten(chunk.arrays) if array is not None]
-    of_step = sum(array.nbytes for array in present) // chunk.steps
+    Raises:
+        ValueError: an array does not hold numbers.
+    """
+    of_step = sum(array.nbytes for array in given(chunk.arrays)) // chunk.steps
     granule = max(1, GRANULE_BYTES // max(1, of_step))
     steps = -(-chunk.steps // granule) * granule
-    arrays = keras.tree.map_structure(
-        lambda array: None if array is None else _batches(array, steps, chunk.batch_size), chunk.arrays
-    )
+    arrays = map_given(lambda array: _batches(array, steps, chunk.batch_size), chunk.arrays)
     ranges = tuple(map(_range, keras.tree.flatten(chunk.arrays)))
     return Stretch(arrays, tf.constant(chunk.steps, tf.int32), chunk.batch_size, ranges)
+
+
+def in_thread(stretches: Iterator[Stretch]) -> Iterator[Stretch]:
+    """Yield stretches; the next one is read and transferred while the caller trains on the current one."""
+    with ThreadPoolExecutor(1) as ahead:
+        coming = ahead.submit(next, stretches, None)
+        while (stretch := coming.result()) is not None:
+            coming = ahead.submit(next, stretches, None)
+            yield stretch
 
 
 def _range(array: Any) -> tuple[int, int] | None:

@@ -7,10 +7,9 @@ two of its calls leaves them as the last call left them.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
-from weakref import ReferenceType, WeakKeyDictionary, ref
+from weakref import ReferenceType, ref
 
 import keras
 import numpy as np
@@ -18,14 +17,12 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from movierank.loops import Updates
-from movierank.loops.driver import EpochTraining
-from movierank.loops.exact_rows import why_not_rows
-from movierank.loops.examples import Examples
-from movierank.loops.tensorflow.feed import Feed
+from movierank.loops.examples import Examples, Feed, map_given
+from movierank.loops.tensorflow.feed import in_thread, upload
 from movierank.loops.tensorflow.ids import LookedUp
 from movierank.loops.tensorflow.program import Program, Xla, xla_for
 from movierank.loops.tensorflow.table_gradients import TableUpdates, dense
-from movierank.loops.traced import plain_logs, require_logs_of_metrics, same_objects, traced_from
+from movierank.loops.traced import Compiled, plain_logs, require_logs_of_metrics
 
 
 def compile_mode(model: keras.Model) -> str:
@@ -33,35 +30,23 @@ def compile_mode(model: keras.Model) -> str:
     return "graph" if _xla(model) == "never" else "xla"
 
 
-def start(model: keras.Model, embedding_updates: Updates) -> EpochTraining:
-    """Return the training of a built and compiled model.
+class Training:
+    """A `movierank.loops.driver.EpochTraining`.
+
+    Args:
+        model: built and compiled model.
+        updates: way of updating embedding tables.
 
     Raises:
-        ValueError: the updates are not exact for this optimizer, or the model trains on several devices.
+        ValueError: the model trains on several devices.
     """
-    if embedding_updates == "rows" and (reason := why_not_rows(model.optimizer)):
-        raise ValueError(f"embedding rows cannot be updated alone: {reason}; ask for tables")
-    if model.distribute_strategy.num_replicas_in_sync > 1:
-        raise ValueError("fused.fit trains on one device; build the model outside a tf.distribute strategy")
-    return Training(model, _compiled(model, embedding_updates))
 
-
-@dataclass(frozen=True)
-class Epoch:
-    """An epoch compiled for a model, and the objects that it was traced from; another `compile()` has other metrics."""
-
-    program: Program
-    looked_up: LookedUp
-    traced_from: tuple[Any, ...]
-
-
-class Training:
-    """A Keras model in training."""
-
-    def __init__(self, model: keras.Model, epoch: Epoch) -> None:
+    def __init__(self, model: keras.Model, updates: Updates) -> None:
+        if model.distribute_strategy.num_replicas_in_sync > 1:
+            raise ValueError("fused.fit trains on one device; build the model outside a tf.distribute strategy")
         self._model = model
-        self._epoch = epoch
-        self._feed = Feed()
+        self._epoch = _epoch_of(model, updates)
+        self._feed = Feed(upload, in_thread)
         self._logs: dict[str, tf.Tensor] = {}
 
     def run_epoch(self, examples: Examples, order: Any | None) -> None:
@@ -72,9 +57,9 @@ class Training:
                 stretch with this batch was not trained on.
         """
         self._model.reset_metrics()
-        program, looked_up = self._epoch.program, self._epoch.looked_up
+        program, looked_up = self._epoch
         looked_up.outside.assign(0)
-        for stretch in self._feed.epoch(examples, order):
+        for stretch in self._feed.chunks(examples, order):
             if not looked_up.knows(stretch.arrays):
                 program.trace(stretch.arrays, stretch.steps)
             looked_up.check(stretch.arrays, stretch.ranges)
@@ -104,25 +89,23 @@ def loss_and_gradients(model: keras.Model, x: Any, y: npt.NDArray[Any]) -> tuple
     return float(loss), [np.asarray(gradient) for gradient in gradients]
 
 
-_kept: WeakKeyDictionary[keras.Model, dict[Updates, Epoch]] = WeakKeyDictionary()
+Epoch = tuple[Program, LookedUp]
+_compiled: Compiled[Epoch] = Compiled()
 
 
 def _xla(model: keras.Model) -> Xla:
     """Return how XLA is used by the loops kept for a model, or would be used by the first one."""
-    now = traced_from(model)
-    found = {epoch.program.xla for epoch in _kept.get(model, {}).values() if same_objects(epoch.traced_from, now)}
+    found = {program.xla for program, _ in _compiled.of(model).values()}
     return "never" if "never" in found else xla_for(model)
 
 
-def _compiled(model: keras.Model, updates: Updates) -> Epoch:
-    now = traced_from(model)
-    of_model = _kept.setdefault(model, {})
-    kept = of_model.get(updates)
-    if kept is None or not same_objects(kept.traced_from, now):
+def _epoch_of(model: keras.Model, updates: Updates) -> Epoch:
+    code = _compiled.of(model)
+    if updates not in code:
         looked_up = LookedUp()
         loop = partial(_epoch, ref(model), TableUpdates(updates, looked_up, model), looked_up)
-        of_model[updates] = kept = Epoch(Program(loop, xla_for(model)), looked_up, now)
-    return kept
+        code[updates] = Program(loop, xla_for(model)), looked_up
+    return code[updates]
 
 
 def _epoch(
@@ -138,7 +121,7 @@ def _epoch(
     names: set[str] = set()
 
     def step(index: tf.Tensor) -> tf.Tensor:
-        batch = keras.tree.map_structure(lambda array: None if array is None else array[index], arrays)
+        batch = map_given(lambda array: array[index], arrays)
         with tables.instead_of_apply(model), looked_up.watched(batch):
             names.update(model.train_step(batch))
         return index + 1

@@ -15,33 +15,20 @@ import numpy.typing as npt
 import tensorflow as tf
 
 from movierank.loops import Updates
-from movierank.loops.driver import EpochTraining
-from movierank.loops.exact_rows import rows_pay
-from movierank.loops.examples import Examples
-from movierank.loops.native import Adagrad, accumulators, epoch_logs
-from movierank.loops.tensorflow.feed import Feed
+from movierank.loops.examples import Examples, Feed
+from movierank.loops.native import Adagrad, accumulators, epoch_logs, tables_by_rows
+from movierank.loops.tensorflow.feed import in_thread, upload
 from movierank.loops.tensorflow.rows import set_rows, sum_by_row
 from movierank.model import RankingModel
 
 
-def start(model: RankingModel, adagrad: Adagrad, embedding_updates: Updates) -> EpochTraining:
-    """Return the training of a built and compiled model.
-
-    Raises:
-        ValueError: slices were requested.
-    """
-    if embedding_updates == "slices":
-        raise ValueError("the native loop sums slices before it squares them; fused-slices does as Keras does")
-    return Training(model, embedding_updates)
-
-
 class Training:
-    """A ranking model in training."""
+    """A `movierank.loops.driver.EpochTraining` of a built and compiled model."""
 
     def __init__(self, model: RankingModel, updates: Updates) -> None:
         self._model = model
         self._updates = updates
-        self._feed = Feed()
+        self._feed = Feed(upload, in_thread)
         self._squares: list[Any] = []
         self._count = 0
 
@@ -51,7 +38,7 @@ class Training:
         weights = [variable.value for variable in self._model.weights]
         accumulated = [variable.value for variable in accumulators(self._model)]
         self._squares, self._count = [], examples.count
-        for stretch in self._feed.epoch(examples, order):
+        for stretch in self._feed.chunks(examples, order):
             squares = _train(
                 weights,
                 accumulated,
@@ -59,7 +46,7 @@ class Training:
                 stretch.steps,
                 tf.constant(constants.learning_rate),
                 tf.constant(constants.epsilon),
-                by_rows=self._by_rows(examples.batch_size),
+                by_rows=tables_by_rows(self._model, self._updates, examples.batch_size),
             )
             self._model.optimizer.iterations.assign_add(keras.ops.cast(stretch.steps, "int32"))
             self._squares.append(squares)
@@ -69,13 +56,7 @@ class Training:
 
     def logs(self) -> Mapping[str, float]:
         """Return loss and RMSE of the epoch."""
-        return epoch_logs(sum(float(squares) for squares in self._squares), self._count)
-
-    def _by_rows(self, batch_size: int) -> tuple[bool, bool]:
-        if self._updates != "auto":
-            return (self._updates == "rows",) * 2
-        users, movies = (int(table.shape[0]) for table in self._model.weights[:2])
-        return rows_pay(users, batch_size), rows_pay(movies, batch_size)
+        return epoch_logs(self._squares, self._count)
 
 
 def loss_and_gradients(

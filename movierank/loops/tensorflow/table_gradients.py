@@ -15,7 +15,7 @@ import keras
 import tensorflow as tf
 
 from movierank.loops import Updates
-from movierank.loops.exact_rows import rows_pay, why_not_rows
+from movierank.loops.exact_rows import not_by_rows, rows_pay, used_otherwise, why_not_rows
 from movierank.loops.tensorflow.ids import LookedUp
 from movierank.loops.tensorflow.rows import sum_by_row
 
@@ -82,7 +82,7 @@ class TableUpdates:
         ):
             return set()
         if reason:
-            raise ValueError(f"embedding rows cannot be updated alone: {reason}; ask for tables")
+            raise not_by_rows(reason)
         exact = {
             place
             for place, (gradient, variable) in enumerate(pairs)
@@ -95,10 +95,7 @@ class TableUpdates:
         }
         otherwise = [v.path for place, (_, v) in enumerate(pairs) if id(v) in tables and place not in exact]
         if otherwise or not exact:
-            raise ValueError(
-                f"embedding rows cannot be updated alone: {', '.join(otherwise) or 'no table'} is used "
-                f"{'otherwise than' if otherwise else ''} by an embedding layer's call; ask for tables"
-            )
+            raise not_by_rows(used_otherwise(otherwise))
         return exact
 
     def _update_rows(

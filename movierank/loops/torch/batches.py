@@ -3,59 +3,54 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
-import keras
 import numpy as np
 import torch
 from torch import Tensor
 
-from movierank.loops.examples import Chunk, Examples
+from movierank.loops.examples import Chunk, Examples, Feed, given
+
+Loaded = tuple[Chunk, list[Tensor]]
 
 
 class DeviceBatches:
-    """The transfer of chunks to a device; one chunk in its own order stays there for the later epochs of a training.
-
-    On the CPU only read-only memory is copied: tensors share the arrays' memory.
+    """The transfer of chunks to a device, and their batches.
 
     Args:
         device: device to transfer to.
     """
 
     def __init__(self, device: torch.device) -> None:
-        self._device = device
-        self._kept: tuple[Examples, list[tuple[Chunk, list[Tensor]]]] | None = None
+        self._feed = Feed(partial(_load, device), _one_ahead)
 
     def of(self, examples: Examples, order: Any | None) -> Iterator[tuple[int, list[Tensor]]]:
         """Yield all batches once, each with its size, as a flat list of tensors without those not given."""
-        for chunk, tensors in self._chunks(examples, order):
+        for chunk, tensors in self._feed.chunks(examples, order):
             size = chunk.batch_size
             for step in range(chunk.steps):
                 yield size, [tensor[step * size : (step + 1) * size] for tensor in tensors]
 
-    def _chunks(self, examples: Examples, order: Any | None) -> Iterator[tuple[Chunk, list[Tensor]]]:
-        if order is None and examples.fits_one_chunk:
-            if self._kept is None or self._kept[0] is not examples:
-                self._kept = examples, [(chunk, self._load(chunk)) for chunk in examples.chunks()]
-            yield from self._kept[1]
-            return
-        # One chunk is loaded ahead: on a GPU the next chunk is read and pinned while this one's steps run.
-        ahead: tuple[Chunk, list[Tensor]] | None = None
-        for chunk in examples.chunks(order):
-            loaded = chunk, self._load(chunk)
-            if ahead is not None:
-                yield ahead
-            ahead = loaded
+
+def _load(device: torch.device, chunk: Chunk) -> Loaded:
+    """Transfer a chunk; on the CPU only read-only memory is copied, and tensors share the arrays' memory."""
+    tensors = [_shared(array) for array in given(chunk.arrays)]
+    if device.type != "cuda":
+        return chunk, [tensor.to(device) for tensor in tensors]
+    # A transfer from pinned memory does not block, so Python can go on to submit steps.
+    return chunk, [tensor.pin_memory().to(device, non_blocking=True) for tensor in tensors]
+
+
+def _one_ahead(chunks: Iterator[Loaded]) -> Iterator[Loaded]:
+    """Yield chunks, each after the next one is loaded: on a GPU that is read and pinned while this one's steps run."""
+    ahead = next(chunks, None)
+    for loaded in chunks:
         if ahead is not None:
             yield ahead
-
-    def _load(self, chunk: Chunk) -> list[Tensor]:
-        arrays = [array for array in keras.tree.flatten(chunk.arrays) if array is not None]
-        tensors = [_shared(array) for array in arrays]
-        if self._device.type != "cuda":
-            return [tensor.to(self._device) for tensor in tensors]
-        # A transfer from pinned memory does not block, so Python can go on to submit steps.
-        return [tensor.pin_memory().to(self._device, non_blocking=True) for tensor in tensors]
+        ahead = loaded
+    if ahead is not None:
+        yield ahead
 
 
 def _shared(array: Any) -> Tensor:

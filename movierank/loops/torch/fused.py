@@ -17,7 +17,7 @@ from keras.src.utils.torch_utils import TorchModuleWrapper
 from torch import Tensor
 
 from movierank.loops import Updates
-from movierank.loops.exact_rows import embedding_layers, rows_pay, why_not_rows
+from movierank.loops.exact_rows import embedding_layers, not_by_rows, rows_pay, why_not_rows
 from movierank.loops.examples import Examples
 from movierank.loops.torch.batches import DeviceBatches
 from movierank.loops.torch.compiled import CompiledStep, compiler
@@ -74,9 +74,13 @@ class Training:
     Args:
         model: built and compiled model.
         updates: way of updating embedding tables.
+
+    Raises:
+        ValueError: the step cannot be traced faithfully, or the requested updates are not exact.
     """
 
     def __init__(self, model: keras.Model, updates: Updates) -> None:
+        _refuse_untraceable(model)
         self._model = model
         self._updates = updates
         self._variables = state_of(model)
@@ -128,7 +132,7 @@ class Training:
             step = _Step(CompiledStep(function, state, batch, compiled=compiled), noted)
         except UpdateWholeError as error:
             if not auto:
-                raise ValueError(f"embedding rows cannot be updated alone: {error}; ask for tables") from None
+                raise not_by_rows(str(error)) from None
             # Trace again without the table that the error names.
             whole.add(id(error.table))
             return self._step_for(examples, batch, compiled=compiled)
@@ -146,18 +150,6 @@ class Training:
                 self._compiled.slots[id(table)] = torch.zeros(table.shape[0], dtype=torch.int64, device=self._device)
         values = [variable.value.detach() for variable in self._variables]
         return [*values, *(self._compiled.slots[id(table)] for table in tables), self._compiled.outside]
-
-
-def start(model: keras.Model, embedding_updates: Updates) -> Training:
-    """Return the training of a built and compiled model.
-
-    Raises:
-        ValueError: the step cannot be traced faithfully, or the requested updates are not exact.
-    """
-    _refuse_untraceable(model)
-    if embedding_updates == "slices":
-        raise ValueError("only TensorFlow has updates by slices; on PyTorch use rows or tables")
-    return Training(model, embedding_updates)
 
 
 def _compiled(model: keras.Model, variables: list[keras.Variable]) -> _Compiled:
@@ -230,7 +222,7 @@ def tables_for_rows(model: keras.Model, updates: Updates) -> list[keras.Variable
     tables = [model.trainable_variables[place] for place, _ in embedding_layers(model)]
     reason = why_not_rows(model.optimizer) or (None if tables else "no table is looked up and trained")
     if updates == "rows" and reason:
-        raise ValueError(f"embedding rows cannot be updated alone: {reason}; ask for tables")
+        raise not_by_rows(reason)
     if updates == "auto":  # a trace will show how many ids a batch looks up
         tables = [table for table in tables if rows_pay(table.shape[0], ids=1)]
     return [] if reason else tables

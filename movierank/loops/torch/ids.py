@@ -10,14 +10,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-import keras
 import torch
 from torch import Tensor
 
 # Experimental, like `make_fx` itself: these find the node of the graph being traced that a tensor comes from.
 from torch.fx.experimental.proxy_tensor import get_proxy_mode, get_proxy_slot
 
-from movierank.loops.examples import Examples
+from movierank.loops.examples import Examples, given
 
 aten = torch.ops.aten
 # Operations that keep the values of ids.
@@ -95,7 +94,7 @@ class CheckedIds:
             return
         if examples is not self._examples:
             self._examples, self._ranges = examples, {}
-        arrays = [array for array in keras.tree.flatten(examples.arrays) if array is not None]
+        arrays = given(examples.arrays)
         for place, (rows, name) in tables.items():
             if not arrays[place].size:  # an array such as [N, 0] has no id that could be wrong
                 continue

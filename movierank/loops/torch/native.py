@@ -17,9 +17,8 @@ import torch
 from torch import Tensor
 
 from movierank.loops import Updates
-from movierank.loops.exact_rows import rows_pay
 from movierank.loops.examples import Examples
-from movierank.loops.native import Adagrad, accumulators, epoch_logs
+from movierank.loops.native import Adagrad, accumulators, epoch_logs, tables_by_rows
 from movierank.loops.torch.batches import DeviceBatches
 from movierank.loops.torch.compiled import CompiledStep, compiler
 from movierank.loops.torch.rows import adagrad_rows, total_by_row
@@ -106,13 +105,12 @@ class Training:
 
     Args:
         model: built and compiled model.
-        adagrad: constants of its optimizer.
         updates: way of updating the tables.
     """
 
-    def __init__(self, model: RankingModel, adagrad: Adagrad, updates: Updates) -> None:
+    def __init__(self, model: RankingModel, updates: Updates) -> None:
         self._model = model
-        self._epsilon = adagrad.epsilon
+        self._epsilon = Adagrad.of(model).epsilon
         self._updates = updates
         # The step takes the learning rate as a tensor, so that a callback may change it.
         variables = (*model.weights, *accumulators(model), model.optimizer._learning_rate)
@@ -142,30 +140,16 @@ class Training:
 
     def logs(self) -> Mapping[str, float]:
         """Return loss and RMSE of the epoch."""
-        return epoch_logs(float(self._sum_of_squares), self._examples)
+        return epoch_logs([self._sum_of_squares], self._examples)
 
     def _step_for(self, size: int, batch: list[Tensor], *, compiled: bool) -> CompiledStep:
         key = (self._epsilon, self._updates, size, compiled)
         step = self._compiled.steps.get(key)
         if step is None or not step.serves(self._state):
-            by_rows = [self._by_rows(len(table), size) for table in self._state[:2]]
+            by_rows = tables_by_rows(self._model, self._updates, size)
             function: Callable[..., None] = partial(train_step, self._epsilon, by_rows)
             step = self._compiled.steps[key] = CompiledStep(function, self._state, batch, compiled=compiled)
         return step
-
-    def _by_rows(self, table_rows: int, ids: int) -> bool:
-        return self._updates == "rows" or (self._updates == "auto" and rows_pay(table_rows, ids))
-
-
-def start(model: RankingModel, adagrad: Adagrad, embedding_updates: Updates) -> Training:
-    """Return the training of a built and compiled model.
-
-    Raises:
-        ValueError: slices were requested.
-    """
-    if embedding_updates == "slices":
-        raise ValueError("only TensorFlow has updates by slices; on PyTorch use rows or tables")
-    return Training(model, adagrad, embedding_updates)
 
 
 def compile_mode(model: RankingModel) -> str:
