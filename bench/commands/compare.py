@@ -27,7 +27,7 @@ def add(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     compare = commands.add_parser(
         "compare",
         help="compare two reports",
-        description="Compares two reports, or two of pytest-benchmark's JSON files or folders of them, of which each "
+        description="Compares two reports, or two of pytest-benchmark's JSON files or folders of them; each "
         "file counts as one process.",
         epilog=EXAMPLES,
     )

@@ -147,7 +147,7 @@ def test_the_command_and_the_function_mean_the_same() -> None:
         (["--quick"], None, None),
     ],
 )
-def test_versus_measures_until_it_knows_unless_told_how_long(
+def test_versus_measures_until_it_knows_unless_an_option_says_how_long(
     words: list[str], precision: float | None, budget_s: float | None
 ) -> None:
     arguments = _parser().parse_args(["versus", "old", "new", *words])

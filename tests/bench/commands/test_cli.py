@@ -32,7 +32,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def bench(tmp_path: Path, cache: Path):
-    """Runs a command in a process of its own, in a folder of its own."""
+    """Run a command in a process of its own, in a folder of its own."""
 
     def run(*arguments: str | Path, **variables: str) -> Done:
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "MOVIERANK_CACHE": str(cache), **variables}
@@ -46,7 +46,7 @@ def bench(tmp_path: Path, cache: Path):
 
 @pytest.fixture
 def here(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
-    """Runs a command in this process: for what ends before a process of its own would matter."""
+    """Run a command in this process, for commands that end at once."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MOVIERANK_CACHE", str(cache))
     handler = signal.getsignal(signal.SIGTERM)
@@ -63,7 +63,7 @@ def here(tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, capsys: p
 
 
 def refused(done: Done, message: str) -> None:
-    """Checks that a command said in at most two lines why it failed, and did nothing."""
+    """Check that a command said in at most two lines why it failed, and did nothing."""
     assert done.returncode == 2, done.stderr
     assert re.search(message, done.stderr, re.MULTILINE), done.stderr
     assert "Traceback" not in done.stderr
@@ -73,7 +73,7 @@ def refused(done: Done, message: str) -> None:
 
 
 def changed(path: Path, change: Any) -> Path:
-    """Writes the golden report to `path` after `change` has been at it."""
+    """Write the golden report, changed by `change`, to `path`."""
     report = json.loads(GOLDEN.read_text())
     change(report)
     path.write_text(json.dumps(report))
@@ -301,7 +301,7 @@ def test_the_schema_describes_the_golden_report(bench) -> None:
 
 
 def fits(value: Any, definition: dict[str, Any]) -> bool:
-    """Says whether a value has one of the JSON types that a property of the schema allows."""
+    """Return whether a value has one of the JSON types that a property of the schema allows."""
     kinds = {kind["type"] for kind in definition.get("anyOf", [definition]) if "type" in kind}
     name = {bool: "boolean", int: "integer", float: "number", str: "string", list: "array", dict: "object"}
     found = "null" if value is None else name[type(value)]

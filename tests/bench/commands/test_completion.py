@@ -71,7 +71,7 @@ zle -N zle-line-init
 
 
 def zsh_offers(file: Path, words: list[str]) -> set[str]:
-    """Presses the tab key in an interactive zsh, and reads what it would have offered."""
+    """Press the tab key in an interactive zsh and return what it offers."""
     folder = file.parent
     file.replace(folder / f"_{PROGRAM}")
     (folder / "start").write_text(ZSH.replace("FOLDER", str(folder)))
@@ -86,7 +86,7 @@ def zsh_offers(file: Path, words: list[str]) -> set[str]:
         while b"READY" not in shown:  # before, the terminal itself would take the keys
             shown += os.read(ours, 4096)
         os.write(ours, f"{' '.join([PROGRAM, *words])}\t\x15exit\n".encode())
-        with contextlib.suppress(OSError):  # which tells that the other end is closed
+        with contextlib.suppress(OSError):  # the other end is closed
             while more := os.read(ours, 4096):
                 shown += more
         zsh.wait(PATIENCE_S)

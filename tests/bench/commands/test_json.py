@@ -47,7 +47,7 @@ def test_run_answers_a_script(tmp_path: Path) -> None:
 
 
 @pytest.mark.backend_free
-def test_what_failed_is_told_with_its_reason(make_report, tmp_path: Path) -> None:
+def test_failed_runs_are_listed_with_their_reason(make_report, tmp_path: Path) -> None:
     report: Report = make_report()
     lost = {"status": "killed", "error": "out of memory"}
     runs = [msgspec.structs.replace(report.runs[0], **lost), *report.runs[1:]]
@@ -72,7 +72,7 @@ def test_commands_that_read_reports(capsys: pytest.CaptureFixture[str], tmp_path
 
 
 @pytest.mark.backend_free
-def test_what_was_written_is_told(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_an_export_lists_its_files(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     junit, lines = tmp_path / "new" / "report.xml", tmp_path / "lines"
     code, found = said(capsys, "export", GOLDEN, "--to", "junit", "-o", junit)
     assert code == 0
@@ -88,7 +88,7 @@ def test_what_was_written_is_told(capsys: pytest.CaptureFixture[str], tmp_path: 
 
 
 @pytest.mark.backend_free
-def test_what_a_page_shows_is_told(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+def test_a_page_lists_its_inputs(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     pytest.importorskip("altair")
     page, mutants = tmp_path / "new" / "page.html", ROOT / "results/mutants/jax.json"
     code, found = said(capsys, "page", GOLDEN, mutants, "-o", page)

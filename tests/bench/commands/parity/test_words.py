@@ -74,7 +74,7 @@ def test_a_planted_fault_is_named_at_its_stage_and_its_place(write: Any, parity:
     assert "OUT" in next(line for line in said.out.splitlines() if "accumulators 1 " in line)
 
 
-def test_the_step_and_the_unit_where_two_part_are_told(write: Any, parity: Any) -> None:
+def test_the_step_and_the_unit_where_two_part_are_named(write: Any, parity: Any) -> None:
     said = parity(write("a", training("torch/cpu/fit", fault=("bias2", 40))))
     assert said.code == 1
     assert "They part at step 1: bias2[40], by " in said.text
@@ -145,7 +145,7 @@ def test_a_seed_is_compared_between_reports_only_where_both_have_it(write: Any, 
     ]
 
 
-def test_reduced_precision_is_told_and_breaks_nothing(write: Any, parity: Any) -> None:
+def test_reduced_precision_is_named_and_breaks_nothing(write: Any, parity: Any) -> None:
     reduced = training("torch/cpu/fit:bfloat16", fault=("kernel1", 3, 17))
     said = parity(write("a", JAX), write("b", reduced))
     assert said.code == 0
