@@ -69,19 +69,19 @@ class Job(_OnDevice, frozen=True, kw_only=True):
             dimension and learning rate. None for the built-in workload.
     """
 
-    loop: str
-    process: int
+    loop: str = "fit"
+    process: int = 0
     seed: int
     dataset: str
-    data_source: str
-    data_path: str | None
+    data_source: str = "auto"
+    data_path: str | None = None
     sha256: str
     split: str
     batch_size: int
     epochs: int
     embedding_dimension: int
     learning_rate: float
-    init: Literal["shared", "backend"]
+    init: Literal["shared", "backend"] = "shared"
     round_s: float
     predictions: str
     stored_predictions: int
