@@ -81,7 +81,7 @@ class Session:
         batch = self.split.train.take(slice(0, self.job.batch_size))
         started = time.perf_counter()
         try:
-            self._train(batch, epochs=1)
+            self.fit(batch, epochs=1)
         except ValueError as error:
             if self.loop == "fit":
                 raise
@@ -143,7 +143,7 @@ class Session:
             started = time.perf_counter()
 
         with self._reporting_divergence():
-            self._train(course.train, epochs=self.job.epochs, on_epoch=at_epoch_end)
+            self.fit(course.train, epochs=self.job.epochs, on_epoch=at_epoch_end)
         started = time.perf_counter()
         test_metric = self._evaluate()
         evaluated = time.perf_counter()
@@ -165,6 +165,11 @@ class Session:
             test_metric_by_epoch=test_by_epoch,
             **metrics,
         )
+
+    def fit(self, examples: Ratings | Examples, **options: Any) -> None:
+        """Train on some examples; options as for `movierank.training.train`."""
+        batch_size = self.job.batch_size
+        training.train(self.model, examples.features, examples.label, batch_size=batch_size, loop=self.loop, **options)
 
     def warm_up(self) -> Steady:
         """Choose the size of a round and run rounds until their step times have settled."""
@@ -241,10 +246,6 @@ class Session:
     def _predict_stored(self) -> npt.NDArray[np.floating[Any]]:
         stored = self.split.test.take(slice(0, self.job.stored_predictions))
         return predict(self.model, stored.features, self.job.batch_size)
-
-    def _train(self, examples: Ratings | Examples, **options: Any) -> None:
-        batch_size = self.job.batch_size
-        training.train(self.model, examples.features, examples.label, batch_size=batch_size, loop=self.loop, **options)
 
     def _timed(self, examples: Ratings | Examples, *, epochs: int, slowdown: float = 0.0) -> TimedFit:
         return timed_fit(

@@ -18,14 +18,7 @@ if TYPE_CHECKING:
     from bench.worker.session import Session
 
 
-class NeverReset(keras.metrics.RootMeanSquaredError):  # type: ignore[misc]  # Keras ships no types
-    """An RMSE that continues over all epochs."""
-
-    def reset_state(self) -> None:
-        """Do nothing."""
-
-
-class MeanOfBatches(keras.metrics.Mean):  # type: ignore[misc]
+class MeanOfBatches(keras.metrics.Mean):  # type: ignore[misc]  # Keras ships no types
     """The mean of the batches' RMSEs."""
 
     def update_state(self, y_true: Any, y_pred: Any, sample_weight: Any = None) -> None:
@@ -44,30 +37,32 @@ def _l2_penalty(session: Session) -> None:
     compile_with(session, loss=Penalised())
 
 
-class InEpoch(keras.callbacks.Callback):  # type: ignore[misc]
-    """A callback that knows whether an epoch is being trained, during which `fit` traces a separate function."""
-
-    now = False
-
-    def on_epoch_begin(self, epoch: int, logs: Any = None) -> None:
-        """Note that an epoch has begun."""
-        self.now = True
-
-    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
-        """Note that the epoch has ended; later callbacks may predict."""
-        self.now = False
+def _stale_metric(session: Session) -> None:
+    metric = keras.metrics.RootMeanSquaredError(name="rmse")
+    metric.reset_state = lambda: None
+    compile_with(session, metric=metric)
 
 
 def _dropout_in_training(session: Session) -> None:
     layer, model = session.model.ratings.layers[0], session.model
-    inner_call, inner_fit, training = layer.call, model.fit, InEpoch()
+    inner_call, inner_fit = layer.call, model.fit
+    training = False  # during an epoch `fit` traces a separate function; later callbacks may predict
+
+    def begin(epoch: int, logs: Any = None) -> None:
+        nonlocal training
+        training = True
+
+    def end(epoch: int, logs: Any = None) -> None:
+        nonlocal training
+        training = False
 
     def call(inputs: Any, **options: Any) -> Any:
         units = inner_call(inputs, **options)
-        return keras.random.dropout(units, DROPPED, seed=1) if training.now else units
+        return keras.random.dropout(units, DROPPED, seed=1) if training else units
 
     def fit(*arguments: Any, callbacks: Sequence[keras.callbacks.Callback], **options: Any) -> Any:
-        return inner_fit(*arguments, callbacks=[training, *callbacks], **options)
+        in_epoch = keras.callbacks.LambdaCallback(on_epoch_begin=begin, on_epoch_end=end)
+        return inner_fit(*arguments, callbacks=[in_epoch, *callbacks], **options)
 
     layer.call, model.fit = call, fit
 
@@ -113,7 +108,7 @@ def _change_fit(session: Session, change: Callable[[Callable[..., Any], dict[str
 LOOP_FAULTS: dict[str, Callable[[Session], None]] = {
     "sum of squares": lambda session: compile_with(session, loss=keras.losses.MeanSquaredError(reduction="sum")),
     "L2 penalty": _l2_penalty,
-    "stale metric": lambda session: compile_with(session, metric=NeverReset(name="rmse")),
+    "stale metric": _stale_metric,
     "mean of RMSEs": lambda session: compile_with(session, metric=MeanOfBatches(name="rmse")),
     "dropout in training": _dropout_in_training,
     "shuffled": lambda session: _change_fit(

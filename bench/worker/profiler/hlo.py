@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from bench.worker.profiler.wire import EMPTY, grouped, integer, message, text
+from bench.worker.profiler.wire import EMPTY, grouped, integer, message, packed, text
 
 # HloProto, HloModuleProto, HloComputationProto, HloInstructionProto, OpMetadata
 PROTO_MODULE = 1
@@ -91,17 +91,6 @@ def _instruction(data: memoryview) -> _Raw:
     calls = [
         number
         for value in parts.get(INSTRUCTION_CALLS, [])
-        for number in ([value] if isinstance(value, int) else _packed(value))
+        for number in ([value] if isinstance(value, int) else packed(value))
     ]
     return _Raw(name, opcode, scope, tuple(calls))
-
-
-def _packed(data: memoryview) -> Iterable[int]:
-    """Yield the numbers of a packed field, which are varints one after the other, without keys."""
-    number = shift = 0
-    for byte in data:
-        number |= (byte & 0x7F) << shift
-        shift += 7
-        if byte < 0x80:
-            yield number
-            number = shift = 0

@@ -13,26 +13,12 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from bench.schema.cell import Cell
 from bench.schema.profile import GROUPS, IDLE, OPERATIONS, Group, Profile, ProfiledOperation, ProfileShare
 from bench.worker.profiler.trace import ROUND, Span, Trace
 
 MOST_OPERATIONS = 10
-
-
-@dataclass(frozen=True)
-class _Moment:
-    """A stretch of time in which the same events run.
-
-    Attributes:
-        length_us: length in microseconds.
-        running: the event that counts on each lane that is not idle.
-    """
-
-    length_us: float
-    running: Sequence[Span]
 
 
 def summarise_trace(trace: Trace, cell: Cell, process: int, file: str) -> Profile:
@@ -52,14 +38,14 @@ def summarise_trace(trace: Trace, cell: Cell, process: int, file: str) -> Profil
         raise ValueError("the profiler did not see the steps")
     of_group: defaultdict[Group, float] = defaultdict(float)
     of_operation: defaultdict[tuple[str, Group], float] = defaultdict(float)
-    for moment in _moments(trace.spans, mark):
-        counted = [span for span in moment.running if span.group in OPERATIONS] or moment.running
+    for length_us, running in _moments(trace.spans, mark):
+        counted = [span for span in running if span.group in OPERATIONS] or running
         if not counted:
-            of_group[IDLE] += moment.length_us
+            of_group[IDLE] += length_us
         for span in counted:
             assert span.group is not None  # a mark is not work
-            of_group[span.group] += moment.length_us / len(counted)
-            of_operation[called(span), span.group] += moment.length_us / len(counted)
+            of_group[span.group] += length_us / len(counted)
+            of_operation[called(span), span.group] += length_us / len(counted)
     if not of_group.keys() & OPERATIONS:
         raise ValueError("the profiler saw no operation")
     calls = Counter(
@@ -99,37 +85,34 @@ def called(span: Span) -> str:
     return span.scope or span.name
 
 
-def _moments(spans: Sequence[Span], mark: Span) -> Iterator[_Moment]:
-    """Yield the stretches between the starts or ends of any two events within `mark`, in order."""
+def _moments(spans: Sequence[Span], mark: Span) -> Iterator[tuple[float, list[Span]]]:
+    """Yield the stretches of time within `mark` in which the same events run, in order.
+
+    Each is its length in microseconds and the event that counts on each lane that is not idle.
+    """
     changes = []
-    for span in spans:
+    for place, span in enumerate(spans):
         start, end = max(span.start_us, mark.start_us), min(span.end_us, mark.end_us)
         if span.group is not None and end > start:
-            changes += [(start, 1, span), (end, 0, span)]
-    changes.sort(key=lambda change: (change[0], change[1], -change[2].end_us))  # ends first, then outer before inner
-    open_on: dict[str, list[Span]] = {}
+            changes += [(start, 1, -span.end_us, place), (end, 0, -span.end_us, place)]
+    changes.sort(key=lambda change: change[:3])  # ends first, then outer before inner
+    open_on: defaultdict[str, dict[int, Span]] = defaultdict(dict)
     counts_on: dict[str, Span] = {}
     now = mark.start_us
-    for at, starts, span in changes:
+    for at, starts, _, place in changes:
         if at > now:
-            yield _Moment(at - now, list(counts_on.values()))
+            yield at - now, list(counts_on.values())
             now = at
-        running = open_on.setdefault(span.lane, [])
+        lane = spans[place].lane
+        running = open_on[lane]
         if starts:
-            running.append(span)
+            running[place] = spans[place]
         else:
-            _remove(running, span)
-        if running:
-            counts_on[span.lane] = next((each for each in reversed(running) if each.group in OPERATIONS), running[-1])
-        else:
-            counts_on.pop(span.lane, None)
-    if mark.end_us > now:
-        yield _Moment(mark.end_us - now, list(counts_on.values()))
-
-
-def _remove(running: list[Span], span: Span) -> None:
-    """Remove the last entry that is this very span; two spans may be equal."""
-    for place in range(len(running) - 1, -1, -1):
-        if running[place] is span:
             del running[place]
-            return
+        if running:
+            inner_first = list(reversed(running.values()))
+            counts_on[lane] = next((span for span in inner_first if span.group in OPERATIONS), inner_first[0])
+        else:
+            counts_on.pop(lane, None)
+    if mark.end_us > now:
+        yield mark.end_us - now, list(counts_on.values())

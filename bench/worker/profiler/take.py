@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import keras
 
@@ -22,31 +20,6 @@ if TYPE_CHECKING:
     from bench.worker.session import Session
 
 MOST_STEPS = 80  # an epoch of MovieLens 100K; a few MiB of events where a step has many operations
-
-
-class Mark(keras.callbacks.Callback):  # type: ignore[misc]  # Keras ships no types
-    """A callback that marks the epoch in the trace, from where a round starts its clock to where it stops it.
-
-    Args:
-        mark: function that returns a context which marks a stretch of time in the trace.
-        synchronise: function that returns when the device has done all its work.
-    """
-
-    def __init__(self, mark: Callable[[str], AbstractContextManager[Any]], synchronise: Callable[[], None]) -> None:
-        super().__init__()
-        self._mark = mark
-        self._open = contextlib.ExitStack()
-        self._synchronise = synchronise
-
-    def on_epoch_begin(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """Begin the mark."""
-        self._synchronise()
-        self._open.enter_context(self._mark(ROUND))  # a mark made before the profiler started would not be seen
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, float] | None = None) -> None:
-        """End the mark."""
-        self._synchronise()
-        self._open.close()
 
 
 def take_profile(session: Session, target: Path, file: str) -> Profile:
@@ -64,24 +37,26 @@ def take_profile(session: Session, target: Path, file: str) -> Profile:
     job = session.job
     profiler = profiler_for(job.backend)
     steps = min(MOST_STEPS, len(session.split.train) // job.batch_size)
-    ratings = session.split.train.take(slice(0, steps * job.batch_size))
+    examples = session.split.train.take(slice(0, steps * job.batch_size))
 
-    def train(callbacks: list[Mark]) -> None:
-        training.train(
-            session.model,
-            ratings.features,
-            ratings.label,
-            batch_size=job.batch_size,
-            epochs=1,
-            callbacks=callbacks,
-            loop=session.loop,
-        )
+    mark = contextlib.ExitStack()
+
+    def begin(epoch: int, logs: training.Logs | None = None) -> None:
+        session.adapter.synchronise()
+        mark.enter_context(profiler.mark(ROUND))  # a mark made before the profiler started would not be seen
+
+    def end(epoch: int, logs: training.Logs | None = None) -> None:
+        session.adapter.synchronise()
+        mark.close()
+
+    def train(*callbacks: keras.callbacks.Callback) -> None:
+        session.fit(examples, epochs=1, callbacks=callbacks)
         session.adapter.synchronise()
 
     with profiler.prepared(session.model), tempfile.TemporaryDirectory() as folder:
-        train([])  # compiles for this many steps, which is not part of the traced ones
-        mark = Mark(profiler.mark, session.adapter.synchronise)
-        spans = profiler.record(lambda: train([mark]), Path(folder), session.model)
+        train()  # compiles for this many steps, which is not part of the traced ones
+        marking = keras.callbacks.LambdaCallback(on_epoch_begin=begin, on_epoch_end=end)
+        spans = profiler.record(lambda: train(marking), Path(folder), session.model)
     cell = Cell(backend=job.backend, device=job.device, loop=job.loop)
     about = {"cell": str(cell), "process": str(job.process), "dataset": job.dataset, "batch_size": str(job.batch_size)}
     write_trace(Trace(spans, steps, about), target)

@@ -87,6 +87,14 @@ def integer(value: Value) -> int:
     return value
 
 
+def packed(data: memoryview) -> Iterator[int]:
+    """Yield the numbers of a packed field, which are varints one after the other, without keys."""
+    place = 0
+    while place < len(data):
+        number, place = _varint(data, place)
+        yield number
+
+
 def _bytes(value: Value) -> memoryview:
     if isinstance(value, int):
         raise ValueError("a protocol buffer holds a number where bytes were expected")
