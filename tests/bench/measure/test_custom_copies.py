@@ -90,8 +90,8 @@ def test_resuming_trains_only_the_copies_that_are_missing(measured):
     path.write_text(json.dumps(stored))
     done = bench_run(output, "--resume")
     assert done.returncode == 0, done.stdout + done.stderr
-    told = [line for line in " ".join(done.stderr.split()).split("Training ") if "permuted" in line]
-    assert told == [f"3 permuted copies of {CELL}, seed {SEEDS - 1} (1 of 1) "]
+    found = [line for line in " ".join(done.stderr.split()).split("Training ") if "permuted" in line]
+    assert found == [f"3 permuted copies of {CELL}, seed {SEEDS - 1} (1 of 1) "]
     resumed = load_report(output)
     assert resumed.own_envelopes[:-1] == report.own_envelopes[:-1]
     assert [(own.cell, own.seed) for own in resumed.own_envelopes] == [(CELL, seed) for seed in range(SEEDS)]

@@ -1,4 +1,4 @@
-"""What could spoil a measurement is told before its first worker starts, and never on stdout."""
+"""What could spoil a measurement is printed before its first worker starts, and never on stdout."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from bench.system.environment import usable_cores
 
 pytestmark = pytest.mark.backend_free
 
-THREADS = usable_cores() + 1  # which is told on every machine
+THREADS = usable_cores() + 1  # noise on every machine
 TOO_MANY = f"Noise: {THREADS} threads share "
 ASKED = {"cells": parse_cells("jax", "cpu", "fit"), "processes": 1, "seeds": 1, "rounds": 1, "threads": THREADS}
 
@@ -34,16 +34,16 @@ def test_a_run_tells_it_before_its_first_worker_starts(fake: Any) -> None:
     console = Console(file=io.StringIO())
     measure(fake.options({}, **ASKED), console)
     lines = lines_of(console)
-    (told,) = [place for place, line in enumerate(lines) if line.startswith(TOO_MANY)]
-    assert told < lines.index("jax/cpu/fit process 0: starting")
+    (found,) = [place for place, line in enumerate(lines) if line.startswith(TOO_MANY)]
+    assert found < lines.index("jax/cpu/fit process 0: starting")
 
 
 def test_two_environments_that_are_measured_together_tell_it_once(fake: Any) -> None:
     console = Console(file=io.StringIO())
     measure_versus(fake.options({}, **ASKED), (sys.executable, sys.executable), console)
     lines = lines_of(console)
-    (told,) = [place for place, line in enumerate(lines) if line.startswith(TOO_MANY)]
-    assert told < min(place for place, line in enumerate(lines) if line.endswith("process 0: starting"))
+    (found,) = [place for place, line in enumerate(lines) if line.startswith(TOO_MANY)]
+    assert found < min(place for place, line in enumerate(lines) if line.endswith("process 0: starting"))
 
 
 def test_stdout_holds_the_answer_alone(

@@ -109,8 +109,8 @@ def test_what_could_spoil_a_sweep_is_told_once_and_before_its_first_point(fake):
     console, threads = Console(file=io.StringIO()), usable_cores() + 1
     fake({}, threads=threads, console=console)
     lines = console.file.getvalue().splitlines()
-    (told,) = [place for place, line in enumerate(lines) if line.startswith(f"Noise: {threads} threads share ")]
-    assert told < min(place for place, line in enumerate(lines) if "process 0 (1 of 6)" in line)
+    (found,) = [place for place, line in enumerate(lines) if line.startswith(f"Noise: {threads} threads share ")]
+    assert found < min(place for place, line in enumerate(lines) if "process 0 (1 of 6)" in line)
 
 
 def test_a_missing_backend_is_tried_once_and_named_at_every_point(fake, tmp_path):
