@@ -217,8 +217,8 @@ def test_markdown_has_a_cell_for_every_fault_and_stage(make_result: Callable[...
 
 def test_a_fault_that_does_not_exist_is_refused_with_those_that_do(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["mutants", "--faults", "typo"]) == BAD_INPUT
-    told = capsys.readouterr().err
-    assert "no fault 'typo'" in told
-    assert "epsilon 1e-8" in told
+    errors = capsys.readouterr().err
+    assert "no fault 'typo'" in errors
+    assert "epsilon 1e-8" in errors
     with pytest.raises(BenchError, match="--clean must be at least 0"):
         Options(backend="jax", output=Path("unused"), clean=-1)
