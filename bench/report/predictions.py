@@ -70,7 +70,7 @@ def _array(stored: zipfile.ZipFile, member: zipfile.ZipInfo) -> npt.NDArray[Any]
         shape, _, kind = header[version](file)
         if min(shape, default=0) < 0 or kind.itemsize * math.prod(shape) > member.file_size:
             raise ValueError(f"{member.filename} holds less than the {shape} numbers that it names")
-    with stored.open(member) as file:
+        file.seek(0)
         array: npt.NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
         return array
 

@@ -65,8 +65,10 @@ def read_lines(file: Path, kind: type[T], what: str) -> list[T]:
 
 
 def _whole_lines(written: bytes) -> bytes:
-    """Return what was written without a last line that has no end and is no JSON."""
+    """Return what was written without a last line that begins as a record and has no end."""
     whole, _, last = written.rpartition(b"\n")
+    if not last.startswith(b'{"'[: len(last)]):
+        return written  # of something else, whose loss would not be ours to decide
     try:
         msgspec.json.decode(last or b"null")
     except NOT_SUCH_JSON:

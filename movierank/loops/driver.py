@@ -78,7 +78,7 @@ def run_epochs(
     Raises:
         ValueError: a callback wants to be called at every step.
     """
-    refuse_batch_hooks(callbacks)
+    _refuse_batch_hooks(callbacks)
     listening = keras.callbacks.CallbackList(
         list(callbacks), add_history=True, model=model, epochs=schedule.epochs, steps=examples.steps, verbose=0
     )
@@ -135,7 +135,7 @@ def _figures(value: Any) -> str:
     return np.array2string(np.asarray(value), precision=4, floatmode="fixed", max_line_width=sys.maxsize)
 
 
-def refuse_batch_hooks(callbacks: Sequence[keras.callbacks.Callback]) -> None:
+def _refuse_batch_hooks(callbacks: Sequence[keras.callbacks.Callback]) -> None:
     """Check that no callback is to be called at every step.
 
     Raises:

@@ -11,10 +11,10 @@ import keras
 import numpy as np
 
 from movierank.loops import Updates
+from movierank.loops.arguments import require_arrays, require_validation_arrays, weights_of_classes
 from movierank.loops.driver import EpochTraining, Schedule, Validation, run_epochs
 from movierank.loops.exact_rows import require_exact_rows
 from movierank.loops.examples import Examples, given, map_given
-from movierank.loops.given import require_arrays, require_validation_arrays, weights_of_classes
 
 
 def fit(

@@ -123,3 +123,12 @@ def test_another_line_that_is_no_record_is_refused(tmp_path: Path) -> None:
         file.write_text(content)
         with pytest.raises(BenchError, match="does not hold records"):
             read_lines(file, Record, "records")
+
+
+def test_a_text_of_somebody_else_is_refused_and_nothing_of_it_is_dropped(tmp_path: Path) -> None:
+    file = tmp_path / "notes.txt"
+    file.write_text("my only note")
+    with pytest.raises(BenchError, match="does not hold records"):
+        read_lines(file, Record, "records")
+    add_line(Record(7), file)
+    assert file.read_text().startswith("my only note\n")

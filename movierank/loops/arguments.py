@@ -9,34 +9,36 @@ import keras
 import numpy as np
 import numpy.typing as npt
 
+from movierank.loops.examples import given
 
-def require_arrays(given: Mapping[str, Any]) -> None:
+
+def require_arrays(arguments: Mapping[str, Any]) -> None:
     """Check that arguments are arrays, or structures of arrays.
 
     Raises:
         ValueError: one holds something else, such as a `tf.data.Dataset`, a generator or a number.
     """
-    for name, structure in given.items():
-        for leaf in keras.tree.flatten(structure):
-            if leaf is not None and not hasattr(leaf, "__array__"):
+    for name, structure in arguments.items():
+        for leaf in given(structure):
+            if not hasattr(leaf, "__array__"):
                 raise ValueError(
                     f"fused.fit trains on arrays, and {name} {'holds' if keras.tree.is_nested(structure) else 'is'} "
                     f"a {type(leaf).__name__}; make arrays of it, or use model.fit"
                 )
 
 
-def require_validation_arrays(given: Any) -> None:
+def require_validation_arrays(data: Any) -> None:
     """Check that validation data are (x, y) or (x, y, sample_weight) of arrays.
 
     Raises:
         ValueError: they are something else.
     """
-    if not isinstance(given, list | tuple) or len(given) not in (2, 3):
+    if not isinstance(data, list | tuple) or len(data) not in (2, 3):
         raise ValueError(
-            f"validation_data must be (x, y) or (x, y, sample_weight) of arrays, not a {type(given).__name__}; make "
+            f"validation_data must be (x, y) or (x, y, sample_weight) of arrays, not a {type(data).__name__}; make "
             "arrays of it, or use model.fit"
         )
-    require_arrays({"validation_data": given})
+    require_arrays({"validation_data": data})
 
 
 def weights_of_classes(weights: Mapping[int, float], y: Any, sample_weight: Any) -> npt.NDArray[np.float32]:
